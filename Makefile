@@ -1,0 +1,166 @@
+# palimpsest. Build: make.  Try it: make demo.  Check it: make test.
+#
+# LIBTORCH=DIR      folder of libtorch (with include/ and lib/); otherwise the torch of python3,
+#                   otherwise build/deps, which `make deps` fills
+# TORCH_INDEX=URL   where `make deps` takes torch from, such as an index of CPU-only builds
+# SANITIZE=LIST     build with -fsanitize=LIST (address,undefined) in a build folder of its own
+# PREFIX, DESTDIR, PROGRAM_PREFIX for install
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+SANITIZE =
+comma := ,
+BUILD  = build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+CC     = gcc
+CXX    = g++
+PREFIX = /usr/local
+PROGRAM_PREFIX =
+DESTDIR =
+TORCH_INDEX =
+
+WARN     = -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wvla
+CFLAGS   = -O2 -g
+CXXFLAGS = -O2 -g
+san     := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+cflags   = -std=c11 -D_GNU_SOURCE $(WARN) -Wstrict-prototypes -Wmissing-prototypes -pthread $(san) $(CFLAGS) -Itools/lib -Itools -I.
+ldflags  = -pthread $(san) $(LDFLAGS)
+
+# --- libtorch ---------------------------------------------------------------------------------
+ifndef LIBTORCH
+LIBTORCH := $(shell python3 -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")' 2>/dev/null)
+ifeq ($(wildcard $(LIBTORCH)/include/ATen),)
+LIBTORCH := $(abspath $(firstword $(wildcard build/deps/lib/python3*/site-packages/torch)))
+endif
+endif
+torch_lib = $(LIBTORCH)/lib
+has_cuda  = $(wildcard $(torch_lib)/libtorch_cuda.so)
+torch_cxx = -std=c++17 -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
+            -isystem $(LIBTORCH)/include/torch/csrc/api/include -fvisibility=hidden -fvisibility-inlines-hidden \
+            -D_GLIBCXX_USE_CXX11_ABI=1 -fPIC -pthread $(WARN) $(san) $(CXXFLAGS) -Ishim
+# pip's CUDA build keeps CUDA's own libraries in folders beside torch; the loader finds them from libtorch itself,
+# the linker only with -rpath-link.
+cuda_dirs = $(wildcard $(LIBTORCH)/../nvidia/*/lib)
+torch_ld  = -L$(torch_lib) -Wl,-rpath,$(torch_lib) -Wl,--no-as-needed -ltorch_cpu -lc10 \
+            $(if $(has_cuda),-ltorch_cuda -lc10_cuda $(addprefix -Wl$(comma)-rpath-link$(comma),$(cuda_dirs))) -Wl,--as-needed
+
+# --- what is built ----------------------------------------------------------------------------
+# A tool that includes a header of nn/ or the shim computes, and links both; all others are torch-free.
+tool_src  := $(wildcard tools/*.c)
+nn_tools  := $(patsubst tools/%.c,%,$(shell grep -lE '^.include "(nn/|shim/)' $(tool_src) /dev/null))
+all_tools := $(patsubst tools/%.c,%,$(tool_src))
+c_tools   := $(filter-out $(nn_tools),$(all_tools))
+lib_obj   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/lib/*.c))
+nn_obj    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/nn/*.c))
+shim_obj  := $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard shim/*.cpp))
+lib       := $(BUILD)/libpalimpsest.a
+nn        := $(BUILD)/libnn.a
+shim      := $(BUILD)/lib/libpalimpsest-shim.so
+libs       = -lcjson -lz -lm
+
+.PHONY: all deps install uninstall clean lint test test-long bench fuzz demo setup-build setup-demo setup-test FORCE
+all: $(addprefix $(BUILD)/bin/,$(all_tools))
+
+# Objects depend on the flags that made them.
+define stamp
+$(BUILD)/$(1): FORCE
+	@mkdir -p $$(@D); echo '$(2)' | cmp -s - $$@ || echo '$(2)' > $$@
+endef
+$(eval $(call stamp,cflags.stamp,$(CC) $(cflags) $(ldflags)))
+$(eval $(call stamp,cxxflags.stamp,$(CXX) $(torch_cxx) $(torch_ld)))
+
+need = @for p in $(1); do echo "\#include <$$p>" | $(CC) -E -xc - >/dev/null 2>&1 || { \
+	echo "palimpsest: $$p is missing: install $(2), or run: make setup-build" >&2; exit 1; }; done
+
+$(BUILD)/have-headers: $(BUILD)/cflags.stamp
+	$(call need,zlib.h cjson/cJSON.h,zlib1g-dev and libcjson-dev (Debian names))
+	@touch $@
+
+$(BUILD)/have-torch: $(BUILD)/cxxflags.stamp
+	@test -e "$(torch_lib)/libtorch_cpu.so" || { \
+		echo "palimpsest: libtorch is missing: give LIBTORCH=DIR, install torch for python3, or run: make deps" >&2; exit 1; }
+	@v=$$(sed -n 's/^#define TORCH_VERSION_M[AI][JN]OR \([0-9]*\).*/\1/p' $(LIBTORCH)/include/torch/headeronly/version.h \
+		$(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | head -n 2 | tr '\n' ' '); set -- $$v; \
+	  test $$(( $${1:-0} * 100 + $${2:-0} )) -ge 206 || { \
+		echo "palimpsest: libtorch in $(LIBTORCH) is too old or not complete (found version '$$v', need 2.6)" >&2; exit 1; }
+	@touch $@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/cflags.stamp | $(BUILD)/have-headers
+	@mkdir -p $(@D)
+	$(CC) $(cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.cpp $(BUILD)/cxxflags.stamp | $(BUILD)/have-torch
+	@mkdir -p $(@D)
+	$(CXX) $(torch_cxx) -MMD -MP -c -o $@ $<
+
+$(lib): $(lib_obj)
+$(nn): $(nn_obj)
+$(lib) $(nn):
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(shim): $(shim_obj) shim/shim.map
+	@mkdir -p $(@D)
+	$(CXX) -shared -o $@ $(shim_obj) -Wl,--version-script=shim/shim.map $(torch_ld) $(ldflags)
+
+$(addprefix $(BUILD)/bin/,$(c_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(lib)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $< $(lib) $(libs)
+
+$(addprefix $(BUILD)/bin/,$(nn_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(nn) $(lib) $(shim)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,'$$ORIGIN/../lib' \
+		-Wl,-rpath,'$$ORIGIN/../lib/palimpsest' -Wl,--allow-shlib-undefined $(libs)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# --- set-up -----------------------------------------------------------------------------------
+setup-build setup-demo setup-test:
+	@TORCH_INDEX='$(TORCH_INDEX)' pipelines/setup.sh $(@:setup-%=%)
+
+deps:
+	@TORCH_INDEX='$(TORCH_INDEX)' pipelines/setup.sh torch
+
+# --- the two commands -------------------------------------------------------------------------
+# A second make, because set-up may bring the libtorch that this one did not find.
+demo: setup-demo
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -f pipelines/demo.mk
+
+test: setup-test
+	@$(MAKE) --no-print-directory all run-tests
+
+include tests/tests.mk
+
+# --- lint, install, clean ---------------------------------------------------------------------
+lint:
+	$(CC) -std=c11 -pedantic -Wall -Wextra -Werror -fsyntax-only -xc shim/tensor.h
+	$(CXX) -std=c++17 -pedantic -Wall -Wextra -Werror -fsyntax-only -xc++ shim/tensor.h
+	shellcheck $$(git ls-files '*.sh' .ci/run 'tests/*.bash')
+	mandoc -T lint -W warning man/*.[157]
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/werror WARN='$(WARN) -Werror' all
+
+man_dir  = $(DESTDIR)$(PREFIX)/share/man
+bin_dir  = $(DESTDIR)$(PREFIX)/bin
+plib_dir = $(DESTDIR)$(PREFIX)/lib/palimpsest
+share_dir = $(DESTDIR)$(PREFIX)/share/palimpsest
+pages1   := $(wildcard man/*.1)
+pages    := $(wildcard man/*.[57])
+
+install: all
+	install -d $(bin_dir) $(plib_dir) $(man_dir)/man1 $(man_dir)/man5 $(man_dir)/man7 $(share_dir)
+	for t in $(all_tools); do install -m 755 $(BUILD)/bin/$$t $(bin_dir)/$(PROGRAM_PREFIX)$$t || exit 1; done
+	install -m 755 $(shim) $(plib_dir)/
+	for p in $(pages1:man/%=%); do install -m 644 man/$$p $(man_dir)/man1/$(PROGRAM_PREFIX)$$p || exit 1; done
+	for p in $(pages:man/%=%); do install -m 644 man/$$p $(man_dir)/man$${p##*.}/ || exit 1; done
+	for p in $(wildcard pipelines/*); do install -m 644 $$p $(share_dir)/ || exit 1; done
+
+uninstall:
+	rm -f $(addprefix $(bin_dir)/$(PROGRAM_PREFIX),$(all_tools)) $(addprefix $(man_dir)/man1/$(PROGRAM_PREFIX),$(pages1:man/%=%))
+	for p in $(pages:man/%=%); do rm -f $(man_dir)/man$${p##*.}/$$p; done
+	rm -rf $(plib_dir) $(share_dir)
+
+clean:
+	rm -rf $(BUILD)/bin $(BUILD)/lib $(BUILD)/obj $(BUILD)/tests $(BUILD)/werror $(BUILD)/*.a $(BUILD)/*.stamp $(BUILD)/have-*

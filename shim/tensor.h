@@ -1,0 +1,208 @@
+/*
+ * tensor.h: tensors, operations with gradients and an optimiser step for C programs, on libtorch.
+ *
+ * The names are PyTorch's. The shim knows no model, file, option or JSON.
+ *
+ * Ownership. A th_tensor belongs to the innermost scope that was open when it was made;
+ * th_scope_close() frees all of a scope's handles, save what th_keep() handed to the scope around it.
+ * Handles made while no scope is open live until th_shutdown(). Nothing else is freed by hand.
+ * Memory that autograd still needs stays alive behind a freed handle.
+ *
+ * Errors. No function returns an error: every exception reaches the handler of th_on_error(),
+ * which must not return. The default handler prints one line on stderr and exits (4 when the device is
+ * missing or out of memory, else 1).
+ *
+ * Threads: one thread of the program calls the shim; libtorch uses th_set_threads() threads inside.
+ *
+ * Shapes stand in comments, row-major, the last dimension running fastest: // (B, T, C).
+ */
+#ifndef PALIMPSEST_TENSOR_H
+#define PALIMPSEST_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TH_API __attribute__((visibility("default")))
+
+typedef struct th_tensor th_tensor;
+
+typedef enum { TH_F32, TH_BF16, TH_F16, TH_F64, TH_I64, TH_I32, TH_U8, TH_BOOL } th_dtype;
+
+/* ---- errors, process, device ---- */
+
+typedef enum { TH_ERR_FAILED, TH_ERR_DEVICE, TH_ERR_MEMORY } th_error;
+typedef void th_error_handler(th_error kind, const char *message); /* must not return; message is one line */
+TH_API void th_on_error(th_error_handler *handler);
+
+typedef struct {
+	int cuda;  /* 0: cpu */
+	int index; /* of the CUDA device */
+} th_device;
+
+/* "auto" (CUDA if there is a device, else cpu), "cpu", "cuda", "cuda:N"; no such device: TH_ERR_DEVICE. */
+TH_API th_device th_device_of(const char *name);
+TH_API const char *th_device_name(th_device d); /* "cpu", "cuda:0"; static memory */
+TH_API void th_device_sync(th_device d);        /* waits for queued work; nothing on the cpu */
+TH_API void th_set_threads(int n);              /* intra-operation threads on the cpu; 0: libtorch's default */
+TH_API int th_threads(void);
+TH_API void th_set_deterministic(bool on);      /* only algorithms that give the same bytes every time */
+TH_API const char *th_libtorch_version(void);
+TH_API bool th_has_cuda(void);                  /* built with CUDA and a device is there */
+TH_API void th_shutdown(void);                  /* frees the handles of the outermost scope */
+
+/* ---- scopes ---- */
+
+TH_API void th_scope_open(void);
+TH_API void th_scope_close(void);
+TH_API th_tensor *th_keep(th_tensor *t); /* hands t to the scope around the innermost; returns t */
+TH_API size_t th_live(void);             /* number of live handles, for tests */
+
+/* Gradients are recorded unless a no-grad pair is open. */
+TH_API void th_no_grad_open(void);
+TH_API void th_no_grad_close(void);
+
+/* ---- making tensors, moving data ---- */
+
+#define TH_MAX_DIMS 8
+
+TH_API th_tensor *th_empty(th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
+TH_API th_tensor *th_zeros(th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
+TH_API th_tensor *th_full(double value, th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
+TH_API th_tensor *th_arange(int64_t n, th_device d); /* (n) i64: 0..n-1 */
+/* Copies host memory of that dtype; data may be unaligned and is not needed afterwards. */
+TH_API th_tensor *th_from_host(const void *data, th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
+/* Copies all elements, converted to dtype, to host memory of numel * size bytes. Waits for the device. */
+TH_API void th_to_host(const th_tensor *t, th_dtype dtype, void *data);
+TH_API double th_item(const th_tensor *t); /* the one element; waits for the device */
+
+TH_API th_tensor *th_to_dtype(th_tensor *t, th_dtype dtype); /* differentiable; t itself (a new handle) if it has the dtype */
+TH_API th_tensor *th_to_device(th_tensor *t, th_device d);
+TH_API th_tensor *th_clone(th_tensor *t);
+TH_API void th_copy_(th_tensor *dst, const th_tensor *src); /* in place, with conversion; not recorded */
+TH_API void th_zero_(th_tensor *t);                         /* in place; not recorded */
+
+TH_API int th_dim(const th_tensor *t);
+TH_API int64_t th_size(const th_tensor *t, int dim); /* dim < 0 counts from the end */
+TH_API int64_t th_numel(const th_tensor *t);
+TH_API th_dtype th_dtype_of(const th_tensor *t);
+TH_API size_t th_dtype_size(th_dtype dtype);
+
+/* ---- shape ---- */
+
+TH_API th_tensor *th_reshape(th_tensor *t, int n_dims, const int64_t *shape); /* one size may be -1 */
+TH_API th_tensor *th_transpose(th_tensor *t, int a, int b);
+TH_API th_tensor *th_contiguous(th_tensor *t);
+TH_API th_tensor *th_narrow(th_tensor *t, int dim, int64_t start, int64_t length); /* a view */
+TH_API th_tensor *th_cat(th_tensor *const *t, int n, int dim);
+TH_API th_tensor *th_index_select(th_tensor *t, int dim, th_tensor *index); /* index (n) i64 */
+
+/* ---- element-wise and reductions; broadcasting as in PyTorch ---- */
+
+TH_API th_tensor *th_add(th_tensor *a, th_tensor *b);
+TH_API th_tensor *th_sub(th_tensor *a, th_tensor *b);
+TH_API th_tensor *th_mul(th_tensor *a, th_tensor *b);
+TH_API th_tensor *th_div(th_tensor *a, th_tensor *b);
+TH_API th_tensor *th_scale(th_tensor *a, double factor);
+TH_API th_tensor *th_add_scalar(th_tensor *a, double term);
+TH_API th_tensor *th_tanh(th_tensor *a);
+TH_API th_tensor *th_relu(th_tensor *a);
+TH_API th_tensor *th_silu(th_tensor *a);
+TH_API th_tensor *th_gelu(th_tensor *a);      /* exact: x Phi(x) */
+TH_API th_tensor *th_gelu_tanh(th_tensor *a); /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): GPT-2's gelu_new */
+TH_API th_tensor *th_sum(th_tensor *a);       /* all elements -> () */
+TH_API th_tensor *th_sum_dim(th_tensor *a, int dim, bool keep);
+TH_API th_tensor *th_mean_dim(th_tensor *a, int dim, bool keep);
+TH_API th_tensor *th_norm_dim(th_tensor *a, int dim, bool keep); /* L2 */
+TH_API th_tensor *th_softmax(th_tensor *a, int dim);
+TH_API th_tensor *th_log_softmax(th_tensor *a, int dim);
+TH_API bool th_all_finite(const th_tensor *a); /* waits for the device */
+
+/* ---- layers ---- */
+
+TH_API th_tensor *th_matmul(th_tensor *a, th_tensor *b);
+/* x (..., I), w (O, I), b (O) or NULL -> (..., O): x w^T + b, the layout of torch.nn.Linear */
+TH_API th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b);
+/* x (..., I), w (I, O), b (O) or NULL -> (..., O): x w + b, the layout of GPT-2's Conv1D */
+TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
+/* id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. */
+TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id);
+/* x (..., C), w (C), b (C) or NULL; statistics in f32 whatever x is. Ba, Kiros, Hinton, 1607.06450 */
+TH_API th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps);
+TH_API th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps);
+
+/*
+ * Names one random mask: the mask's bits are a function of key and element index alone
+ * (Philox4x32-10), so a forward pass done again, or a resumed run, drops the same elements.
+ */
+typedef struct {
+	uint64_t seed, stream;
+} th_key;
+
+/* Each element is 0 with probability p, else x / (1 - p). p == 0: x itself. The mask is not stored. */
+TH_API th_tensor *th_dropout(th_tensor *x, double p, th_key key);
+
+/*
+ * Scaled dot-product attention, softmax(scale q k^T + mask) v with dropout p on the weights.
+ * q (B, H, T, D), k and v (B, G, S, D) with H a multiple of G, -> (B, H, T, D).
+ * causal: query t sees keys up to t + S - T. length (B) i64 or NULL: keys at or past a row's length are hidden.
+ * Never holds a (B, H, T, S) matrix for the whole batch longer than its gradient needs it.
+ */
+TH_API th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool causal, th_tensor *length,
+                               double scale, double p, th_key key);
+
+/* logits (N, V), target (N) i64; rows with target < 0 are ignored -> () f32: sum of -log p(target) */
+TH_API th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target);
+
+/*
+ * The same from the last hidden layer, in chunks of rows, so that the (N, V) logits never exist:
+ * h (N, C), w (V, C), b (V) or NULL, target (N) i64 (< 0: ignored) -> () f32: scale * sum of -log p(target).
+ * The gradient is computed together with the value. scale is a constant, such as 1 / (targets of the whole batch).
+ */
+TH_API th_tensor *th_linear_cross_entropy(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target, double scale);
+/* Without gradient, one value a row: (N) f32, -log p(target), 0 where target < 0. */
+TH_API th_tensor *th_linear_nll(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target);
+
+/* ---- gradients ---- */
+
+TH_API th_tensor *th_requires_grad(th_tensor *t, bool on); /* t must be a leaf; returns t */
+TH_API void th_backward(th_tensor *loss);                  /* () ; gradients are added to the leaves' */
+TH_API th_tensor *th_grad(th_tensor *t);                   /* NULL before the first backward; shares memory */
+TH_API void th_set_grad(th_tensor *t, th_tensor *grad);    /* NULL: none */
+TH_API th_tensor *th_detach(th_tensor *t);
+
+/*
+ * Activation checkpointing: calls f(context, in) now without recording and again in the backward
+ * pass; only in[] is kept between. f must give the same result both times. f's result: one tensor.
+ */
+typedef th_tensor *th_function(void *context, th_tensor *const *in, int n);
+TH_API th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const *in, int n);
+
+/* ---- optimiser ---- */
+
+/*
+ * AdamW (Loshchilov and Hutter, 1711.05101) on n parameters in one fused pass:
+ * m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
+ * p = p - lr wd p - lr (m / (1-b1^step)) / (sqrt(v / (1-b2^step)) + eps).  step counts from 1. All in place.
+ */
+typedef struct {
+	double lr, beta1, beta2, eps, weight_decay;
+	int64_t step;
+} th_adamw;
+TH_API void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v,
+                          int n, const th_adamw *opt);
+
+/* L2 norm of all n tensors together, () f32 on their device; NaN or inf if any element is. */
+TH_API th_tensor *th_grad_norm(th_tensor *const *grad, int n);
+/* Multiplies all by min(1, max_norm / (norm + 1e-6)) as torch's clip_grad_norm_; norm () stays on the device. */
+TH_API void th_clip_grad(th_tensor *const *grad, int n, double max_norm, th_tensor *norm);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,26 @@
+# Tests: NAME.bats for tools and pipelines, unit/NAME.c (cmocka) for tools/lib, tools/nn and the shim.
+# A unit test that includes a header of nn/ or shim/ links them. Included by the Makefile.
+
+unit_src  := $(wildcard tests/unit/*.c)
+nn_unit   := $(patsubst tests/unit/%.c,%,$(shell grep -lE '^.include "(nn/|shim/)' $(unit_src) /dev/null))
+c_unit    := $(filter-out $(nn_unit),$(patsubst tests/unit/%.c,%,$(unit_src)))
+units     := $(addprefix $(BUILD)/tests/,$(c_unit) $(nn_unit))
+
+$(BUILD)/have-cmocka: $(BUILD)/cflags.stamp
+	@printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' | \
+		$(CC) -E -xc - >/dev/null 2>&1 || { echo "palimpsest: cmocka.h is missing: run: make setup-test" >&2; exit 1; }
+	@touch $@
+
+$(addprefix $(BUILD)/tests/,$(c_unit)): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(lib) | $(BUILD)/have-cmocka
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $< $(lib) -lcmocka $(libs)
+
+$(addprefix $(BUILD)/tests/,$(nn_unit)): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(nn) $(lib) $(shim) | $(BUILD)/have-cmocka
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,$(abspath $(BUILD)/lib) -Wl,--allow-shlib-undefined -lcmocka $(libs)
+
+.PHONY: run-tests
+# TESTS='tokenize unit/json' runs only those.
+TESTS =
+run-tests: $(units)
+	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)

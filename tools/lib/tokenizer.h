@@ -1,0 +1,49 @@
+/*
+ * Text to ids and back, exactly as the reference implementation of each kind.
+ * A directory holds tokenizer.json, or vocab.json + merges.txt (also named encoder.json +
+ * vocab.bpe), or vocab.txt (WordPiece). The kind is found out here and nowhere else.
+ */
+#ifndef PALIMPSEST_TOKENIZER_H
+#define PALIMPSEST_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hash.h"
+
+struct tokenizer; /* read-only after loading: threads may share it */
+
+struct tokenizer *tokenizer_load(const char *dir); /* missing: exit 1; malformed or of an unknown kind: exit 3 */
+void tokenizer_free(struct tokenizer *t);
+uint32_t tokenizer_vocab(const struct tokenizer *t);              /* ids are below this */
+const uint8_t *tokenizer_fingerprint(const struct tokenizer *t);  /* HASH_BYTES: of kind, vocabulary, merges */
+int64_t tokenizer_special(const struct tokenizer *t, const char *content); /* id of "<|endoftext|>", "[CLS]" ...; -1 */
+
+/* Fingerprint for a model directory without loading everything twice; zero bytes if the directory has no tokenizer. */
+bool tokenizer_fingerprint_of(const char *dir, uint8_t out[HASH_BYTES]);
+
+/* Growing array of ids. */
+struct ids {
+	uint32_t *id;
+	size_t n, cap;
+};
+
+/* Per-thread memory: the cache of words and the merge buffers. */
+struct tok_scratch;
+struct tok_scratch *tok_scratch_new(const struct tokenizer *t);
+void tok_scratch_free(struct tok_scratch *s);
+
+/* Appends the ids of a whole text. Special tokens in the text are ordinary text. */
+void tokenizer_encode(const struct tokenizer *t, struct tok_scratch *s, const char *text, size_t n, struct ids *out);
+
+/*
+ * Largest k <= n such that encoding text[0,k) and text[k,..) apart gives the same ids as together,
+ * whatever follows text[n]; 0 if there is none. For streaming and threads.
+ */
+size_t tokenizer_split(const struct tokenizer *t, const char *text, size_t n);
+
+/* Bytes of one id (byte-level BPE); NULL where the kind cannot restore text (WordPiece). */
+const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
+
+#endif

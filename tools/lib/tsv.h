@@ -1,0 +1,46 @@
+/*
+ * Tables: tab-separated text with a versioned first line.
+ *
+ *	#palimpsest-NAME 1<TAB>provenance
+ *	column<TAB>column...
+ *	value<TAB>value...
+ *
+ * What follows the version on the first line, after a tab, tells what made the table;
+ * a reader ignores it. Several tables of one kind may be concatenated: a repeated first
+ * line and header are skipped if the header is the same. Columns are found by name, so a writer may add some.
+ * A last line without '\n' is a truncated file. Mistakes: exit 3 with file and line.
+ */
+#ifndef PALIMPSEST_TSV_H
+#define PALIMPSEST_TSV_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+struct tsv {
+	char *name;     /* file, for messages */
+	char **column;  /* n_columns names */
+	int n_columns;
+	char ***cell;   /* cell[row][column] */
+	uint64_t *line; /* line number of each row, from 1 */
+	int n_rows;
+	char *text;     /* the memory behind all strings */
+};
+
+struct tsv *tsv_read(const char *path, const char *kind); /* kind: "rows", "order" ...; "-": stdin */
+void tsv_free(struct tsv *t);
+int tsv_column(const struct tsv *t, const char *name);      /* index; missing: exit 3 */
+int tsv_find_column(const struct tsv *t, const char *name); /* index or -1 */
+const char *tsv_string(const struct tsv *t, int row, int column); /* not empty, else exit 3 */
+double tsv_real(const struct tsv *t, int row, int column);
+int64_t tsv_int(const struct tsv *t, int row, int column);
+/* exit 3: "FILE:LINE: message" */
+_Noreturn void tsv_die(const struct tsv *t, int row, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+void tsv_begin(FILE *out, const char *kind); /* first line, with option_record() */
+
+/* 1 if s can stand in a cell: valid UTF-8, not empty, no control characters. */
+int tsv_is_clean(const char *s);
+/* 1 if s is a domain name: clean, no '/', not "." or "..", not starting with '-' or '@', at most 200 bytes. */
+int is_domain_name(const char *s);
+
+#endif
