@@ -1,0 +1,209 @@
+#include "nn/params.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/checked.h"
+#include "lib/die.h"
+
+struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device device)
+{
+	struct nn_params *p = xcalloc(1, sizeof *p);
+
+	p->path = path_join(dir, "model.safetensors");
+	p->file = st_open(p->path);
+	if (st_count(p->file) == 0)
+		die_input("%s: holds no tensors", p->path);
+	p->device = device;
+	p->prefix = prefix;
+	p->dtype = st_at(p->file, 0)->dtype;
+	p->taken = xcalloc(st_count(p->file), sizeof *p->taken);
+	return p;
+}
+
+/* With the prefix or without. A file that has both is ambiguous: the second is left over, and so refused. */
+static const struct st_tensor *find(const struct nn_params *p, const char *name)
+{
+	char *full = xasprintf("%s%s", p->prefix, name);
+	const struct st_tensor *t = st_find(p->file, full);
+
+	free(full);
+	return t ? t : st_find(p->file, name);
+}
+
+static void shape_text(char *out, size_t n, int n_dims, const int64_t *shape)
+{
+	size_t at = 0;
+
+	out[0] = 0;
+	for (int i = 0; i < n_dims && at < n; i++)
+		at += (size_t)snprintf(out + at, n - at, "%s%lld", i ? ", " : "", (long long)shape[i]);
+}
+
+static void check(const struct nn_params *p, const struct st_tensor *t, int n_dims, const int64_t *shape)
+{
+	bool same = t->n_dims == n_dims;
+
+	for (int i = 0; same && i < n_dims; i++)
+		same = t->shape[i] == shape[i];
+	if (!same) {
+		char has[200], wants[200];
+		shape_text(has, sizeof has, t->n_dims, t->shape);
+		shape_text(wants, sizeof wants, n_dims, shape);
+		die_input("%s: tensor %s: shape is (%s), the configuration wants (%s)", p->path, t->name, has, wants);
+	}
+}
+
+static th_dtype float_dtype(const struct nn_params *p, const struct st_tensor *t)
+{
+	switch (t->dtype) {
+	case ST_F32: return TH_F32;
+	case ST_BF16: return TH_BF16;
+	case ST_F16: return TH_F16;
+	case ST_F64: return TH_F64;
+	default: die_input("%s: tensor %s: %s is no type for a weight", p->path, t->name, st_dtype_name(t->dtype));
+	}
+}
+
+static char *vname(const char *fmt, va_list ap)
+{
+	char *name = NULL;
+
+	if (vasprintf(&name, fmt, ap) < 0)
+		die("out of memory");
+	return name;
+}
+
+th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	char *name = vname(fmt, ap);
+	va_end(ap);
+
+	const struct st_tensor *t = find(p, name);
+	if (!t)
+		die_input("%s: tensor %s is missing", p->path, name);
+	check(p, t, n_dims, shape);
+	for (size_t i = 0; i < st_count(p->file); i++)
+		if (st_at(p->file, i) == t)
+			p->taken[i] = true;
+	p->prefixed |= strcmp(t->name, name) != 0;
+
+	th_scope_open();
+	th_tensor *raw = th_from_host(t->data, float_dtype(p, t), p->device, n_dims, shape);
+	th_tensor *value = th_keep(th_to_dtype(raw, TH_F32));
+	th_scope_close();
+
+	GROW(p->item, p->n, p->cap);
+	p->item[p->n++] = (struct nn_param){name, value};
+	return value;
+}
+
+bool nn_has_param(const struct nn_params *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	char *name = vname(fmt, ap);
+	va_end(ap);
+	bool has = find(p, name) != NULL;
+	free(name);
+	return has;
+}
+
+void nn_params_loaded(struct nn_params *p, const char *const *ignored)
+{
+	size_t skip = strlen(p->prefix);
+
+	for (size_t i = 0; i < st_count(p->file); i++) {
+		const char *name = st_at(p->file, i)->name;
+		if (p->taken[i])
+			continue;
+		const char *bare = strncmp(name, p->prefix, skip) == 0 ? name + skip : name;
+		bool fine = false;
+		for (const char *const *pattern = ignored; !fine && pattern && *pattern; pattern++)
+			fine = fnmatch(*pattern, bare, 0) == 0;
+		if (!fine)
+			die_input("%s: unknown tensor %s", p->path, name);
+	}
+	st_close(p->file);
+	free(p->taken);
+	p->file = NULL;
+	p->taken = NULL;
+}
+
+th_tensor *nn_params_find(const struct nn_params *p, const char *name)
+{
+	for (int i = 0; i < p->n; i++)
+		if (strcmp(p->item[i].name, name) == 0)
+			return p->item[i].value;
+	return NULL;
+}
+
+int64_t nn_params_count(const struct nn_params *p)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < p->n; i++)
+		n += th_numel(p->item[i].value);
+	return n;
+}
+
+void nn_params_free(struct nn_params *p)
+{
+	if (!p)
+		return;
+	for (int i = 0; i < p->n; i++)
+		free(p->item[i].name);
+	free(p->item);
+	free(p->path);
+	free(p);
+}
+
+static bool listed(const char *name, const char *const *list)
+{
+	for (; list && *list; list++)
+		if (strcmp(name, *list) == 0)
+			return true;
+	return false;
+}
+
+void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype dtype, const char *prefix,
+                    const char *const *bare)
+{
+	th_dtype as = dtype == ST_BF16 ? TH_BF16 : dtype == ST_F16 ? TH_F16 : TH_F32;
+	struct st_tensor *t = xcalloc((size_t)p->n, sizeof *t);
+	char **name = xcalloc((size_t)p->n, sizeof *name);
+
+	for (int i = 0; i < p->n; i++) {
+		const th_tensor *value = p->item[i].value;
+		name[i] = xasprintf("%s%s", listed(p->item[i].name, bare) ? "" : prefix, p->item[i].name);
+		t[i] = (struct st_tensor){.name = name[i], .dtype = dtype, .n_dims = th_dim(value)};
+		for (int d = 0; d < t[i].n_dims; d++)
+			t[i].shape[d] = th_size(value, d);
+		t[i].bytes = (size_t)th_numel(value) * st_dtype_size(dtype);
+	}
+
+	struct st_writer *w = st_begin(path, t, (size_t)p->n, (const char *[]){"format", "pt", NULL});
+	for (int i = 0; i < p->n; i++) {
+		void *host = xmalloc(t[i].bytes);
+		th_to_host(p->item[i].value, as, host);
+		st_put(w, host, t[i].bytes);
+		free(host);
+		free(name[i]);
+	}
+	st_end(w);
+	free(name);
+	free(t);
+}
+
+void nn_model_hash(const char *dir, uint8_t out[HASH_BYTES])
+{
+	char *path = path_join(dir, "model.safetensors");
+
+	hash_file(path, out);
+	free(path);
+}

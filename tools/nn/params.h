@@ -1,0 +1,73 @@
+/*
+ * A model's parameters: names and tensors, from and to model.safetensors.
+ *
+ * A family asks for each tensor that it needs, by name and shape, and then says what it lets
+ * lie; whatever is left over in the file is a mistake:
+ *
+ *	struct nn_params *p = nn_params_open(dir, "transformer.", device);
+ *	m->wte = nn_param(p, 2, (int64_t[]){vocab, C}, "wte.weight");
+ *	m->layer[i].b = nn_param(p, 1, (int64_t[]){C}, "h.%d.ln_1.bias", i);
+ *	nn_params_loaded(p, (const char *[]){"h.*.attn.bias", NULL});
+ *
+ * A missing or unknown tensor, a wrong shape or a dtype that is no float: exit 3, naming it.
+ */
+#ifndef PALIMPSEST_PARAMS_H
+#define PALIMPSEST_PARAMS_H
+
+#include <stdbool.h>
+
+#include "lib/hash.h"
+#include "lib/safetensors.h"
+#include "shim/tensor.h"
+
+struct nn_param {
+	char *name;       /* without the prefix */
+	th_tensor *value; /* f32 on the device, a leaf, without gradient until th_requires_grad() */
+};
+
+struct nn_params {
+	struct nn_param *item; /* in the order of the asking */
+	int n, cap;
+	th_device device;
+	char *path;            /* of the file */
+	enum st_dtype dtype;   /* of the first tensor in the file */
+	bool prefixed;         /* the file's names have the prefix */
+	/* while loading */
+	const char *prefix;
+	struct st_file *file;
+	bool *taken;
+};
+
+/*
+ * Opens DIR/model.safetensors. prefix: what may stand before every name, as in a checkpoint of
+ * the model with a head, or ""; borrowed, a string constant.
+ */
+struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device device);
+
+/*
+ * The tensor of that name, with or without the prefix, from f32, bf16, f16 or f64, as f32. The handle belongs to the
+ * scope that is open now, so call it with none open (it then lives until th_shutdown()) or keep it.
+ */
+th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* Is there such a tensor? For the optional ones: a head of its own, a pooler. */
+bool nn_has_param(const struct nn_params *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Closes the file. ignored: names that may be left over, '*' standing for anything; NULL ends it. */
+void nn_params_loaded(struct nn_params *p, const char *const *ignored);
+
+th_tensor *nn_params_find(const struct nn_params *p, const char *name); /* NULL if missing */
+int64_t nn_params_count(const struct nn_params *p); /* elements of all together */
+void nn_params_free(struct nn_params *p);           /* the names; the tensors belong to their scope */
+
+/*
+ * Writes them all to PATH as dtype (ST_F32, ST_BF16 or ST_F16), each name with prefix before it unless it is listed
+ * in bare (NULL: none), with the metadata that transformers asks for. Atomic.
+ */
+void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype dtype, const char *prefix,
+                    const char *const *bare);
+
+/* SHA-256 of DIR/model.safetensors: what sha256sum prints. This is a model's hash everywhere. */
+void nn_model_hash(const char *dir, uint8_t out[HASH_BYTES]);
+
+#endif
