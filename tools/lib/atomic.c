@@ -1,0 +1,385 @@
+#include "atomic.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checked.h"
+#include "die.h"
+
+#define BUFFER (256 << 10)
+
+/*
+ * A temporary file that is to be removed if the tool ends before its commit. Slots are reused and never freed, so that
+ * a signal handler may walk the list at any moment.
+ */
+struct slot {
+	struct slot *next;
+	volatile pid_t owner; /* 0: free; a forked child must not remove its parent's files */
+	char tmp[PATH_MAX];
+};
+
+static struct slot *volatile slots;
+
+struct atomic {
+	char *path;        /* as given, for messages */
+	char *target;      /* what is renamed to; NULL if path is written in place (stdout, a device, a pipe) */
+	struct slot *slot;
+	FILE *file;
+};
+
+static void remove_all(void)
+{
+	pid_t self = getpid();
+
+	for (struct slot *s = slots; s; s = s->next)
+		if (s->owner == self) {
+			s->owner = 0;
+			unlink(s->tmp);
+		}
+}
+
+static void on_signal(int sig)
+{
+	remove_all();
+	raise(sig); /* SA_RESETHAND: the default action, as soon as this handler returns */
+}
+
+/* A tool's own handler, or an ignored signal (nohup), is left alone. */
+static void install_handlers(void)
+{
+	static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
+	static bool done;
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, old;
+
+	if (done)
+		return;
+	done = true;
+	sigfillset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
+		if (!sigaction(sigs[i], NULL, &old) && old.sa_handler == SIG_DFL)
+			sigaction(sigs[i], &action, NULL);
+	atexit(remove_all);
+}
+
+static struct slot *free_slot(void)
+{
+	struct slot *s;
+
+	for (s = slots; s; s = s->next)
+		if (!s->owner)
+			return s;
+	s = xcalloc(1, sizeof *s);
+	s->next = slots;
+	slots = s;
+	return s;
+}
+
+/* A link is followed, so that the file it names is replaced and not the link; you free() the result. */
+static char *resolve(const char *path)
+{
+	struct stat st;
+	char *real;
+
+	if (!lstat(path, &st) && S_ISLNK(st.st_mode) && (real = realpath(path, NULL)))
+		return real;
+	return xstrdup(path);
+}
+
+struct atomic *atomic_open(const char *path)
+{
+	struct atomic *a = xcalloc(1, sizeof *a);
+	struct stat st;
+	int fd;
+
+	a->path = xstrdup(!strcmp(path, "-") ? "stdout" : path);
+	if (!strcmp(path, "-")) {
+		a->file = stdout;
+		return a;
+	}
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			die("cannot write %s:", path);
+	} else {
+		install_handlers();
+		a->target = resolve(path);
+		a->slot = free_slot();
+		if ((size_t)snprintf(a->slot->tmp, PATH_MAX, "%s.tmp.%ld", a->target, (long)getpid()) >= PATH_MAX) {
+			errno = ENAMETOOLONG;
+			die("cannot write %s:", path);
+		}
+		fd = open(a->slot->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		if (fd < 0 && errno == EEXIST) { /* left by a killed process that had our number */
+			unlink(a->slot->tmp);
+			fd = open(a->slot->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		}
+		if (fd < 0)
+			die("cannot write %s:", path);
+		a->slot->owner = getpid();
+	}
+	a->file = fdopen(fd, "w");
+	if (!a->file)
+		die("cannot write %s:", path);
+	setvbuf(a->file, NULL, _IOFBF, BUFFER);
+	return a;
+}
+
+FILE *atomic_file(struct atomic *a)
+{
+	return a->file;
+}
+
+const char *atomic_name(const struct atomic *a)
+{
+	return a->path;
+}
+
+/* Whoever read our output has what it wants: no message. */
+static _Noreturn void write_failed(const char *name)
+{
+	if (errno == EPIPE)
+		exit(EXIT_FAILED);
+	if (!errno)
+		errno = EIO;
+	die("cannot write %s:", name);
+}
+
+void atomic_write(struct atomic *a, const void *data, size_t n)
+{
+	errno = 0;
+	if (fwrite(data, 1, n, a->file) != n)
+		write_failed(a->path);
+}
+
+int atomic_printf(struct atomic *a, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	errno = 0;
+	va_start(ap, fmt);
+	n = vfprintf(a->file, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		write_failed(a->path);
+	return n;
+}
+
+/* Some file systems cannot: not an error of the data. */
+static bool sync_fd(int fd)
+{
+	return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
+static void sync_parent(const char *path)
+{
+	char *dir = xstrdup(path), *slash;
+	int fd;
+
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (!sync_fd(fd))
+			die("cannot write %s:", path);
+		close(fd);
+	}
+	free(dir);
+}
+
+static void forget(struct atomic *a)
+{
+	free(a->target);
+	free(a->path);
+	free(a);
+}
+
+void atomic_commit(struct atomic *a)
+{
+	errno = 0;
+	if (fflush(a->file) || ferror(a->file))
+		write_failed(a->path);
+	if (a->file != stdout) {
+		if (a->target && !sync_fd(fileno(a->file)))
+			write_failed(a->path);
+		if (fclose(a->file))
+			write_failed(a->path);
+	}
+	if (a->target) {
+		if (rename(a->slot->tmp, a->target))
+			die("cannot write %s:", a->path);
+		a->slot->owner = 0;
+		sync_parent(a->target);
+	}
+	forget(a);
+}
+
+void atomic_abort(struct atomic *a)
+{
+	if (a->file != stdout)
+		fclose(a->file);
+	if (a->slot) {
+		unlink(a->slot->tmp);
+		a->slot->owner = 0;
+	}
+	forget(a);
+}
+
+/* Path of a directory to be replaced, without slashes at its end and with links resolved; you free() it. */
+static char *dir_target(const char *path)
+{
+	char *plain = xstrdup(path), *target, *last;
+	size_t n = strlen(plain);
+
+	while (n > 1 && plain[n - 1] == '/')
+		plain[--n] = '\0';
+	last = strrchr(plain, '/');
+	last = last ? last + 1 : plain;
+	if (!*last || !strcmp(last, ".") || !strcmp(last, ".."))
+		die("cannot write folder %s: it needs a name of its own", path);
+	target = resolve(plain);
+	free(plain);
+	return target;
+}
+
+char *dir_begin(const char *path)
+{
+	char *target = dir_target(path), *staging = xasprintf("%s.partial", target);
+	struct stat st;
+
+	if (!stat(target, &st) && !S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		die("cannot write folder %s:", path);
+	}
+	make_dirs(staging);
+	free(target);
+	return staging;
+}
+
+enum walk { WALK_SYNC, WALK_REMOVE };
+
+/* Both walks hold one descriptor a level; what we write is flat. */
+static void walk(int parent, const char *name, const char *top, enum walk what)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), file;
+	struct dirent *e;
+	struct stat st;
+	DIR *dir;
+
+	if (fd < 0 || !(dir = fdopendir(fd)))
+		die("cannot %s %s:", what == WALK_SYNC ? "write" : "remove", top);
+	while ((errno = 0, e = readdir(dir))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW)) {
+			if (errno == ENOENT)
+				continue;
+			die("cannot read %s/%s:", top, e->d_name);
+		}
+		if (S_ISDIR(st.st_mode)) {
+			walk(fd, e->d_name, top, what);
+			if (what == WALK_REMOVE && unlinkat(fd, e->d_name, AT_REMOVEDIR) && errno != ENOENT)
+				die("cannot remove %s/%s:", top, e->d_name);
+		} else if (what == WALK_REMOVE) {
+			if (unlinkat(fd, e->d_name, 0) && errno != ENOENT)
+				die("cannot remove %s/%s:", top, e->d_name);
+		} else if (S_ISREG(st.st_mode)) {
+			file = openat(fd, e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+			if (file < 0 || !sync_fd(file))
+				die("cannot write %s/%s:", top, e->d_name);
+			close(file);
+		}
+	}
+	if (errno)
+		die("cannot read folder %s:", top);
+	if (what == WALK_SYNC && !sync_fd(fd))
+		die("cannot write folder %s:", top);
+	closedir(dir);
+}
+
+void dir_remove(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st)) {
+		if (errno != ENOENT)
+			die("cannot remove %s:", path);
+		return;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		if (unlink(path))
+			die("cannot remove %s:", path);
+		return;
+	}
+	walk(AT_FDCWD, path, path, WALK_REMOVE);
+	if (rmdir(path))
+		die("cannot remove %s:", path);
+}
+
+/*
+ * RENAME_EXCHANGE swaps the old folder and the new one in a single step. Where the file system cannot, the old one is
+ * renamed first, and PATH is missing for a moment, but never half-written. What was there goes to a name that no
+ * resume looks at before it is taken apart.
+ */
+void dir_commit(const char *path, const char *staging)
+{
+	char *target = dir_target(path), *old = xasprintf("%s.tmp.%ld", target, (long)getpid());
+
+	walk(AT_FDCWD, staging, staging, WALK_SYNC);
+	if (renameat2(AT_FDCWD, staging, AT_FDCWD, target, RENAME_EXCHANGE) == 0) {
+		if (rename(staging, old))
+			die("cannot rename %s:", staging);
+	} else if (errno == ENOENT) {
+		if (rename(staging, target))
+			die("cannot write folder %s:", path);
+	} else {
+		if (rename(target, old) && errno != ENOENT)
+			die("cannot write folder %s:", path);
+		if (rename(staging, target))
+			die("cannot write folder %s:", path);
+	}
+	sync_parent(target);
+	dir_remove(old);
+	free(old);
+	free(target);
+}
+
+void make_dirs(const char *path)
+{
+	char *partial = xstrdup(path);
+	struct stat st;
+
+	for (char *c = partial + 1; *partial && c[-1]; c++) {
+		char was = *c;
+
+		if ((was != '/' && was) || c[-1] == '/')
+			continue;
+		*c = '\0';
+		if (mkdir(partial, 0777) && (errno != EEXIST || stat(partial, &st) || !S_ISDIR(st.st_mode))) {
+			if (errno == EEXIST)
+				errno = ENOTDIR;
+			die("cannot make folder %s:", partial);
+		}
+		*c = was;
+	}
+	free(partial);
+}
+
+void close_stdout(void)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fclose(stdout) || failed)
+		write_failed("stdout");
+}
