@@ -1,0 +1,22 @@
+# The programs of the pipelines, each a variable. Included by the other make files here.
+#
+# In the source tree they are those in build/bin; installed, those on the path (PROGRAM_PREFIX as at `make install`).
+# Anything that reads and writes the same formats can take a stage's place: ORDER_DOMAINS='python3 mine.py'.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+pipelines := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+bin       := $(wildcard $(dir $(pipelines))build/bin)
+program    = $(if $(bin),$(bin)/)$(PROGRAM_PREFIX)$(1)
+
+SPLIT         ?= $(call program,m2d2-split)
+TOKENIZE      ?= $(call program,tokenize)
+EMBED         ?= $(call program,embed-domains)
+ORDER_DOMAINS ?= $(call program,order-domains)
+STEP          ?= $(call program,cpt-step)
+EVAL          ?= $(call program,ppl-eval)
+MATRIX        ?= $(call program,transfer-matrix)
+MODEL_INIT    ?= $(call program,model-init)
