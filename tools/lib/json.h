@@ -41,7 +41,7 @@ size_t json_count(const json_value *v);
  * with the document's name and the key. what: the key, for the message.
  */
 const char *json_string(const struct json *doc, const json_value *v, const char *what);
-int64_t json_int(const struct json *doc, const json_value *v, const char *what); /* |i| <= 2^53, no fraction */
+int64_t json_int(const struct json *doc, const json_value *v, const char *what); /* |i| <= 2^53, written without fraction or exponent */
 double json_real(const struct json *doc, const json_value *v, const char *what);
 bool json_bool(const struct json *doc, const json_value *v, const char *what);
 
@@ -51,7 +51,7 @@ double json_get_real(const struct json *doc, const json_value *object, const cha
 bool json_get_bool(const struct json *doc, const json_value *object, const char *key, bool otherwise);
 const char *json_get_string(const struct json *doc, const json_value *object, const char *key, const char *otherwise);
 
-/* Writes a string with quotes and escapes; a double with 17 digits, so that it reads back the same (non-finite: null). */
+/* Writes a string with quotes and escapes; a double with as many digits, 15 to 17, as read back the same (non-finite: null). */
 void json_put_string(FILE *out, const char *s);
 void json_put_real(FILE *out, double x);
 
