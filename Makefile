@@ -21,7 +21,7 @@ PROGRAM_PREFIX =
 DESTDIR =
 TORCH_INDEX =
 
-WARN     = -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wvla
+WARN     = -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wpointer-arith -Wwrite-strings -Wvla
 CFLAGS   = -O2 -g
 CXXFLAGS = -O2 -g
 san     := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)

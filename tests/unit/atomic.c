@@ -1,0 +1,351 @@
+#include "atomic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "death.h"
+
+static int files(const char *pattern)
+{
+	glob_t g;
+	int n = glob(pattern, GLOB_PERIOD, NULL, &g) == 0 ? (int)g.gl_pathc : 0;
+
+	globfree(&g);
+	return n;
+}
+
+static void commit(void **state)
+{
+	struct atomic *a = atomic_open("commit");
+
+	(void)state;
+	assert_string_equal(atomic_name(a), "commit");
+	atomic_write(a, "abc", 3);
+	assert_int_equal(atomic_printf(a, "%d\n", 42), 3);
+	assert_int_equal(access("commit", F_OK), -1);
+	assert_int_equal(files("commit.tmp.*"), 1);
+	atomic_commit(a);
+	assert_file("commit", "abc42\n", 6);
+	assert_int_equal(files("commit.tmp.*"), 0);
+
+	a = atomic_open("commit"); /* the old one stays until the new one is whole */
+	atomic_write(a, "new", 3);
+	fflush(atomic_file(a));
+	assert_file("commit", "abc42\n", 6);
+	atomic_abort(a);
+	assert_file("commit", "abc42\n", 6);
+	assert_int_equal(files("commit*"), 1);
+}
+
+static void several_at_once(void **state)
+{
+	struct atomic *a[20];
+	char name[20];
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 20; i++) {
+			snprintf(name, sizeof name, "many%d", i);
+			a[i] = atomic_open(name);
+			atomic_printf(a[i], "%d", i);
+		}
+		for (int i = 19; i >= 0; i--)
+			atomic_commit(a[i]);
+	}
+	assert_int_equal(files("many*"), 20);
+	assert_file("many7", "7", 1);
+}
+
+static void mode_follows_umask(void **state)
+{
+	mode_t old = umask(027);
+	struct stat st;
+
+	(void)state;
+	atomic_commit(atomic_open("mode"));
+	umask(old);
+	assert_int_equal(stat("mode", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+static void link_is_followed(void **state)
+{
+	struct atomic *a;
+	struct stat st;
+
+	(void)state;
+	make_dirs("elsewhere");
+	put_file("elsewhere/real", "old", 3);
+	assert_int_equal(symlink("elsewhere/real", "link"), 0);
+	a = atomic_open("link");
+	atomic_write(a, "new", 3);
+	atomic_commit(a);
+	assert_int_equal(lstat("link", &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_file("elsewhere/real", "new", 3);
+}
+
+static void device_is_written_in_place(void **state)
+{
+	struct atomic *a = atomic_open("/dev/null");
+	struct stat st;
+
+	(void)state;
+	atomic_write(a, "x", 1);
+	atomic_commit(a);
+	assert_int_equal(stat("/dev/null", &st), 0);
+	assert_true(S_ISCHR(st.st_mode));
+}
+
+static void leave(const void *arg)
+{
+	struct atomic *a = atomic_open("left");
+
+	atomic_write(a, "x", 1);
+	fflush(atomic_file(a));
+	if (arg)
+		raise(*(const int *)arg);
+}
+
+static void leave_in_parent(const void *arg)
+{
+	struct atomic *a = atomic_open("left");
+
+	(void)arg;
+	if (fork() == 0)
+		exit(0); /* must not take the parent's file away */
+	wait(NULL);
+	atomic_commit(a);
+}
+
+static void own_handler(int sig)
+{
+	(void)sig;
+	_exit(77);
+}
+
+static void own_handler_before(const void *arg)
+{
+	signal(SIGTERM, own_handler);
+	leave(arg);
+}
+
+static void own_handler_after(const void *arg)
+{
+	atomic_commit(atomic_open("left"));
+	unlink("left");
+	own_handler_before(arg);
+}
+
+static void ignored(const void *arg)
+{
+	signal(SIGHUP, SIG_IGN);
+	leave(arg);
+}
+
+static void nothing_stays(void **state)
+{
+	static int sigs[] = {SIGTERM, SIGINT, SIGHUP}, term = SIGTERM, hup = SIGHUP;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++) {
+		assert_int_equal(end_of(leave, &sigs[i]).code, 128 + sigs[i]);
+		assert_int_equal(files("left*"), 0);
+	}
+	assert_int_equal(end_of(leave, NULL).code, 0); /* exit() */
+	assert_int_equal(files("left*"), 0);
+	assert_int_equal(end_of(ignored, &hup).code, 0);
+	assert_int_equal(files("left*"), 0);
+	assert_int_equal(end_of(leave_in_parent, NULL).code, 0);
+	assert_int_equal(files("left"), 1);
+	assert_int_equal(files("left.*"), 0);
+	unlink("left");
+	assert_int_equal(end_of(own_handler_before, &term).code, 77);
+	assert_int_equal(end_of(own_handler_after, &term).code, 77);
+	assert_int_equal(system("rm -f left.tmp.*"), 0); /* _exit() cleans nothing */
+}
+
+static void stale_name_is_taken_over(void **state)
+{
+	char name[60];
+	struct atomic *a;
+
+	(void)state;
+	snprintf(name, sizeof name, "stale.tmp.%ld", (long)getpid());
+	put_file(name, "leftover of another process", 27);
+	a = atomic_open("stale");
+	atomic_write(a, "x", 1);
+	atomic_commit(a);
+	assert_file("stale", "x", 1);
+}
+
+static void open_it(const void *path)
+{
+	atomic_open(path);
+}
+
+static void write_much(const void *path)
+{
+	struct atomic *a = atomic_open(path);
+
+	for (int i = 0; i < 100000; i++)
+		atomic_printf(a, "%d and more\n", i);
+	atomic_commit(a);
+}
+
+static void fprintf_much(const void *path) /* unchecked writes are found at the commit */
+{
+	struct atomic *a = atomic_open(path);
+
+	for (int i = 0; i < 100000; i++)
+		fprintf(atomic_file(a), "%d and more\n", i);
+	atomic_commit(a);
+}
+
+static void write_little(const void *path)
+{
+	struct atomic *a = atomic_open(path);
+
+	atomic_write(a, "x", 1);
+	atomic_commit(a);
+}
+
+static void limited(const void *f)
+{
+	struct rlimit limit = {100000, 100000};
+
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	((void (*)(const void *))(uintptr_t)f)("limited");
+}
+
+static void stdout_full(const void *f)
+{
+	assert_non_null(freopen("/dev/full", "w", stdout));
+	((void (*)(const void *))(uintptr_t)f)("-");
+}
+
+static void stdout_gone(const void *f)
+{
+	int p[2];
+
+	assert_int_equal(pipe(p), 0);
+	close(p[0]);
+	dup2(p[1], STDOUT_FILENO);
+	signal(SIGPIPE, SIG_IGN);
+	((void (*)(const void *))(uintptr_t)f)("-");
+}
+
+static void failures(void **state)
+{
+	void (*const writer[])(const void *) = {write_much, fprintf_much};
+	struct ending e;
+
+	(void)state;
+	assert_dies(open_it, "no/such/dir/x", 1, "cannot write no/such/dir/x: No such file");
+	make_dirs("folder");
+	assert_dies(open_it, "folder", 1, "cannot write folder: Is a directory");
+	for (int i = 0; i < 2; i++) {
+		assert_dies(limited, (const void *)(uintptr_t)writer[i], 1, "cannot write limited: File too large");
+		assert_int_equal(files("limited*"), 0);
+		assert_dies(stdout_full, (const void *)(uintptr_t)writer[i], 1, "cannot write stdout: No space left");
+		e = end_of(stdout_gone, (const void *)(uintptr_t)writer[i]);
+		assert_int_equal(e.code, 1);
+		assert_string_equal(e.err, "");
+	}
+	assert_dies(write_much, "/dev/full", 1, "cannot write /dev/full: No space left");
+	assert_dies(write_little, "/dev/full", 1, "cannot write /dev/full: No space left");
+}
+
+static void dir_made(void **state)
+{
+	char *staging = dir_begin("made/of/parts///");
+	struct stat st;
+
+	(void)state;
+	assert_string_equal(staging, "made/of/parts.partial");
+	put_file("made/of/parts.partial/a", "1", 1);
+	make_dirs("made/of/parts.partial/sub/sub");
+	put_file("made/of/parts.partial/sub/sub/b", "2", 1);
+	assert_int_equal(access("made/of/parts", F_OK), -1);
+	dir_commit("made/of/parts///", staging);
+	free(staging);
+	assert_file("made/of/parts/a", "1", 1);
+	assert_file("made/of/parts/sub/sub/b", "2", 1);
+	assert_int_equal(files("made/of/*"), 3); /* with . and .. */
+
+	staging = dir_begin("made/of/parts"); /* replaces as a whole */
+	put_file("made/of/parts.partial/c", "3", 1);
+	assert_file("made/of/parts/a", "1", 1);
+	dir_commit("made/of/parts", staging);
+	free(staging);
+	assert_file("made/of/parts/c", "3", 1);
+	assert_int_equal(access("made/of/parts/a", F_OK), -1);
+	assert_int_equal(files("made/of/*"), 3);
+
+	free(dir_begin("made/of/parts")); /* a second begin finds what the first left */
+	put_file("made/of/parts.partial/state", "s", 1);
+	free(dir_begin("made/of/parts"));
+	assert_file("made/of/parts.partial/state", "s", 1);
+	dir_remove("made");
+	assert_int_equal(stat("made", &st), -1);
+	dir_remove("made"); /* missing: no error */
+}
+
+static void remove_spares_what_links_name(void **state)
+{
+	(void)state;
+	make_dirs("victim/in");
+	make_dirs("kept");
+	put_file("kept/file", "k", 1);
+	assert_int_equal(symlink("../../kept", "victim/in/link"), 0);
+	dir_remove("victim");
+	assert_int_equal(access("victim", F_OK), -1);
+	assert_file("kept/file", "k", 1);
+}
+
+static void begin(const void *path)
+{
+	dir_begin(path);
+}
+
+static void make(const void *path)
+{
+	make_dirs(path);
+}
+
+static void dir_failures(void **state)
+{
+	(void)state;
+	put_file("plain", "x", 1);
+	assert_dies(begin, "plain", 1, "cannot write folder plain: Not a directory");
+	assert_dies(begin, ".", 1, "cannot write folder .: it needs a name of its own");
+	assert_dies(begin, "..", 1, "needs a name");
+	assert_dies(begin, "/", 1, "needs a name");
+	assert_dies(begin, "", 1, "needs a name");
+	assert_dies(make, "plain/x", 1, "cannot make folder plain");
+	assert_dies(make, "plain", 1, "cannot make folder plain: Not a directory");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commit),
+		cmocka_unit_test(several_at_once),
+		cmocka_unit_test(mode_follows_umask),
+		cmocka_unit_test(link_is_followed),
+		cmocka_unit_test(device_is_written_in_place),
+		cmocka_unit_test(nothing_stays),
+		cmocka_unit_test(stale_name_is_taken_over),
+		cmocka_unit_test(failures),
+		cmocka_unit_test(dir_made),
+		cmocka_unit_test(remove_spares_what_links_name),
+		cmocka_unit_test(dir_failures),
+	};
+
+	return cmocka_run_group_tests(tests, in_scratch, out_of_scratch);
+}
