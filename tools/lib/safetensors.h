@@ -32,6 +32,7 @@ size_t st_count(const struct st_file *f);
 const struct st_tensor *st_at(const struct st_file *f, size_t i); /* in the order of the data */
 const struct st_tensor *st_find(const struct st_file *f, const char *name); /* NULL if missing */
 const char *st_name(const struct st_file *f);
+const char *st_metadata(const struct st_file *f, const char *key); /* NULL if missing */
 
 /*
  * Writing: name, dtype, shape, data of each (bytes is checked against the shape). Tensors are stored in the given

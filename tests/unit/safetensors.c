@@ -1,0 +1,345 @@
+/* safetensors: what is written is what the reference writes, what is read is no more than what the reference reads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "checked.h"
+#include "dies.h"
+#include "reader.h"
+#include "rng.h"
+#include "safetensors.h"
+
+#define PYTHON "build/refs/bin/python"
+
+static char dir[] = "/tmp/palimpsest-safetensors-XXXXXX";
+static char *path, *other;
+
+static int set_up(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	path = path_join(dir, "a.safetensors");
+	other = path_join(dir, "b.safetensors");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unlink(path);
+	unlink(other);
+	free(path);
+	free(other);
+	return rmdir(dir);
+}
+
+/* A file from a header's text and so many bytes of data. length: of the header, as the file tells it. */
+static void forge(const char *header, size_t n, uint64_t length, size_t data)
+{
+	FILE *f = fopen(other, "wb");
+
+	assert_non_null(f);
+	fwrite(&length, 8, 1, f);
+	fwrite(header, 1, n, f);
+	while (data--)
+		putc(7, f);
+	fclose(f);
+}
+
+#define REFUSES(header, data, words)                                         \
+	do {                                                                 \
+		forge(header, sizeof(header) - 1, sizeof(header) - 1, data); \
+		DIES(EXIT_INPUT, words, st_open(other));                     \
+		assert_non_null(strstr(dies_line, other));                   \
+	} while (0)
+
+#define ACCEPTS(header, data)                                                \
+	do {                                                                 \
+		forge(header, sizeof(header) - 1, sizeof(header) - 1, data); \
+		st_close(st_open(other));                                    \
+	} while (0)
+
+static const float f32[6] = {0, 1, -2, 3.5f, 1e-30f, 4};
+static const uint16_t bf16[3] = {0x3f80, 0x4000, 0xbf80};
+static const int64_t i64 = -5;
+static const struct st_tensor tensors[] = {
+	{"scalar", ST_I64, 0, {0}, &i64, 8},
+	{"h.0.weight", ST_F32, 2, {2, 3}, f32, 24},
+	{"none", ST_F32, 2, {0, 5}, NULL, 0},
+	{"b\xc3\xa9 \"q\"", ST_BF16, 1, {3}, bf16, 6},
+};
+static const char *const metadata[] = {"format", "pt", NULL};
+
+static void round_trip(void **state)
+{
+	struct st_file *f;
+	struct st_writer *w;
+	size_t n, m;
+	char *a, *b;
+
+	(void)state;
+	st_write(path, tensors, 4, metadata);
+	f = st_open(path);
+	assert_string_equal(st_name(f), path);
+	assert_int_equal(st_count(f), 4);
+	assert_string_equal(st_metadata(f, "format"), "pt");
+	assert_null(st_metadata(f, "other"));
+	for (size_t i = 0; i < 4; i++) {
+		const struct st_tensor *t = st_find(f, tensors[i].name);
+
+		assert_non_null(t);
+		assert_int_equal(t->dtype, tensors[i].dtype);
+		assert_int_equal(t->n_dims, tensors[i].n_dims);
+		assert_memory_equal(t->shape, tensors[i].shape, sizeof t->shape);
+		assert_int_equal(t->bytes, tensors[i].bytes);
+		if (t->bytes)
+			assert_memory_equal(t->data, tensors[i].data, t->bytes);
+	}
+	assert_null(st_find(f, "h.0"));
+	assert_null(st_find(f, "__metadata__"));
+	assert_null(st_at(f, 4));
+	for (size_t i = 1; i < 4; i++)
+		assert_true((const char *)st_at(f, i)->data >= (const char *)st_at(f, i - 1)->data);
+	st_close(f);
+
+	w = st_begin(other, tensors, 4, metadata); /* in odd pieces */
+	st_put(w, &i64, 8);
+	st_put(w, f32, 5);
+	st_put(w, (const char *)f32 + 5, 19);
+	st_put(w, bf16, 6);
+	st_end(w);
+	a = read_file(path, 10000, &n);
+	b = read_file(other, 10000, &m);
+	assert_int_equal(n, m);
+	assert_memory_equal(a, b, n);
+	free(a);
+	free(b);
+
+	st_write(path, NULL, 0, NULL);
+	f = st_open(path);
+	assert_int_equal(st_count(f), 0);
+	assert_null(st_find(f, "x"));
+	assert_null(st_metadata(f, "format"));
+	st_close(f);
+}
+
+static void cut_anywhere(void **state)
+{
+	size_t n;
+	char *bytes;
+	FILE *f;
+
+	(void)state;
+	st_write(path, tensors, 4, metadata);
+	bytes = read_file(path, 10000, &n);
+	for (size_t i = 0; i <= n + 1; i++) {
+		if (i == n)
+			continue;
+		f = fopen(other, "wb");
+		fwrite(bytes, 1, i <= n ? i : n, f);
+		if (i > n)
+			putc(0, f);
+		fclose(f);
+		DIES(EXIT_INPUT, other, st_open(other));
+	}
+	free(bytes);
+}
+
+/* No flipped bit of the header crashes the reader; what it then accepts lies inside the file. */
+static void header_bits_flipped(void **state)
+{
+	size_t n;
+	char *bytes;
+	uint64_t header;
+	int refused = 0, taken = 0;
+
+	(void)state;
+	st_write(path, tensors, 4, metadata);
+	bytes = read_file(path, 10000, &n);
+	memcpy(&header, bytes, 8);
+	for (size_t i = 0; i < 8 * (8 + header); i++) {
+		FILE *out = fopen(other, "wb");
+		int code;
+
+		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
+		fwrite(bytes, 1, n, out);
+		fclose(out);
+		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
+		DIES_RUN(code, ({
+				 struct st_file *f = st_open(other);
+				 volatile char sum = 0;
+
+				 for (size_t k = 0; k < st_count(f); k++)
+					 for (size_t j = 0; j < st_at(f, k)->bytes; j++)
+						 sum = (char)(sum ^ ((const char *)st_at(f, k)->data)[j]);
+				 st_close(f);
+			 }));
+		assert_true(code == EXIT_INPUT || code == 99);
+		refused += code == EXIT_INPUT;
+		taken += code == 99; /* a letter of a name or of the metadata */
+	}
+	assert_true(refused > taken);
+	free(bytes);
+}
+
+static void refuses_lies(void **state)
+{
+	(void)state;
+	ACCEPTS("{}", 0);
+	ACCEPTS("{}      ", 0);
+	ACCEPTS("{\"a\":{\"dtype\":\"U8\",\"shape\":[2,2],\"data_offsets\":[0,4]}}", 4);
+	REFUSES("", 0, "header does not begin with {");
+	REFUSES("[]", 0, "header does not begin with {");
+	REFUSES(" {}", 0, "header does not begin with {");
+	REFUSES("{}x", 0, "bytes after the value");
+	REFUSES("{} \0", 0, "bytes after the value");
+	REFUSES("{}", 1, "bytes after the last tensor");
+	REFUSES("{\"a\":1}", 0, "a: expected dtype");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, "expected dtype");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4],\"x\":1}}", 4, "expected dtype");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0]}}", 4, "expected dtype");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4,8]}}", 4, "expected dtype");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":4,\"data_offsets\":[0,4]}}", 4, "expected dtype");
+	REFUSES("{\"a\":{\"dtype\":\"F8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "a: unknown dtype");
+	REFUSES("{\"a\":{\"dtype\":\"u8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "unknown dtype");
+	REFUSES("{\"a\":{\"dtype\":1,\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "a: string expected");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", 4, "a: negative");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[-2,-2],\"data_offsets\":[0,4]}}", 4, "a: negative");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4.0],\"data_offsets\":[0,4]}}", 4, "a: integer expected");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4e0]}}", 4, "a: integer expected");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[\"4\"],\"data_offsets\":[0,4]}}", 4, "a: integer expected");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, "dimensions");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[5],\"data_offsets\":[0,4]}}", 4, "do not fit");
+	REFUSES("{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "do not fit");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,0]}}", 4, "do not fit");
+	/* 2^32 * 2^32 and 2^62 * 4 are 0 modulo 2^64 */
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, "overflows");
+	REFUSES("{\"a\":{\"dtype\":\"F32\",\"shape\":[2147483648,2147483648],\"data_offsets\":[0,0]}}", 0, "overflows");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[1,5]}}", 5, "a: a gap");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 3, "a: data ends behind");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[9007199254740992],\"data_offsets\":[0,9007199254740992]}}", 3,
+	        "a: data ends behind");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+	        "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}", 6, "b: overlaps");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+	        "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, "overlaps");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+	        "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[5,9]}}", 9, "b: a gap");
+	REFUSES("{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
+	        "\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "duplicate key");
+	REFUSES("{\"__metadata__\":{\"a\":1}}", 0, "__metadata__: values must be strings");
+	REFUSES("{\"__metadata__\":{\"a\":{}}}", 0, "__metadata__: values must be strings");
+	REFUSES("{\"__metadata__\":[]}", 0, "__metadata__: object expected");
+
+	forge("{}", 2, 3, 0);
+	DIES(EXIT_INPUT, "longer than the file", st_open(other));
+	forge("{}", 2, UINT64_MAX, 0);
+	DIES(EXIT_INPUT, "larger than 100 MB", st_open(other));
+	forge("{}", 2, 100000001, 0);
+	DIES(EXIT_INPUT, "larger than 100 MB", st_open(other));
+	DIES(EXIT_FAILED, "No such file", st_open("/nonexistent/x"));
+	DIES(EXIT_FAILED, "directory", st_open(dir));
+	DIES(EXIT_FAILED, "not a regular file", st_open("/dev/null"));
+}
+
+static void writer_refuses_mistakes(void **state)
+{
+	static const struct st_tensor wrong = {"w", ST_F32, 1, {3}, f32, 8},
+				      huge = {"w", ST_F64, 2, {1ll << 40, 1ll << 40}, f32, 0},
+				      right = {"w", ST_F32, 1, {3}, f32, 12};
+	struct stat st;
+
+	(void)state;
+	unlink(other);
+	DIES(EXIT_FAILED, "do not fit the shape", st_write(other, &wrong, 1, NULL));
+	DIES(EXIT_FAILED, "overflows", st_write(other, &huge, 1, NULL));
+	DIES(EXIT_FAILED, "4 bytes less", ({
+		     struct st_writer *w = st_begin(other, &right, 1, NULL);
+		     st_put(w, f32, 8);
+		     st_end(w);
+	     }));
+	DIES(EXIT_FAILED, "more data", ({
+		     struct st_writer *w = st_begin(other, &right, 1, NULL);
+		     st_put(w, f32, 16);
+	     }));
+	assert_int_equal(stat(other, &st), -1);
+}
+
+static int python(const char *code)
+{
+	char *command = xasprintf("%s -c '%s' %s %s", PYTHON, code, path, other);
+	int status = system(command);
+
+	free(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void need_python(void)
+{
+	if (access(PYTHON, X_OK) != 0) {
+		print_message("%s is not there\n", PYTHON);
+		skip();
+	}
+}
+
+static void reference_reads_and_writes_the_same(void **state)
+{
+	/* In the reference writer's own order: by alignment, then by name. */
+	static const struct st_tensor sorted[] = {
+		{"z", ST_I64, 0, {0}, &i64, 8},
+		{"a", ST_F32, 2, {2, 3}, f32, 24},
+		{"e", ST_F32, 2, {0, 5}, NULL, 0},
+		{"b.c", ST_I16, 1, {3}, bf16, 6},
+		{"\xc3\xa9 \"\\", ST_U8, 1, {3}, "\1\2\3", 3},
+	};
+	size_t n, m;
+	char *a, *b;
+	struct st_file *f;
+
+	(void)state;
+	need_python();
+	st_write(path, sorted, 5, metadata);
+	assert_int_equal(python("import sys, numpy as np\n"
+				"from safetensors.numpy import load_file, save_file\n"
+				"d = load_file(sys.argv[1])\n"
+				"assert len(d) == 5 and d[\"z\"].shape == () and d[\"z\"] == -5\n"
+				"assert d[\"a\"].tolist() == [[0, 1, -2], [3.5, np.float32(1e-30), 4]]\n"
+				"assert d[\"e\"].shape == (0, 5)\n"
+				"assert d[\"\\u00e9 \\\"\\\\\"].tolist() == [1, 2, 3]\n"
+				"save_file(d, sys.argv[2], {\"format\": \"pt\"})\n"),
+	                 0);
+	a = read_file(path, 10000, &n);
+	b = read_file(other, 10000, &m);
+	assert_int_equal(n, m);
+	assert_memory_equal(a, b, n);
+	free(a);
+	free(b);
+	f = st_open(other);
+	assert_int_equal(st_count(f), 5);
+	assert_memory_equal(st_find(f, "a")->data, f32, 24);
+	st_close(f);
+	/* BF16 through torch, if it is there. */
+	st_write(path, tensors, 4, metadata);
+	assert_int_equal(python("import sys\n"
+				"try: import torch\n"
+				"except ImportError: sys.exit(0)\n"
+				"from safetensors.torch import load_file\n"
+				"d = load_file(sys.argv[1])\n"
+				"assert d[\"b\\u00e9 \\\"q\\\"\"].tolist() == [1, 2, -1]\n"),
+	                 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip),   cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(refuses_lies), cmocka_unit_test(header_bits_flipped),
+		cmocka_unit_test(writer_refuses_mistakes), cmocka_unit_test(reference_reads_and_writes_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
