@@ -1,0 +1,24 @@
+/* fused.h: operations with gradients of their own, for tensor.cpp. Shapes and meaning as in tensor.h. */
+#ifndef PALIMPSEST_FUSED_H
+#define PALIMPSEST_FUSED_H
+
+#include <ATen/core/Tensor.h>
+
+#include "tensor.h"
+
+at::Tensor fused_dropout(const at::Tensor &x, double p, th_key key);
+/* length may be undefined */
+at::Tensor fused_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, bool causal,
+                           const at::Tensor &length, double scale, double p, th_key key);
+/* b may be undefined */
+at::Tensor fused_linear_cross_entropy(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b,
+                                      const at::Tensor &target, double scale);
+at::Tensor fused_linear_nll(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b, const at::Tensor &target);
+at::Tensor fused_checkpoint(th_function *f, void *context, const std::vector<at::Tensor> &in);
+/* Calls f with handles in a scope of their own. Defined in tensor.cpp. */
+at::Tensor call_function(th_function *f, void *context, const std::vector<at::Tensor> &in);
+
+bool fused_has_kernels(const at::Tensor &x);
+double fused_sum_squares(const at::Tensor &x); /* only if it has kernels */
+
+#endif

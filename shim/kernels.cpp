@@ -1,0 +1,69 @@
+/* kernels.cpp: rows.inc for each number type and instruction set, and the choice among them. */
+#include "kernels.h"
+
+#include <cmath>
+#include <cstring>
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
+
+/* Vectors wider than the machine's are passed among inlined functions only. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#define STORED_F32 1
+#define STORED_BF16 2
+#define STORED_F64 3
+
+/* MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number. */
+#define MUL_EVEN(a, by) (((a) & 0xffffffff) * (uint64_t)(by))
+namespace plain {
+#include "types.inc"
+}
+#undef MUL_EVEN
+
+#if defined __x86_64__
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace avx2 {
+typedef uint64_t half __attribute__((vector_size(32)));
+typedef uint64_t whole __attribute__((vector_size(64)));
+static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint32_t by)
+{
+	whole product;
+	half h[2];
+	memcpy(h, &a, sizeof h);
+	for (int i = 0; i < 2; i++)
+		h[i] = (half)_mm256_mul_epu32((__m256i)h[i], _mm256_set1_epi64x(by));
+	memcpy(&product, h, sizeof h);
+	return product;
+}
+#define MUL_EVEN(a, by) mul_even(a, by)
+#include "types.inc"
+#undef MUL_EVEN
+}
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+namespace avx512 {
+#define MUL_EVEN(a, by) ((vlong)_mm512_maskz_mul_epu32(0xff, (__m512i)(a), _mm512_set1_epi64(by)))
+#include "types.inc"
+#undef MUL_EVEN
+}
+#pragma GCC pop_options
+#endif
+
+const kernel_table *kernels_for(kernel_type type)
+{
+#if defined __x86_64__
+	static const int level = !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ? 0
+	                         : __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	                                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+	                             ? 2
+	                             : 1;
+	if (level == 2)
+		return avx512::table[type];
+	if (level == 1)
+		return avx2::table[type];
+#endif
+	return plain::table[type];
+}

@@ -1,0 +1,63 @@
+/*
+ * kernels.h: the loops over memory that libtorch has no fast operation for. No libtorch here: plain pointers,
+ * one thread; the caller divides the work. A table a number type; inside, the instruction set is chosen at
+ * run time, and results do not depend on how rows or ranges are divided among threads.
+ */
+#ifndef PALIMPSEST_KERNELS_H
+#define PALIMPSEST_KERNELS_H
+
+#include <cstdint>
+
+/*
+ * A random mask. Element i is dropped if word (i / 16) % 4 of Philox4x32-10 with the key `seed` and the counter
+ * (block, stream), block = i / 64 * 16 + i % 16, is below threshold. This order of words lets 16 lanes of a vector
+ * hold 16 blocks with no shuffling.
+ */
+struct mask {
+	uint64_t seed, stream;
+	uint32_t threshold; /* p * 2^32, rounded */
+	double scale;       /* of kept elements: 1 / (1 - p) */
+	bool on;            /* false: keep all, do not scale */
+};
+
+/* Words that a caller must lend for the bits of n elements from any start. */
+constexpr int64_t mask_words(int64_t n)
+{
+	return (n + 63 + 63) / 64 * 64;
+}
+
+/* Pointers are to elements of the table's type: float, bfloat16 (as its bits) or double. */
+struct kernel_table {
+	/* y[i] = x[i] * scale or 0, i in [0, n); element 0 has the index start (a multiple of 64). y may be x. */
+	void (*dropout)(const void *x, void *y, int64_t start, int64_t n, const mask *m);
+
+	/*
+	 * One row of attention weights: s[0, seen) becomes softmax(scale s), dropped; s[seen, n) becomes 0.
+	 * index: of s[0] in the mask. Returns the log-sum-exp (-inf if seen is 0).
+	 */
+	double (*softmax_row)(void *s, int64_t seen, int64_t n, double scale, const mask *m, int64_t index,
+	                      uint32_t *words);
+
+	/*
+	 * Its gradient: s holds the products q k, g the gradient of the dropped weights. With p = exp(scale s - lse)
+	 * and keep = 0 or the mask's scale: s becomes p keep (the dropped weights), g becomes scale p (g keep - delta).
+	 */
+	void (*softmax_row_grad)(void *s, void *g, int64_t seen, int64_t n, double scale, double lse, double delta,
+	                         const mask *m, int64_t index, uint32_t *words);
+
+	/* sum of a[i] b[i] */
+	double (*dot)(const void *a, const void *b, int64_t n);
+	/* sum of a[i]^2 */
+	double (*sum_squares)(const void *a, int64_t n);
+
+	/*
+	 * Cross-entropy of one row of n logits: returns -log softmax(x)[target]. With gradient, x becomes
+	 * scale (softmax(x) - onehot(target)). target < 0: returns 0, gradient 0.
+	 */
+	double (*cross_entropy_row)(void *x, int64_t n, int64_t target, double scale, bool gradient);
+};
+
+enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_F64 };
+const kernel_table *kernels_for(kernel_type type);
+
+#endif
