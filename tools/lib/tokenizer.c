@@ -175,3 +175,8 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n)
 {
 	return t->kind->bytes(t->model, id, n);
 }
+
+bool tokenizer_is_text(const struct tokenizer *t, uint32_t id)
+{
+	return t->kind->is_text(t->model, id);
+}

@@ -38,12 +38,15 @@ void tok_scratch_free(struct tok_scratch *s);
 void tokenizer_encode(const struct tokenizer *t, struct tok_scratch *s, const char *text, size_t n, struct ids *out);
 
 /*
- * Largest k <= n such that encoding text[0,k) and text[k,..) apart gives the same ids as together,
- * whatever follows text[n]; 0 if there is none. For streaming and threads.
+ * A k <= n, as near to n as can be found, such that encoding text[0,k) and text[k,..) apart gives the same ids as
+ * together, whatever follows text[n]; 0 if there is none. For streaming and threads.
  */
 size_t tokenizer_split(const struct tokenizer *t, const char *text, size_t n);
 
-/* Bytes of one id (byte-level BPE); NULL where the kind cannot restore text (WordPiece). */
+/* Bytes of one id (byte-level BPE); NULL where the kind cannot restore text (WordPiece). Of a special token: its content. */
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
+
+/* Does the id come out of tokenizer_encode() for some text? Not so "<|endoftext|>", which stands for no text. */
+bool tokenizer_is_text(const struct tokenizer *t, uint32_t id);
 
 #endif

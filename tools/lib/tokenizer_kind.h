@@ -19,7 +19,8 @@ struct tokenizer_kind {
 	void (*scratch_free)(void *scratch);
 	void (*encode)(const void *model, void *scratch, const char *text, size_t n, struct ids *out);
 	size_t (*split)(const void *model, const char *text, size_t n);
-	const char *(*bytes)(const void *model, uint32_t id, size_t *n); /* NULL if text cannot be restored */
+	const char *(*bytes)(const void *model, uint32_t id, size_t *n); /* returns NULL if text cannot be restored */
+	bool (*is_text)(const void *model, uint32_t id);
 };
 
 #endif

@@ -1,0 +1,500 @@
+#include "bpe_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checked.h"
+#include "die.h"
+#include "pretoken.h"
+
+enum {
+	SMALL = 48,          /* words of up to so many bytes are merged by scanning, longer ones with a heap */
+	WINDOW = 1 << 15,    /* bytes of a long word that are merged at a time */
+	OVERLAP = 1 << 10,   /* of those, the last ones are merged again with the next window */
+	BATCH = 1024,        /* words found at a time */
+	SHORT_BITS = 15,     /* log2 of the number of pairs of short entries: 64 bytes each */
+	LONG_BITS = 13,      /* log2 of the number of pairs of long entries: 256 bytes each */
+	SHORT_BYTES = 15,
+	SHORT_IDS = 3,
+	LONG_BYTES = 46,
+	LONG_IDS = 18
+};
+
+/*
+ * Two caches of whole words, each of pairs of entries of which a new one drives out the older. A short entry holds the
+ * word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; n is 0 if it is empty.
+ */
+struct short_entry {
+	uint64_t key[2];
+	uint32_t id[SHORT_IDS];
+	uint32_t n;
+};
+
+struct long_entry {
+	uint64_t hash;
+	uint8_t n_bytes, n_ids;
+	char bytes[LONG_BYTES];
+	uint32_t id[LONG_IDS];
+};
+
+/* A word's tokens while they are merged: a doubly linked list in arrays, and a heap of the merges that may be next. */
+struct list {
+	uint32_t *id, *before, *after; /* by position of the first byte */
+	uint64_t *heap;                /* rank << 32 | position of the left token */
+	size_t cap, n_heap, cap_heap;
+};
+
+struct scratch {
+	struct short_entry (*shorts)[2];
+	struct long_entry (*longs)[2];
+	size_t *end; /* of the words of a batch */
+	struct list list;
+	struct ids window[2]; /* tokens of two windows of a long word */
+};
+
+/* --- merging ---------------------------------------------------------------------------------- */
+
+static inline const struct pair *find_pair(const struct bpe *b, uint32_t left, uint32_t right)
+{
+	static const struct pair none = {0, NO_MERGE, 0};
+	uint64_t key = pair_key(left, right);
+
+	for (size_t i = pair_slot(b, key); b->pair[i].rank != NO_MERGE; i = (i + 1) & b->pair_mask)
+		if (b->pair[i].key == key)
+			return &b->pair[i];
+	return &none;
+}
+
+/* Merges a word of n <= SMALL bytes into id, and returns how many ids remain: the lowest rank first, the leftmost of equals. */
+static size_t merge_small(const struct bpe *b, const unsigned char *word, size_t n, uint32_t *id)
+{
+	const struct pair *next[SMALL];
+
+	for (size_t i = 0; i < n; i++)
+		id[i] = b->byte_id[word[i]];
+	for (size_t i = 0; i + 1 < n; i++)
+		next[i] = find_pair(b, id[i], id[i + 1]);
+	while (n > 1) {
+		size_t best = 0;
+
+		for (size_t i = 1; i + 1 < n; i++)
+			if (next[i]->rank < next[best]->rank)
+				best = i;
+		if (next[best]->rank == NO_MERGE)
+			break;
+		id[best] = next[best]->made;
+		n--;
+		memmove(id + best + 1, id + best + 2, (n - best - 1) * sizeof *id);
+		if (best + 1 < n) {
+			memmove(next + best + 1, next + best + 2, (n - best - 2) * sizeof *next);
+			next[best] = find_pair(b, id[best], id[best + 1]);
+		}
+		if (best > 0)
+			next[best - 1] = find_pair(b, id[best - 1], id[best]);
+	}
+	return n;
+}
+
+static void heap_push(struct list *l, uint64_t x)
+{
+	size_t i;
+
+	GROW(l->heap, l->n_heap, l->cap_heap);
+	for (i = l->n_heap++; i > 0 && l->heap[(i - 1) / 2] > x; i = (i - 1) / 2)
+		l->heap[i] = l->heap[(i - 1) / 2];
+	l->heap[i] = x;
+}
+
+static uint64_t heap_pop(struct list *l)
+{
+	uint64_t top = l->heap[0], x = l->heap[--l->n_heap];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < l->n_heap) {
+		if (child + 1 < l->n_heap && l->heap[child + 1] < l->heap[child])
+			child++;
+		if (l->heap[child] >= x)
+			break;
+		l->heap[i] = l->heap[child];
+		i = child;
+	}
+	l->heap[i] = x;
+	return top;
+}
+
+static void push_merge(const struct bpe *b, struct list *l, uint32_t left, uint32_t right)
+{
+	const struct pair *p = find_pair(b, l->id[left], l->id[right]);
+
+	if (p->rank != NO_MERGE)
+		heap_push(l, (uint64_t)p->rank << 32 | left);
+}
+
+/* Merges n bytes (n < 2^32) with a heap, O(n log n); appends the ids to out. */
+static void merge_heap(const struct bpe *b, struct list *l, const unsigned char *word, size_t n, struct ids *out)
+{
+	const uint32_t gone = UINT32_MAX;
+	uint32_t last = (uint32_t)n;
+
+	if (l->cap < n + 1) {
+		l->cap = n + 1;
+		l->id = xreallocarray(l->id, l->cap, sizeof *l->id);
+		l->before = xreallocarray(l->before, l->cap, sizeof *l->before);
+		l->after = xreallocarray(l->after, l->cap, sizeof *l->after);
+	}
+	l->n_heap = 0;
+	for (uint32_t i = 0; i < last; i++) {
+		l->id[i] = b->byte_id[word[i]];
+		l->before[i] = i - 1;
+		l->after[i] = i + 1;
+	}
+	for (uint32_t i = 0; i + 1 < last; i++)
+		push_merge(b, l, i, i + 1);
+	while (l->n_heap) {
+		uint64_t top = heap_pop(l);
+		uint32_t i = (uint32_t)top, rank = (uint32_t)(top >> 32), k;
+		const struct merge *m = &b->merge[rank];
+
+		/* Old entries are left in the heap: this one counts if its two tokens still stand there. */
+		if (l->id[i] != m->left || (k = l->after[i]) == last || l->id[k] != m->right)
+			continue;
+		l->id[i] = m->made;
+		l->id[k] = gone;
+		l->after[i] = l->after[k];
+		if (l->after[i] != last) {
+			l->before[l->after[i]] = i;
+			push_merge(b, l, i, l->after[i]);
+		}
+		if (i > 0)
+			push_merge(b, l, l->before[i], i);
+	}
+	for (uint32_t i = 0; i < last; i = l->after[i]) {
+		GROW(out->id, out->n, out->cap);
+		out->id[out->n++] = l->id[i];
+	}
+}
+
+static size_t token_length(const struct bpe *b, uint32_t id)
+{
+	return b->start[id + 1] - b->start[id];
+}
+
+/* Do two tokens in a row stay what they are when their bytes are merged together? */
+static bool compatible(const struct bpe *b, struct list *l, uint32_t left, uint32_t right)
+{
+	size_t n = token_length(b, left), m = token_length(b, right);
+	unsigned char *both = xmalloc(n + m);
+	struct ids out = {0};
+	bool yes;
+
+	memcpy(both, b->bytes + b->start[left], n);
+	memcpy(both + n, b->bytes + b->start[right], m);
+	merge_heap(b, l, both, n + m, &out);
+	yes = out.n == 2 && out.id[0] == left && out.id[1] == right;
+	free(out.id);
+	free(both);
+	return yes;
+}
+
+static void append(struct ids *out, const uint32_t *id, size_t n)
+{
+	if (out->cap - out->n < n) {
+		out->cap = out->n + n > 2 * out->cap ? out->n + n : 2 * out->cap;
+		out->id = xreallocarray(out->id, out->cap, sizeof *out->id);
+	}
+	memcpy(out->id + out->n, id, n * sizeof *id);
+	out->n += n;
+}
+
+/*
+ * A word of any length in memory that does not grow with it, and in time that grows with it linearly: window after window,
+ * each beginning at a boundary between tokens of the one before. That the whole is exact is checked, not hoped: ids are the
+ * encoding of their bytes if and only if each two neighbours are the encoding of their own bytes. (The first merge to cross a
+ * boundary would cross it in the two alone, too: until then each side is merged as if it were alone.) Neighbours
+ * inside a window are so by construction, and the pair at the seam is tried; if it fails, the seam moves.
+ */
+static void merge_long(const struct bpe *b, struct scratch *s, const unsigned char *word, size_t n, struct ids *out)
+{
+	struct ids *now = &s->window[0], *next = &s->window[1], *swap;
+	size_t at = 0, window = WINDOW;
+
+	now->n = 0;
+	merge_heap(b, &s->list, word, n < window ? n : window, now);
+	while (n - at > window) {
+		size_t seam = at + window, kept = now->n, tries = 0;
+		bool fits = false;
+
+		while (!fits && kept > 1 && tries < 64) {
+			seam -= token_length(b, now->id[--kept]);
+			if (at + window - seam < OVERLAP)
+				continue;
+			tries++;
+			next->n = 0; /* a short look ahead tells whether this seam can hold */
+			merge_heap(b, &s->list, word + seam, n - seam < OVERLAP ? n - seam : OVERLAP, next);
+			if (!compatible(b, &s->list, now->id[kept - 1], next->id[0]))
+				continue;
+			next->n = 0;
+			merge_heap(b, &s->list, word + seam, n - seam < window ? n - seam : window, next);
+			fits = compatible(b, &s->list, now->id[kept - 1], next->id[0]);
+		}
+		if (!fits) { /* no seam in reach: a larger window has others */
+			window *= 2;
+			now->n = 0;
+			merge_heap(b, &s->list, word + at, n - at < window ? n - at : window, now);
+			continue;
+		}
+		append(out, now->id, kept);
+		at = seam;
+		swap = now;
+		now = next;
+		next = swap;
+	}
+	append(out, now->id, now->n);
+}
+
+/* --- words ------------------------------------------------------------------------------------ */
+
+static inline size_t short_slot(const uint64_t key[2])
+{
+	return (size_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - SHORT_BITS));
+}
+
+static uint64_t long_hash(const char *word, size_t n)
+{
+	uint64_t h = n * UINT64_C(0x9e3779b97f4a7c15), x;
+
+	for (; n > 8; word += 8, n -= 8) {
+		memcpy(&x, word, 8);
+		h = (h ^ x) * UINT64_C(0xd6e8feb86659fd93);
+		h ^= h >> 32;
+	}
+	x = 0;
+	memcpy(&x, word, n);
+	h = (h ^ x) * UINT64_C(0xd6e8feb86659fd93);
+	return h ^ h >> 32;
+}
+
+/* A word that the short cache has not: its ids are appended to out, and remembered where it fits. */
+static void encode_word(const struct bpe *b, struct scratch *s, const char *word, size_t n, const uint64_t key[2],
+			struct ids *out)
+{
+	uint32_t id[SMALL];
+	uint64_t hash = 0;
+	struct long_entry *e = NULL;
+	size_t made;
+
+	if (n > SMALL) {
+		merge_long(b, s, (const unsigned char *)word, n, out);
+		return;
+	}
+	if (n <= LONG_BYTES) {
+		hash = long_hash(word, n);
+		e = s->longs[hash & ((1 << LONG_BITS) - 1)];
+		for (int i = 0; i < 2; i++)
+			if (e[i].hash == hash && e[i].n_bytes == n && memcmp(e[i].bytes, word, n) == 0) {
+				append(out, e[i].id, e[i].n_ids);
+				return;
+			}
+	}
+	made = merge_small(b, (const unsigned char *)word, n, id);
+	append(out, id, made);
+	if (key && made <= SHORT_IDS) {
+		struct short_entry *c = s->shorts[short_slot(key)];
+
+		c[1] = c[0];
+		c[0] = (struct short_entry){.key = {key[0], key[1]}, .n = (uint32_t)made};
+		memcpy(c[0].id, id, made * sizeof *id);
+	} else if (e && made <= LONG_IDS) {
+		e[1] = e[0];
+		e[0].hash = hash;
+		e[0].n_bytes = (uint8_t)n;
+		e[0].n_ids = (uint8_t)made;
+		memcpy(e[0].bytes, word, n);
+		memcpy(e[0].id, id, made * sizeof *id);
+	}
+}
+
+/* The first n <= 15 bytes of the 16 at p, the length behind them. */
+static inline void short_key(const char *p, size_t n, uint64_t key[2])
+{
+	static const uint64_t mask[SHORT_BYTES + 1][2] = {
+#define FIRST(k) {(UINT64_C(1) << 8 * (k)) - 1, 0}
+#define SECOND(k) {UINT64_MAX, (UINT64_C(1) << 8 * (k)) - 1}
+		FIRST(0), FIRST(1), FIRST(2), FIRST(3), FIRST(4), FIRST(5), FIRST(6), FIRST(7),
+		SECOND(0), SECOND(1), SECOND(2), SECOND(3), SECOND(4), SECOND(5), SECOND(6), SECOND(7),
+#undef FIRST
+#undef SECOND
+	};
+	uint64_t x[2];
+
+	memcpy(x, p, sizeof x);
+	key[0] = x[0] & mask[n][0];
+	key[1] = (x[1] & mask[n][1]) | (uint64_t)n << 56;
+}
+
+/* Only for hosts whose first byte in memory is the lowest does the length not cover a byte of the word. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token caches and token files are little-endian");
+
+static void bpe_encode(const void *model, void *scratch, const char *text, size_t n, struct ids *out)
+{
+	const struct bpe *b = model;
+	struct scratch *s = scratch;
+	size_t done = 0, words;
+
+	while ((words = pretoken_words(text + done, n - done, s->end, BATCH)) > 0) {
+		const char *base = text + done;
+		size_t start = 0, room = n - done;
+
+		for (size_t i = 0; i < words; i++) {
+			size_t end = s->end[i], length = end - start;
+			const char *word = base + start;
+			uint64_t key[2];
+
+			start = end;
+			if (length > SHORT_BYTES) {
+				encode_word(b, s, word, length, NULL, out);
+				continue;
+			}
+			if (room - (size_t)(word - base) >= 16) {
+				short_key(word, length, key);
+			} else { /* not a byte beyond the text is read */
+				char padded[16] = {0};
+
+				memcpy(padded, word, length);
+				short_key(padded, length, key);
+			}
+			const struct short_entry *e = s->shorts[short_slot(key)];
+
+			e += e->key[0] != key[0] || e->key[1] != key[1];
+			if (e->key[0] != key[0] || e->key[1] != key[1]) {
+				encode_word(b, s, word, length, key, out);
+				continue;
+			}
+			if (out->cap - out->n < SHORT_IDS)
+				append(out, e->id, e->n);
+			else {
+				memcpy(out->id + out->n, e->id, sizeof e->id); /* all three: cheaper than a loop of n */
+				out->n += e->n;
+			}
+		}
+		done += start;
+	}
+}
+
+static void *bpe_scratch_new(const void *model)
+{
+	struct scratch *s = xcalloc(1, sizeof *s);
+
+	(void)model;
+	s->shorts = xcalloc((size_t)1 << SHORT_BITS, sizeof *s->shorts);
+	s->longs = xcalloc((size_t)1 << LONG_BITS, sizeof *s->longs);
+	s->end = xcalloc(BATCH, sizeof *s->end);
+	return s;
+}
+
+static void bpe_scratch_free(void *scratch)
+{
+	struct scratch *s = scratch;
+
+	free(s->shorts);
+	free(s->longs);
+	free(s->end);
+	free(s->list.id);
+	free(s->list.before);
+	free(s->list.after);
+	free(s->list.heap);
+	free(s->window[0].id);
+	free(s->window[1].id);
+	free(s);
+}
+
+static size_t bpe_split(const void *model, const char *text, size_t n)
+{
+	(void)model;
+	return pretoken_split(text, n);
+}
+
+/* --- the model -------------------------------------------------------------------------------- */
+
+static void bpe_free(void *model)
+{
+	struct bpe *b = model;
+
+	free(b->start);
+	free(b->bytes);
+	free(b->text);
+	free(b->merge);
+	free(b->pair);
+	free(b);
+}
+
+static uint32_t bpe_vocab(const void *model)
+{
+	return ((const struct bpe *)model)->n_tokens;
+}
+
+static void add_number(struct hash *h, uint32_t x)
+{
+	uint8_t b[4] = {(uint8_t)x, (uint8_t)(x >> 8), (uint8_t)(x >> 16), (uint8_t)(x >> 24)};
+
+	hash_add(h, b, sizeof b);
+}
+
+static void bpe_hash(const void *model, struct hash *h)
+{
+	const struct bpe *b = model;
+
+	add_number(h, b->n_tokens);
+	for (uint32_t id = 0; id < b->n_tokens; id++)
+		add_number(h, (uint32_t)(b->start[id + 1] - b->start[id]));
+	hash_add(h, b->bytes, b->start[b->n_tokens]);
+	add_number(h, b->n_merges);
+	for (uint32_t i = 0; i < b->n_merges; i++) {
+		add_number(h, b->merge[i].left);
+		add_number(h, b->merge[i].right);
+	}
+}
+
+static const char *bpe_bytes(const void *model, uint32_t id, size_t *n)
+{
+	const struct bpe *b = model;
+
+	if (id >= b->n_tokens)
+		return NULL;
+	*n = b->start[id + 1] - b->start[id];
+	return b->bytes + b->start[id];
+}
+
+static bool bpe_is_text(const void *model, uint32_t id)
+{
+	const struct bpe *b = model;
+
+	return id < b->n_tokens && b->text[id];
+}
+
+static int64_t bpe_special(const void *model, const char *content)
+{
+	const struct bpe *b = model;
+
+	for (uint32_t id = b->n_tokens; id-- > 0;) { /* most often the last */
+		size_t n = token_length(b, id);
+
+		if (!b->text[id] && n == strlen(content) && memcmp(b->bytes + b->start[id], content, n) == 0)
+			return id;
+	}
+	return -1;
+}
+
+const struct tokenizer_kind bpe_kind = {
+	.name = "byte-level BPE, GPT-2's words",
+	.free = bpe_free,
+	.vocab = bpe_vocab,
+	.hash = bpe_hash,
+	.special = bpe_special,
+	.scratch_new = bpe_scratch_new,
+	.scratch_free = bpe_scratch_free,
+	.encode = bpe_encode,
+	.split = bpe_split,
+	.bytes = bpe_bytes,
+	.is_text = bpe_is_text,
+};
