@@ -189,22 +189,28 @@ void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX])
 		snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-void hash_file(const char *path, uint8_t out[HASH_BYTES])
+void hash_add_file(struct hash *h, const char *path)
 {
 	static _Thread_local uint8_t buf[1 << 18];
-	struct hash h;
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		die("cannot open %s:", path);
-	hash_start(&h);
 	while ((n = read(fd, buf, sizeof buf)) != 0) {
 		if (n > 0)
-			hash_add(&h, buf, (size_t)n);
+			hash_add(h, buf, (size_t)n);
 		else if (errno != EINTR)
 			die("cannot read %s:", path);
 	}
 	close(fd);
+}
+
+void hash_file(const char *path, uint8_t out[HASH_BYTES])
+{
+	struct hash h;
+
+	hash_start(&h);
+	hash_add_file(&h, path);
 	hash_end(&h, out);
 }

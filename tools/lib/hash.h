@@ -16,8 +16,9 @@ struct hash {
 
 void hash_start(struct hash *h);
 void hash_add(struct hash *h, const void *data, size_t n);
+void hash_add_file(struct hash *h, const char *path); /* the file's bytes as they lie on disk; missing: exit 1 */
 void hash_end(struct hash *h, uint8_t out[HASH_BYTES]);
 void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX]);
-void hash_file(const char *path, uint8_t out[HASH_BYTES]); /* of the file's bytes as they lie on disk */
+void hash_file(const char *path, uint8_t out[HASH_BYTES]); /* of one file alone */
 
 #endif

@@ -1,0 +1,74 @@
+/*
+ * What a model directory's config.json says, and which tensors a model of that shape has.
+ * Families: GPT-2 (gpt2) and BERT (bert), as transformers defines them.
+ *
+ * Every field is honoured, known to change nothing here, or refused by name (exit 3): a model
+ * is never computed otherwise than its configuration says.
+ */
+#ifndef PALIMPSEST_MODEL_H
+#define PALIMPSEST_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hash.h"
+#include "json.h"
+
+enum model_family { MODEL_GPT2, MODEL_BERT };
+
+enum model_activation {
+	MODEL_GELU,      /* x Phi(x) */
+	MODEL_GELU_TANH, /* its approximation by tanh: gelu_new, gelu_pytorch_tanh, gelu_fast */
+	MODEL_RELU,
+	MODEL_SILU,
+	MODEL_TANH
+};
+
+/* One set of names for all families: GPT-2's. All numbers have been bounded, so products of any two fit int64_t. */
+struct model_config {
+	enum model_family family;
+	char architecture[64]; /* first of "architectures", or the family's usual one */
+	int64_t n_layer, n_head, n_embd; /* n_head divides n_embd */
+	int64_t n_inner;       /* width of the feed-forward layer */
+	int64_t n_positions, vocab_size;
+	int64_t n_types;       /* BERT: token types; else 0 */
+	double layer_norm_epsilon;
+	enum model_activation activation;
+	double resid_pdrop, embd_pdrop, attn_pdrop; /* [0, 1). BERT: hidden_dropout_prob is the first two */
+	double initializer_range; /* standard deviation of new weights */
+	bool tie_word_embeddings; /* the head is the word embedding, and is not stored */
+	bool scale_attn_weights;  /* divide attention scores by sqrt(n_embd / n_head) */
+	bool scale_attn_by_inverse_layer_idx; /* and by layer + 1 */
+	int64_t bos_token_id, eos_token_id, pad_token_id; /* -1: none, or several */
+};
+
+/* DIR/config.json; missing: exit 1, malformed or with something that we do not compute: exit 3. */
+void model_config_read(struct model_config *c, const char *dir);
+/* The same from a file of any name, and from a document already parsed (path: for messages). */
+void model_config_read_file(struct model_config *c, const char *path);
+void model_config_parse(struct model_config *c, const struct json *doc, const char *path);
+
+enum model_init { MODEL_ZEROS, MODEL_ONES, MODEL_NORMAL };
+
+struct model_tensor {
+	char name[96];     /* in full, as transformers stores it for this architecture */
+	size_t prefix;     /* bytes of name that a model without a head leaves away: "transformer." */
+	int n_dims;
+	int64_t shape[2];
+	enum model_init init;
+	double std;        /* MODEL_NORMAL: mean 0 and this deviation */
+	int64_t zero_row;  /* row that is zero all the same (padding), or -1 */
+};
+
+/* All tensors that are stored, from the embeddings up. i < model_tensors(c). */
+size_t model_tensors(const struct model_config *c);
+void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t);
+
+/*
+ * A model's hash: SHA-256 of config.json followed by model.safetensors, that is
+ * cat DIR/config.json DIR/model.safetensors | sha256sum
+ */
+void model_hash(const char *dir, uint8_t out[HASH_BYTES]);
+
+#endif
