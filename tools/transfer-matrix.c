@@ -1,0 +1,108 @@
+/* transfer-matrix: what a sequence of models has learned, kept and lost. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "atomic.h"
+#include "checked.h"
+#include "die.h"
+#include "heatmap.h"
+#include "matrix.h"
+#include "metrics.h"
+#include "options.h"
+#include "tsv.h"
+
+static const char *order, *out, *name, *color = "auto";
+static bool partial;
+
+static const struct option options[] = {
+	{0, "order", OPT_STRING, &order, "FILE", "the sequence of domains, from order-domains", .unrecorded = true},
+	{'o', "output", OPT_STRING, &out, "DIR", "write matrix, measures and tables into DIR", .unrecorded = true},
+	{0, "name", OPT_STRING, &name, "NAME", "of this sequence in headings (default: the order's file name)"},
+	{0, "partial", OPT_FLAG, &partial, NULL, "accept steps and domains without any row"},
+	{0, "color", OPT_CHOICE, &color, "WHEN", "colours on the terminal", .choices = "auto|always|never", .unrecorded = true},
+	{0}
+};
+
+static const struct tool tool = {
+	"transfer-matrix", "what a sequence of models has learned, kept and lost",
+	"--order FILE [-o DIR] [options] ROWS.tsv...", options};
+
+/* "similar" for "a/b/similar.tsv"; you free() it. */
+static char *stem(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	size_t n;
+
+	base = base ? base + 1 : path;
+	n = strlen(base);
+	return xstrndup(base, n > 4 && !strcmp(base + n - 4, ".tsv") ? n - 4 : n);
+}
+
+/* What -o names is replaced whole, so it must be missing, empty or of an earlier run. */
+static void check_replaceable(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	bool empty = true, ours = false;
+
+	if (!d) {
+		if (errno == ENOENT)
+			return;
+		die("cannot open %s:", path);
+	}
+	while ((e = readdir(d))) {
+		empty = empty && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."));
+		ours = ours || !strcmp(e->d_name, "matrix.tsv");
+	}
+	closedir(d);
+	if (!empty && !ours)
+		die("cannot replace %s: it holds other files, and no matrix.tsv", path);
+}
+
+static void write_directory(const struct matrix *m, const struct metrics *s, const char *const *rows, int n_rows)
+{
+	char *staging = dir_begin(out);
+
+	dir_remove(staging); /* may be of a run that was killed */
+	free(staging);
+	staging = dir_begin(out);
+	matrix_write(m, staging, order, rows, n_rows);
+	metrics_write(m, s, staging);
+	dir_commit(out, staging);
+	free(staging);
+}
+
+int main(int argc, char **argv)
+{
+	int first = parse_options(argc, argv, &tool), n_rows = argc - first;
+	const char *const *rows = (const char *const *)argv + first;
+	struct screen screen;
+	struct matrix *m;
+	struct metrics *s;
+	char *title;
+
+	if (!order)
+		die_usage("--order is missing");
+	if (n_rows == 0)
+		die_usage("no rows given");
+	title = name ? xstrdup(name) : stem(order);
+	if (!tsv_is_clean(title))
+		die_usage("--name: empty, or with control characters");
+	if (out)
+		check_replaceable(out);
+	m = matrix_read(order, rows, n_rows, title, partial);
+	s = metrics_of(m);
+	if (out)
+		write_directory(m, s, rows, n_rows);
+	screen = screen_of(stdout, color);
+	summary_print(stdout, m, s, screen);
+	putchar('\n');
+	heatmap_print(stdout, m, screen);
+	close_stdout();
+	metrics_free(s);
+	matrix_free(m);
+	free(title);
+	return EXIT_DONE;
+}
