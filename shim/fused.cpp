@@ -54,6 +54,11 @@ static char *bytes_of(const Tensor &x)
 	return static_cast<char *>(x.data_ptr());
 }
 
+static std::optional<Tensor> optional(const Tensor &t)
+{
+	return t.defined() ? std::optional<Tensor>(t) : std::nullopt;
+}
+
 static mask make_mask(double p, th_key key)
 {
 	TORCH_CHECK(p >= 0 && p < 1, "dropout: p must be in [0, 1), is ", p);
@@ -125,6 +130,8 @@ Tensor fused_dropout(const Tensor &x, double p, th_key key)
 {
 	if (p == 0)
 		return x;
+	if (x.scalar_type() == at::kHalf && x.is_cpu())
+		return fused_dropout(x.to(at::kFloat), p, key).to(at::kHalf);
 	return Dropout::apply(x, p, key);
 }
 
@@ -180,15 +187,16 @@ template <class F> static void for_rows(const block_plan &a, int64_t t0, int64_t
 
 struct Attention : Function<Attention> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &q_, const Tensor &k_, const Tensor &v_, bool causal,
-	                      const Tensor &length, double scale, double p, th_key key)
+	                      const std::optional<Tensor> &length_, double scale, double p, th_key key)
 	{
+		const Tensor length = length_.value_or(Tensor());
 		const block_plan a = make_plan(q_, k_, causal, scale);
 		const mask m = make_mask(p, key);
 		const Tensor q = q_, k = k_.contiguous(), v = v_.contiguous();
 		const Tensor k3 = k.view({a.B * a.G, a.S, a.D}), v3 = v.view({a.B * a.G, a.S, a.D});
 		const kernel_table *kernels = kernels_of(q);
 		const int64_t size = q.element_size();
-		const int64_t *len = length.defined() ? length.data_ptr<int64_t>() : nullptr;
+		const int64_t *len = length.defined() ? length.const_data_ptr<int64_t>() : nullptr;
 		/* laid out as (B, T, H, D), for that is how the next operation wants it */
 		Tensor out = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
 		Tensor lse = at::empty({a.B, a.H, a.T}, q.options().dtype(at::kDouble));
@@ -228,7 +236,7 @@ struct Attention : Function<Attention> {
 		const Tensor k3 = k.view({a.B * a.G, a.S, a.D}), v3 = v.view({a.B * a.G, a.S, a.D});
 		const kernel_table *kernels = kernels_of(q);
 		const int64_t size = q.element_size();
-		const int64_t *len = length.defined() ? length.data_ptr<int64_t>() : nullptr;
+		const int64_t *len = length.defined() ? length.const_data_ptr<int64_t>() : nullptr;
 		const double *lse_at = lse.data_ptr<double>();
 		const Tensor g = grad[0];
 		Tensor dq = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
@@ -302,12 +310,14 @@ Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool c
 	            "attention: q, k and v differ in type");
 	TORCH_CHECK(!length.defined() || (length.dim() == 1 && length.size(0) == q.size(0) && length.scalar_type() == at::kLong),
 	            "attention: length must be (", q.size(0), ") i64");
+	if (length.defined() && !length.is_contiguous())
+		return fused_attention(q, k, v, causal, length.contiguous(), scale, p, key);
 	if (!q.is_cpu())
 		return library_attention(q, k, v, causal, length, scale, p, key);
 	if (!has_kernels(q))
 		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p, key)
 			.to(q.scalar_type());
-	return Attention::apply(q, k, v, causal, length.defined() ? length.contiguous() : length, scale, p, key);
+	return Attention::apply(q, k, v, causal, optional(length), scale, p, key);
 }
 
 /* ---- last layer and loss ---- */
@@ -359,20 +369,16 @@ static void check_linear_loss(const Tensor &h, const Tensor &w, const Tensor &b,
 	            "cross entropy: target must be (", h.size(0), ") i64");
 }
 
-static std::optional<Tensor> optional(const Tensor &b)
-{
-	return b.defined() ? std::optional<Tensor>(b) : std::nullopt;
-}
-
 static Tensor loss_rows(const Tensor &h)
 {
 	return at::zeros({h.size(0)}, h.options().dtype(h.is_cpu() ? at::kDouble : at::kFloat));
 }
 
 struct LinearCrossEntropy : Function<LinearCrossEntropy> {
-	static Tensor forward(AutogradContext *ctx, const Tensor &h_, const Tensor &w, const Tensor &b,
+	static Tensor forward(AutogradContext *ctx, const Tensor &h_, const Tensor &w, const std::optional<Tensor> &b_,
 	                      const Tensor &target_, double scale, bool gradient)
 	{
+		const Tensor b = b_.value_or(Tensor());
 		const Tensor h = h_.contiguous(), target = target_.contiguous();
 		const int64_t N = h.size(0), V = w.size(0), rows = chunk_rows(N, V * h.element_size());
 		const bool need_h = gradient && h_.requires_grad(), need_w = gradient && w.requires_grad();
@@ -424,7 +430,7 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 Tensor fused_linear_cross_entropy(const Tensor &h, const Tensor &w, const Tensor &b, const Tensor &target, double scale)
 {
 	check_linear_loss(h, w, b, target);
-	return LinearCrossEntropy::apply(h, w, b, target, scale, at::GradMode::is_enabled());
+	return LinearCrossEntropy::apply(h, w, optional(b), target, scale, at::GradMode::is_enabled());
 }
 
 Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, const Tensor &target_)

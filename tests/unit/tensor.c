@@ -1,0 +1,1068 @@
+/*
+ * The shim: each operation against a plain formula, each gradient against central differences in f64, the fused
+ * operations against a composition of plain ones, in odd sizes and all number types; scopes, errors, determinism.
+ */
+#include "shim/tensor.h"
+
+#include <math.h>
+#include <time.h>
+
+#include "death.h"
+#include "rng.h"
+
+static const th_device cpu = {0, 0};
+static const th_key no_key = {0, 0};
+
+/* ---- helpers ---- */
+
+#define SHAPE(...) (int)(sizeof (int64_t[]){__VA_ARGS__} / sizeof(int64_t)), (int64_t[]){__VA_ARGS__}
+
+static struct rng numbers;
+
+static int64_t count(int n_dims, const int64_t *shape)
+{
+	int64_t n = 1;
+
+	for (int i = 0; i < n_dims; i++)
+		n *= shape[i];
+	return n;
+}
+
+static void *get_memory(size_t n)
+{
+	void *p = malloc(n ? n : 1);
+
+	assert_non_null(p);
+	return p;
+}
+
+/* Normal numbers, rounded to bfloat16 so that every type holds them exactly. */
+static th_tensor *randn(th_dtype dtype, int n_dims, const int64_t *shape)
+{
+	int64_t n = count(n_dims, shape);
+	double *x = get_memory((size_t)n * sizeof *x);
+	th_tensor *t;
+
+	for (int64_t i = 0; i < n; i++)
+		x[i] = rng_normal(&numbers);
+	t = th_from_host(x, TH_F64, cpu, n_dims, shape);
+	free(x);
+	return th_to_dtype(th_to_dtype(t, TH_BF16), dtype);
+}
+
+static th_tensor *ids(const int64_t *id, int64_t n)
+{
+	return th_from_host(id, TH_I64, cpu, 1, &n);
+}
+
+static double *values(const th_tensor *t) /* you free() it */
+{
+	double *x = get_memory((size_t)th_numel(t) * sizeof *x);
+
+	th_to_host(t, TH_F64, x);
+	return x;
+}
+
+/* |a - b| <= tolerance (1 + |b|) everywhere. */
+static void assert_near(const th_tensor *a, const th_tensor *b, double tolerance)
+{
+	double *x = values(a), *y = values(b), worst = 0;
+
+	assert_int_equal(th_numel(a), th_numel(b));
+	for (int64_t i = 0; i < th_numel(a); i++) {
+		double d = fabs(x[i] - y[i]) / (1 + fabs(y[i]));
+		if (!(d <= worst))
+			worst = isnan(d) ? INFINITY : d;
+	}
+	if (worst > tolerance)
+		print_error("differs by %g, more than %g\n", worst, tolerance);
+	assert_true(worst <= tolerance);
+	free(x);
+	free(y);
+}
+
+static void assert_same_bytes(const th_tensor *a, const th_tensor *b)
+{
+	size_t n = (size_t)th_numel(a) * th_dtype_size(th_dtype_of(a));
+	void *x = get_memory(n), *y = get_memory(n);
+
+	assert_int_equal(th_dtype_of(a), th_dtype_of(b));
+	assert_int_equal(th_numel(a), th_numel(b));
+	th_to_host(a, th_dtype_of(a), x);
+	th_to_host(b, th_dtype_of(b), y);
+	assert_memory_equal(x, y, n);
+	free(x);
+	free(y);
+}
+
+static void assert_number(double got, double want, double tolerance)
+{
+	if (!(fabs(got - want) <= tolerance * (1 + fabs(want))))
+		print_error("%.17g is not %.17g\n", got, want);
+	assert_true(fabs(got - want) <= tolerance * (1 + fabs(want)));
+}
+
+static void assert_is_shape(const th_tensor *t, int n_dims, const int64_t *shape)
+{
+	assert_int_equal(th_dim(t), n_dims);
+	for (int i = 0; i < n_dims; i++)
+		assert_int_equal(th_size(t, i), shape[i]);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	th_set_threads(1);
+	numbers = rng_make(1, 1);
+	th_scope_open();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	th_scope_close();
+	return th_live() != 0; /* every test leaves nothing behind */
+}
+
+/* ---- gradients against central differences ---- */
+
+typedef th_tensor *function(th_tensor *const *in);
+
+/* A sum of f's elements with fixed unequal weights, so that no gradient is constant. */
+static th_tensor *weighed(th_tensor *y)
+{
+	int64_t n = th_numel(y);
+	double *w = get_memory((size_t)n * sizeof *w);
+	th_tensor *t;
+
+	for (int64_t i = 0; i < n; i++)
+		w[i] = cos(0.7 * (double)i + 0.3);
+	t = th_to_dtype(th_from_host(w, TH_F64, cpu, 1, &n), th_dtype_of(y));
+	free(w);
+	return th_sum(th_mul(th_reshape(y, SHAPE(n)), t));
+}
+
+static void set_values(th_tensor *t, const double *x)
+{
+	int64_t shape[TH_MAX_DIMS];
+
+	for (int i = 0; i < th_dim(t); i++)
+		shape[i] = th_size(t, i);
+	th_copy_(t, th_from_host(x, TH_F64, cpu, th_dim(t), shape));
+}
+
+/* in[]: f64 leaves. Looks at no more than about 60 elements of each. */
+static void check_gradient(const char *name, function *f, th_tensor **in, int n)
+{
+	const double step = 1e-5;
+
+	for (int i = 0; i < n; i++) {
+		th_set_grad(in[i], NULL);
+		th_requires_grad(in[i], true);
+	}
+	th_backward(weighed(f(in)));
+	th_no_grad_open();
+	for (int i = 0; i < n; i++) {
+		th_tensor *grad = th_grad(in[i]);
+		int64_t size = th_numel(in[i]), stride = 1 + size / 60;
+
+		assert_non_null(grad);
+		assert_int_equal(th_numel(grad), size);
+		double *g = values(grad), *x = values(in[i]);
+		for (int64_t j = 0; j < size; j += stride) {
+			double at[2], keep = x[j], slope;
+			th_scope_open();
+			for (int side = 0; side < 2; side++) {
+				x[j] = keep + (side ? step : -step);
+				set_values(in[i], x);
+				at[side] = th_item(weighed(f(in)));
+			}
+			th_scope_close();
+			x[j] = keep;
+			slope = (at[1] - at[0]) / (2 * step);
+			if (!(fabs(slope - g[j]) <= 2e-8 * (1 + fabs(slope)) + 1e-8))
+				print_error("%s: input %d, element %d: gradient %.12g, difference quotient %.12g\n", name, i, (int)j, g[j],
+				            slope);
+			assert_true(fabs(slope - g[j]) <= 2e-8 * (1 + fabs(slope)) + 1e-8);
+		}
+		set_values(in[i], x);
+		free(g);
+		free(x);
+	}
+	th_no_grad_close();
+	for (int i = 0; i < n; i++)
+		th_requires_grad(in[i], false);
+}
+
+#define OP(name, expression)                        \
+	static th_tensor *f_##name(th_tensor *const *in) \
+	{                                               \
+		return expression;                          \
+	}
+
+OP(add, th_add(in[0], in[1]))
+OP(sub, th_sub(in[0], in[1]))
+OP(mul, th_mul(in[0], in[1]))
+OP(div, th_div(in[0], th_add_scalar(th_mul(in[1], in[1]), 1)))
+OP(broadcast, th_mul(in[0], th_narrow(in[1], 0, 1, 1)))
+OP(scale, th_scale(in[0], -1.5))
+OP(add_scalar, th_mul(th_add_scalar(in[0], 2), in[0]))
+OP(tanh, th_tanh(in[0]))
+OP(relu, th_relu(in[0]))
+OP(silu, th_silu(in[0]))
+OP(gelu, th_gelu(in[0]))
+OP(gelu_tanh, th_gelu_tanh(in[0]))
+OP(sum, th_sum(th_mul(in[0], in[0])))
+OP(sum_dim, th_sum_dim(in[0], 1, false))
+OP(mean_dim, th_mean_dim(in[0], -1, true))
+OP(norm_dim, th_norm_dim(in[0], 1, false))
+OP(softmax, th_softmax(in[0], -1))
+OP(log_softmax, th_log_softmax(in[0], 0))
+OP(reshape, th_reshape(in[0], SHAPE(7, -1)))
+OP(transpose, th_contiguous(th_transpose(in[0], 0, 1)))
+OP(cat, th_cat(in, 2, 1))
+OP(index_select, th_index_select(in[0], 1, ids((int64_t[]){3, 0, 3}, 3)))
+OP(matmul, th_matmul(in[0], th_transpose(in[1], 0, 1)))
+OP(to_dtype, th_to_dtype(th_mul(in[0], in[0]), TH_F64))
+OP(dropout, th_dropout(in[0], 0.3, (th_key){5, 6}))
+OP(clone, th_clone(in[0]))
+
+static void gradients_of_plain_operations(void **state)
+{
+	static const struct {
+		const char *name;
+		function *f;
+		int n;
+	} op[] = {
+#define ROW(name, n) {#name, f_##name, n}
+		ROW(add, 2), ROW(sub, 2), ROW(mul, 2), ROW(div, 2), ROW(broadcast, 2), ROW(scale, 1), ROW(add_scalar, 1),
+		ROW(tanh, 1), ROW(relu, 1), ROW(silu, 1), ROW(gelu, 1), ROW(gelu_tanh, 1), ROW(sum, 1), ROW(sum_dim, 1),
+		ROW(mean_dim, 1), ROW(norm_dim, 1), ROW(softmax, 1), ROW(log_softmax, 1), ROW(reshape, 1), ROW(transpose, 1),
+		ROW(cat, 2), ROW(index_select, 1), ROW(matmul, 2), ROW(to_dtype, 1), ROW(dropout, 1), ROW(clone, 1),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof op / sizeof *op; i++) {
+		th_tensor *in[] = {randn(TH_F64, SHAPE(5, 7)), randn(TH_F64, SHAPE(5, 7))};
+		check_gradient(op[i].name, op[i].f, in, op[i].n);
+	}
+}
+
+OP(linear, th_linear(in[0], in[1], in[2]))
+OP(linear_no_bias, th_linear(in[0], in[1], NULL))
+OP(affine, th_affine(in[0], th_transpose(in[1], 0, 1), in[2]))
+OP(affine_no_bias, th_affine(in[0], th_transpose(in[1], 0, 1), NULL))
+OP(layer_norm, th_layer_norm(in[0], in[1], in[2], 1e-5))
+OP(layer_norm_no_bias, th_layer_norm(in[0], in[1], NULL, 1e-5))
+OP(rms_norm, th_rms_norm(in[0], in[1], 1e-6))
+OP(embedding, th_embedding(in[0], th_reshape(ids((int64_t[]){4, 0, 4, 2}, 4), SHAPE(2, 2))))
+
+static void gradients_of_layers(void **state)
+{
+	(void)state;
+	th_tensor *linear[] = {randn(TH_F64, SHAPE(2, 3, 7)), randn(TH_F64, SHAPE(5, 7)), randn(TH_F64, SHAPE(5))};
+	check_gradient("linear", f_linear, linear, 3);
+	check_gradient("linear without bias", f_linear_no_bias, linear, 2);
+	check_gradient("affine", f_affine, linear, 3);
+	check_gradient("affine without bias", f_affine_no_bias, linear, 2);
+	th_tensor *norm[] = {randn(TH_F64, SHAPE(2, 3, 37)), randn(TH_F64, SHAPE(37)), randn(TH_F64, SHAPE(37))};
+	check_gradient("layer_norm", f_layer_norm, norm, 3);
+	check_gradient("layer_norm without bias", f_layer_norm_no_bias, norm, 2);
+	check_gradient("rms_norm", f_rms_norm, norm, 2);
+	th_tensor *table[] = {randn(TH_F64, SHAPE(6, 3))};
+	check_gradient("embedding", f_embedding, table, 1);
+}
+
+static void values_of_formulas(void **state)
+{
+	th_tensor *t = randn(TH_F64, SHAPE(4, 9)), *w = randn(TH_F64, SHAPE(9)), *b = randn(TH_F64, SHAPE(9));
+	double *x = values(t), *gain = values(w), *bias = values(b), y[36];
+
+	(void)state;
+#define EACH(expression)                               \
+	for (int i = 0; i < 36; i++) {                     \
+		double v = x[i];                               \
+		y[i] = expression;                             \
+	}
+#define COMPARE(got) assert_near(got, th_from_host(y, TH_F64, cpu, SHAPE(4, 9)), 1e-14)
+	EACH(v * 0.5 * (1 + erf(v / sqrt(2))))
+	COMPARE(th_gelu(t));
+	EACH(0.5 * v * (1 + tanh(sqrt(2 / acos(-1)) * (v + 0.044715 * v * v * v))))
+	COMPARE(th_gelu_tanh(t));
+	EACH(v / (1 + exp(-v)))
+	COMPARE(th_silu(t));
+	EACH(v > 0 ? v : 0)
+	COMPARE(th_relu(t));
+	EACH(tanh(v))
+	COMPARE(th_tanh(t));
+	for (int r = 0; r < 4; r++) {
+		double mean = 0, var = 0, square = 0, sum = 0;
+		for (int i = 0; i < 9; i++)
+			mean += x[9 * r + i] / 9;
+		for (int i = 0; i < 9; i++) {
+			var += (x[9 * r + i] - mean) * (x[9 * r + i] - mean) / 9;
+			square += x[9 * r + i] * x[9 * r + i] / 9;
+			sum += exp(x[9 * r + i]);
+		}
+		for (int i = 0; i < 9; i++)
+			y[9 * r + i] = (x[9 * r + i] - mean) / sqrt(var + 1e-5) * gain[i] + bias[i];
+		assert_near(th_narrow(th_layer_norm(t, w, b, 1e-5), 0, r, 1), th_from_host(y + 9 * r, TH_F64, cpu, SHAPE(9)), 1e-14);
+		for (int i = 0; i < 9; i++)
+			y[9 * r + i] = x[9 * r + i] / sqrt(square + 1e-6) * gain[i];
+		assert_near(th_narrow(th_rms_norm(t, w, 1e-6), 0, r, 1), th_from_host(y + 9 * r, TH_F64, cpu, SHAPE(9)), 1e-14);
+		for (int i = 0; i < 9; i++)
+			y[9 * r + i] = exp(x[9 * r + i]) / sum;
+		assert_near(th_narrow(th_softmax(t, 1), 0, r, 1), th_from_host(y + 9 * r, TH_F64, cpu, SHAPE(9)), 1e-14);
+		for (int i = 0; i < 9; i++)
+			y[9 * r + i] = log(y[9 * r + i]);
+		assert_near(th_narrow(th_log_softmax(t, 1), 0, r, 1), th_from_host(y + 9 * r, TH_F64, cpu, SHAPE(9)), 1e-14);
+	}
+	free(x);
+	free(gain);
+	free(bias);
+}
+
+/* bfloat16 keeps 8 bits, so a result is within 2^-8 of the f32 one; statistics are f32 inside. */
+static void layers_in_bf16(void **state)
+{
+	th_tensor *x = randn(TH_F32, SHAPE(6, 96)), *w = randn(TH_F32, SHAPE(96)), *b = randn(TH_F32, SHAPE(96));
+	th_tensor *h = th_to_dtype(x, TH_BF16), *v = th_to_dtype(w, TH_BF16), *c = th_to_dtype(b, TH_BF16);
+
+	(void)state;
+	assert_near(th_layer_norm(h, v, c, 1e-5), th_layer_norm(x, w, b, 1e-5), 0x1p-8);
+	assert_near(th_layer_norm(h, w, b, 1e-5), th_layer_norm(x, w, b, 1e-5), 0x1p-8);
+	assert_int_equal(th_dtype_of(th_layer_norm(h, w, b, 1e-5)), TH_BF16);
+	assert_near(th_rms_norm(h, v, 1e-5), th_rms_norm(x, w, 1e-5), 0x1p-7); /* rounded twice, as the models do */
+	assert_near(th_gelu_tanh(h), th_gelu_tanh(x), 0x1p-8);
+	assert_near(th_gelu(h), th_gelu(x), 0x1p-8);
+	assert_near(th_softmax(h, 1), th_softmax(x, 1), 0x1p-8);
+	assert_near(th_linear(h, th_reshape(v, SHAPE(1, 96)), NULL), th_linear(x, th_reshape(w, SHAPE(1, 96)), NULL), 0x1p-8);
+}
+
+/* ---- dropout ---- */
+
+/* The definition in kernels.h, one element at a time. */
+static bool dropped(th_key key, uint64_t i, double p)
+{
+	uint64_t block = i / 64 * 16 + i % 16;
+	uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)key.stream, (uint32_t)(key.stream >> 32)};
+	uint32_t seed[2] = {(uint32_t)key.seed, (uint32_t)(key.seed >> 32)}, word[4];
+
+	philox4x32(counter, seed, word);
+	return word[i / 16 % 4] < p * 4294967296.0;
+}
+
+static void dropout_is_philox(void **state)
+{
+	static const int64_t sizes[] = {1, 7, 16, 63, 64, 65, 129, 5000, 70001};
+	const th_key key = {0x123456789abcdef0, 0xfedcba9876543210};
+
+	(void)state;
+	for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+		for (th_dtype type = TH_F32; type <= TH_F64; type++) {
+			th_scope_open();
+			double *y = values(th_dropout(th_full(2, type, cpu, SHAPE(sizes[s])), 0.2, key));
+			for (int64_t i = 0; i < sizes[s]; i++)
+				assert_number(y[i], dropped(key, (uint64_t)i, 0.2) ? 0 : 2.5, type == TH_F64 ? 0 : 1e-6);
+			free(y);
+			th_scope_close();
+		}
+}
+
+static void dropout_drops_its_share(void **state)
+{
+	th_tensor *x = th_full(1, TH_F32, cpu, SHAPE(1000, 1000));
+	double n = 1e6, kept = th_item(th_sum(th_dropout(x, 0.1, (th_key){1, 2}))) * 0.9 / n;
+
+	(void)state;
+	assert_true(fabs(kept - 0.9) < 5 * sqrt(0.9 * 0.1 / n));
+	th_tensor *a = th_dropout(x, 0.5, (th_key){1, 2}), *b = th_dropout(x, 0.5, (th_key){1, 3});
+	double both = th_item(th_sum(th_mul(a, b))) / 4 / n; /* independent streams: a quarter */
+	assert_true(fabs(both - 0.25) < 5 * sqrt(0.25 * 0.75 / n));
+	assert_same_bytes(th_dropout(x, 0, no_key), x);
+}
+
+static void dropout_same_for_all_threads(void **state)
+{
+	th_tensor *x = randn(TH_F32, SHAPE(100, 1001)), *one = th_dropout(x, 0.1, (th_key){3, 4});
+
+	(void)state;
+	th_set_threads(2);
+	assert_same_bytes(th_dropout(x, 0.1, (th_key){3, 4}), one);
+	th_set_threads(1);
+	assert_near(th_dropout(th_to_dtype(x, TH_BF16), 0.1, (th_key){3, 4}), one, 0x1p-8);
+}
+
+/* ---- attention ---- */
+
+struct attention {
+	int64_t B, H, G, T, S, D;
+	bool causal;
+	const int64_t *length;
+	double scale, p;
+	th_key key;
+};
+
+static th_tensor *fused(const struct attention *a, th_tensor *const *in)
+{
+	return th_attention(in[0], in[1], in[2], a->causal, a->length ? ids(a->length, a->B) : NULL, a->scale, a->p, a->key);
+}
+
+/* The same from plain operations, a mask of -inf and a dropout mask from ones. */
+static th_tensor *composed(const struct attention *a, th_tensor *const *in)
+{
+	int64_t n = a->B * a->H * a->T * a->S;
+	double *hide = get_memory((size_t)n * sizeof *hide);
+	int64_t *head = get_memory((size_t)a->H * sizeof *head);
+	th_dtype type = th_dtype_of(in[0]);
+	th_tensor *k, *v, *mask, *weights;
+
+	for (int64_t i = 0; i < n; i++) {
+		int64_t s = i % a->S, t = i / a->S % a->T, b = i / a->S / a->T / a->H;
+		hide[i] = (a->causal && s > t + a->S - a->T) || (a->length && s >= a->length[b]) ? -INFINITY : 0;
+	}
+	for (int64_t h = 0; h < a->H; h++)
+		head[h] = h / (a->H / a->G);
+	mask = th_to_dtype(th_from_host(hide, TH_F64, cpu, SHAPE(a->B, a->H, a->T, a->S)), type);
+	k = th_index_select(in[1], 1, ids(head, a->H));
+	v = th_index_select(in[2], 1, ids(head, a->H));
+	free(hide);
+	free(head);
+	weights = th_softmax(th_add(th_scale(th_matmul(in[0], th_transpose(k, 2, 3)), a->scale), mask), -1);
+	if (a->p > 0)
+		weights = th_mul(weights, th_dropout(th_full(1, type, cpu, SHAPE(a->B, a->H, a->T, a->S)), a->p, a->key));
+	return th_matmul(weights, v);
+}
+
+static void compare_attention(const struct attention *a, th_dtype type, double tolerance)
+{
+	th_tensor *wide[3] = {randn(TH_F64, SHAPE(a->B, a->H, a->T, a->D)), randn(TH_F64, SHAPE(a->B, a->G, a->S, a->D)),
+	                      randn(TH_F64, SHAPE(a->B, a->G, a->S, a->D))};
+	th_tensor *in[3], *y, *want;
+
+	for (int i = 0; i < 3; i++) {
+		in[i] = th_requires_grad(th_detach(th_to_dtype(wide[i], type)), true);
+		th_requires_grad(wide[i], true);
+	}
+	y = fused(a, in);
+	want = composed(a, wide);
+	assert_int_equal(th_dtype_of(y), type);
+	assert_is_shape(y, SHAPE(a->B, a->H, a->T, a->D));
+	assert_near(y, want, tolerance);
+	th_no_grad_open();
+	assert_near(fused(a, in), want, tolerance);
+	th_no_grad_close();
+	th_backward(th_sum(th_mul(y, y)));
+	th_backward(th_sum(th_mul(want, want)));
+	for (int i = 0; i < 3; i++)
+		assert_near(th_grad(in[i]), th_grad(wide[i]), tolerance * 8);
+}
+
+static void attention_is_its_formula(void **state)
+{
+	static const int64_t length[] = {3, 1000}, some[] = {130, 57};
+	static const struct attention a[] = {
+		{1, 1, 1, 1, 1, 4, true, NULL, 1, 0, {0, 0}},
+		{2, 3, 3, 7, 7, 8, true, NULL, 0.35, 0, {0, 0}},
+		{2, 4, 2, 7, 9, 5, true, length, 0.4, 0, {0, 0}},
+		{2, 4, 2, 7, 9, 5, true, length, 0.4, 0.25, {1, 2}},
+		{2, 4, 1, 129, 129, 16, true, NULL, 0.25, 0, {0, 0}},
+		{2, 2, 2, 129, 129, 16, true, NULL, 0.25, 0.1, {8, 9}},
+		{1, 2, 1, 300, 300, 8, true, NULL, 0.3, 0.1, {8, 9}},
+		{2, 2, 2, 129, 140, 16, false, some, 0.25, 0, {0, 0}},
+		{2, 2, 1, 129, 140, 16, false, some, 0.25, 0.5, {3, 4}},
+		{1, 2, 2, 1, 77, 8, true, NULL, 0.3, 0, {0, 0}},
+		{2, 6, 6, 256, 256, 32, true, NULL, 0.2, 0.1, {3, 5}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof a / sizeof *a; i++) {
+		th_scope_open();
+		compare_attention(&a[i], TH_F64, 1e-12);
+		compare_attention(&a[i], TH_F32, 2e-6);
+		compare_attention(&a[i], TH_BF16, 0.02);
+		th_scope_close();
+	}
+}
+
+OP(attention, th_attention(in[0], in[1], in[2], true, ids((int64_t[]){6, 9}, 2), 0.4, 0.2, ((th_key){1, 2})))
+
+static void attention_gradient(void **state)
+{
+	th_tensor *in[] = {randn(TH_F64, SHAPE(2, 4, 7, 5)), randn(TH_F64, SHAPE(2, 2, 9, 5)), randn(TH_F64, SHAPE(2, 2, 9, 5))};
+
+	(void)state;
+	check_gradient("attention", f_attention, in, 3);
+}
+
+/* q, k and v as views of one (B, T, 3 C) tensor, as GPT-2 has them; the result in that layout, too. */
+static void attention_of_views(void **state)
+{
+	enum { B = 2, T = 35, H = 3, D = 8, C = H * D };
+	th_tensor *all = th_requires_grad(randn(TH_F32, SHAPE(B, T, 3 * C)), true), *view[3], *whole[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		view[i] = th_transpose(th_reshape(th_narrow(all, 2, i * C, C), SHAPE(B, T, H, D)), 1, 2);
+		whole[i] = th_requires_grad(th_detach(th_contiguous(view[i])), true);
+	}
+	th_tensor *a = th_attention(view[0], view[1], view[2], true, NULL, 0.3, 0.1, (th_key){1, 1});
+	th_tensor *b = th_attention(whole[0], whole[1], whole[2], true, NULL, 0.3, 0.1, (th_key){1, 1});
+	assert_same_bytes(a, b);
+	th_backward(weighed(th_reshape(th_transpose(a, 1, 2), SHAPE(B, T, C))));
+	th_backward(weighed(th_reshape(th_transpose(b, 1, 2), SHAPE(B, T, C))));
+	for (int i = 0; i < 3; i++)
+		assert_near(th_transpose(th_reshape(th_narrow(th_grad(all), 2, i * C, C), SHAPE(B, T, H, D)), 1, 2),
+		            th_grad(whole[i]), 1e-6);
+}
+
+/* A row that may see no key gives zeros, not NaN: a query before the first key, a sequence of length 0. */
+static void attention_that_sees_nothing(void **state)
+{
+	static const int64_t length[] = {0};
+	const struct attention a = {1, 2, 2, 5, 3, 4, true, NULL, 0.5, 0, {0, 0}};
+	th_tensor *in[] = {randn(TH_F32, SHAPE(1, 2, 5, 4)), randn(TH_F32, SHAPE(1, 2, 3, 4)), randn(TH_F32, SHAPE(1, 2, 3, 4))};
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		th_requires_grad(in[i], true);
+	th_tensor *y = fused(&a, in), *none;
+	assert_number(th_item(th_sum(th_mul(th_narrow(y, 2, 0, 2), th_narrow(y, 2, 0, 2)))), 0, 0);
+	assert_true(th_item(th_sum(th_mul(y, y))) > 0.1);
+	none = th_attention(in[0], in[1], in[2], false, ids(length, 1), 0.5, 0, no_key);
+	assert_number(th_item(th_sum(th_mul(none, none))), 0, 0);
+	th_backward(th_add(th_sum(th_mul(y, y)), th_sum(none)));
+	for (int i = 0; i < 3; i++)
+		assert_true(th_all_finite(th_grad(in[i])));
+}
+
+/* ---- loss ---- */
+
+static th_tensor *composed_loss(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target, double scale)
+{
+	return th_scale(th_cross_entropy_sum(th_linear(h, w, b), target), scale);
+}
+
+static th_tensor *some_targets(int64_t n, int64_t V, bool ignore)
+{
+	int64_t *id = get_memory((size_t)n * sizeof *id);
+	th_tensor *t;
+
+	for (int64_t i = 0; i < n; i++)
+		id[i] = ignore && i % 5 == 2 ? (i % 2 ? -1 : -100) : (int64_t)rng_below(&numbers, (uint64_t)V);
+	t = ids(id, n);
+	free(id);
+	return t;
+}
+
+static void cross_entropy_is_its_formula(void **state)
+{
+	th_tensor *x = randn(TH_F64, SHAPE(6, 11));
+	int64_t target[] = {3, -1, 0, 10, -100, 5};
+	double *v = values(x), want = 0;
+
+	(void)state;
+	for (int r = 0; r < 6; r++) {
+		double sum = 0;
+		for (int i = 0; i < 11; i++)
+			sum += exp(v[11 * r + i]);
+		want += target[r] < 0 ? 0 : log(sum) - v[11 * r + target[r]];
+	}
+	free(v);
+	assert_number(th_item(th_cross_entropy_sum(x, ids(target, 6))), want, 1e-14);
+	assert_number(th_item(th_cross_entropy_sum(th_to_dtype(x, TH_F32), ids(target, 6))), want, 1e-6);
+}
+
+static void compare_loss(int64_t N, int64_t C, int64_t V, bool bias, th_dtype type, double tolerance)
+{
+	th_tensor *wide[] = {randn(TH_F64, SHAPE(N, C)), randn(TH_F64, SHAPE(V, C)), randn(TH_F64, SHAPE(V))}, *in[3];
+	th_tensor *target = some_targets(N, V, true), *loss, *want;
+	const double scale = 1.0 / (double)N;
+	int n = bias ? 3 : 2;
+
+	for (int i = 0; i < 3; i++) {
+		in[i] = th_requires_grad(th_detach(th_to_dtype(wide[i], type)), true);
+		th_requires_grad(wide[i], true);
+	}
+	loss = th_linear_cross_entropy(in[0], in[1], bias ? in[2] : NULL, target, scale);
+	want = composed_loss(wide[0], wide[1], bias ? wide[2] : NULL, target, scale);
+	assert_int_equal(th_dim(loss), 0);
+	assert_int_equal(th_dtype_of(loss), type == TH_F64 ? TH_F64 : TH_F32);
+	assert_number(th_item(loss), th_item(want), tolerance);
+	th_backward(th_scale(loss, 3)); /* a gradient other than 1 */
+	th_backward(th_scale(want, 3));
+	for (int i = 0; i < n; i++) {
+		assert_int_equal(th_dtype_of(th_grad(in[i])), type);
+		assert_near(th_grad(in[i]), th_grad(wide[i]), tolerance);
+	}
+	th_no_grad_open();
+	assert_number(th_item(th_linear_cross_entropy(in[0], in[1], bias ? in[2] : NULL, target, scale)), th_item(want), tolerance);
+	th_tensor *rows = th_linear_nll(in[0], in[1], bias ? in[2] : NULL, target);
+	assert_is_shape(rows, SHAPE(N));
+	assert_number(th_item(th_scale(th_sum(rows), scale)), th_item(want), tolerance);
+	if (N > 2)
+		assert_number(th_item(th_narrow(rows, 0, 2, 1)), 0, 0);
+	th_no_grad_close();
+}
+
+static void linear_cross_entropy_is_its_formula(void **state)
+{
+	static const int64_t size[][3] = {{1, 4, 1}, {1, 4, 2}, {7, 5, 17}, {129, 16, 1000}, {33, 8, 4097}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+		for (int bias = 0; bias < 2; bias++) {
+			th_scope_open();
+			compare_loss(size[i][0], size[i][1], size[i][2], bias, TH_F64, 1e-12);
+			compare_loss(size[i][0], size[i][1], size[i][2], bias, TH_F32, 2e-6);
+			compare_loss(size[i][0], size[i][1], size[i][2], bias, TH_BF16, 0.02);
+			th_scope_close();
+		}
+}
+
+/* More logits than one chunk holds. */
+static void linear_cross_entropy_in_chunks(void **state)
+{
+	(void)state;
+	compare_loss(700, 4, 50257, true, TH_F64, 1e-12);
+	compare_loss(1400, 4, 50257, false, TH_F32, 2e-6);
+	compare_loss(2700, 4, 50257, false, TH_BF16, 0.02);
+}
+
+OP(loss, th_linear_cross_entropy(in[0], in[1], in[2], ids((int64_t[]){0, -1, 16, 3}, 4), 0.25))
+OP(plain_loss, th_cross_entropy_sum(in[0], ids((int64_t[]){0, -1, 4, 3}, 4)))
+
+static void loss_gradient(void **state)
+{
+	th_tensor *in[] = {randn(TH_F64, SHAPE(4, 5)), randn(TH_F64, SHAPE(17, 5)), randn(TH_F64, SHAPE(17))};
+
+	(void)state;
+	check_gradient("linear_cross_entropy", f_loss, in, 3);
+	check_gradient("cross_entropy_sum", f_plain_loss, in, 1);
+}
+
+static void loss_of_extreme_logits(void **state)
+{
+	float x[] = {1e4f, -1e4f, 3e4f, 0, 0, 0}, unit[] = {1};
+	th_tensor *w = th_from_host(x, TH_F32, cpu, SHAPE(6, 1)), *h = th_from_host(unit, TH_F32, cpu, SHAPE(1, 1));
+
+	(void)state;
+	th_requires_grad(w, true);
+	th_tensor *loss = th_linear_cross_entropy(h, w, NULL, ids((int64_t[]){1}, 1), 1);
+	assert_number(th_item(loss), 4e4, 1e-7);
+	th_backward(loss);
+	assert_true(th_all_finite(th_grad(w)));
+	x[0] = NAN; /* shows in the loss, never hides */
+	assert_true(isnan(th_item(th_linear_nll(h, th_from_host(x, TH_F32, cpu, SHAPE(6, 1)), NULL, ids((int64_t[]){1}, 1)))));
+}
+
+/* ---- gradients, checkpointing ---- */
+
+static void leaves_and_gradients(void **state)
+{
+	th_tensor *x = th_requires_grad(th_full(3, TH_F32, cpu, SHAPE(2)), true);
+
+	(void)state;
+	assert_null(th_grad(x));
+	th_backward(th_sum(th_mul(x, x)));
+	th_backward(th_sum(x)); /* adds */
+	assert_near(th_grad(x), th_full(7, TH_F32, cpu, SHAPE(2)), 0);
+	th_zero_(th_grad(x));
+	assert_near(th_grad(x), th_full(0, TH_F32, cpu, SHAPE(2)), 0);
+	th_set_grad(x, th_full(5, TH_F32, cpu, SHAPE(2)));
+	assert_near(th_grad(x), th_full(5, TH_F32, cpu, SHAPE(2)), 0);
+	th_set_grad(x, NULL);
+	assert_null(th_grad(x));
+	th_backward(th_sum(th_mul(th_detach(x), x)));
+	assert_near(th_grad(x), th_full(3, TH_F32, cpu, SHAPE(2)), 0);
+}
+
+struct layer {
+	th_tensor *w;
+	int calls;
+};
+
+static th_tensor *run_layer(void *context, th_tensor *const *in, int n)
+{
+	struct layer *l = context;
+
+	assert_int_equal(n, 2);
+	l->calls++;
+	return th_mul(th_tanh(th_dropout(th_linear(in[0], l->w, NULL), 0.2, (th_key){1, 2})), in[1]);
+}
+
+static void checkpoint_changes_nothing(void **state)
+{
+	struct layer l = {th_requires_grad(randn(TH_F64, SHAPE(5, 5)), true), 0};
+	th_tensor *in[] = {th_requires_grad(randn(TH_F64, SHAPE(3, 5)), true), randn(TH_F64, SHAPE(3, 5))};
+	th_tensor *plain = run_layer(&l, in, 2), *dx, *dw;
+
+	(void)state;
+	th_backward(weighed(plain));
+	dx = th_clone(th_grad(in[0]));
+	dw = th_clone(th_grad(l.w));
+	for (int only_leaf = 0; only_leaf < 2; only_leaf++) { /* also when no input needs a gradient, but a leaf inside does */
+		size_t before;
+		th_set_grad(in[0], NULL);
+		th_set_grad(l.w, NULL);
+		th_requires_grad(in[0], !only_leaf);
+		l.calls = 0;
+		before = th_live();
+		th_tensor *again = th_checkpoint(run_layer, &l, in, 2);
+		assert_int_equal(th_live(), before + 1);
+		assert_int_equal(l.calls, 1);
+		assert_same_bytes(again, plain);
+		before = th_live();
+		th_tensor *loss = weighed(again);
+		before = th_live();
+		th_backward(loss);
+		assert_int_equal(th_live(), before);
+		assert_int_equal(l.calls, 2);
+		assert_same_bytes(th_grad(l.w), dw);
+		if (!only_leaf)
+			assert_same_bytes(th_grad(in[0]), dx);
+	}
+	th_no_grad_open();
+	l.calls = 0;
+	assert_same_bytes(th_checkpoint(run_layer, &l, in, 2), plain);
+	assert_int_equal(l.calls, 1);
+	th_no_grad_close();
+}
+
+static th_tensor *two_layers(void *context, th_tensor *const *in, int n)
+{
+	return th_checkpoint(run_layer, context, (th_tensor *[]){th_checkpoint(run_layer, context, in, n), in[1]}, n);
+}
+
+static void checkpoint_inside_checkpoint(void **state)
+{
+	struct layer l = {th_requires_grad(randn(TH_F64, SHAPE(5, 5)), true), 0};
+	th_tensor *in[] = {th_requires_grad(randn(TH_F64, SHAPE(3, 5)), true), randn(TH_F64, SHAPE(3, 5))}, *dw;
+
+	(void)state;
+	th_backward(weighed(run_layer(&l, (th_tensor *[]){run_layer(&l, in, 2), in[1]}, 2)));
+	dw = th_clone(th_grad(l.w));
+	th_set_grad(l.w, NULL);
+	th_backward(weighed(th_checkpoint(two_layers, &l, in, 2)));
+	assert_near(th_grad(l.w), dw, 1e-14);
+}
+
+/* ---- optimiser ---- */
+
+static void adamw_is_its_formula(void **state)
+{
+	enum { N = 37 };
+	const th_adamw first = {1e-2, 0.9, 0.99, 1e-8, 0.1, 1};
+	th_tensor *p = randn(TH_F32, SHAPE(N)), *m = th_zeros(TH_F32, cpu, SHAPE(N)), *v = th_zeros(TH_F32, cpu, SHAPE(N));
+	double *x = values(p), a[N] = {0}, b[N] = {0};
+
+	(void)state;
+	th_requires_grad(p, true);
+	for (int64_t step = 1; step <= 5; step++) {
+		th_adamw opt = first;
+		th_tensor *g = randn(TH_F32, SHAPE(N));
+		double *d = values(g);
+		opt.step = step;
+		for (int i = 0; i < N; i++) {
+			a[i] = 0.9 * a[i] + 0.1 * d[i];
+			b[i] = 0.99 * b[i] + 0.01 * d[i] * d[i];
+			x[i] -= 1e-2 * 0.1 * x[i];
+			x[i] -= 1e-2 * (a[i] / (1 - pow(0.9, (double)step))) / (sqrt(b[i] / (1 - pow(0.99, (double)step))) + 1e-8);
+		}
+		th_adamw_step(&p, &g, &m, &v, 1, &opt);
+		free(d);
+	}
+	assert_near(p, th_from_host(x, TH_F64, cpu, SHAPE(N)), 1e-6);
+	assert_near(m, th_from_host(a, TH_F64, cpu, SHAPE(N)), 1e-6);
+	assert_near(v, th_from_host(b, TH_F64, cpu, SHAPE(N)), 1e-6);
+	free(x);
+}
+
+static void clipping(void **state)
+{
+	th_tensor *g[] = {th_full(3, TH_F32, cpu, SHAPE(4, 100)), th_full(4, TH_F32, cpu, SHAPE(400))};
+	th_tensor *norm = th_grad_norm(g, 2);
+
+	(void)state;
+	assert_number(th_item(norm), 100, 1e-6);
+	th_clip_grad(g, 2, 1000, norm);
+	assert_near(g[0], th_full(3, TH_F32, cpu, SHAPE(400)), 0);
+	th_clip_grad(g, 2, 1, norm);
+	assert_near(g[0], th_full(3 / (100 + 1e-6), TH_F32, cpu, SHAPE(400)), 1e-7);
+	assert_near(g[1], th_full(4 / (100 + 1e-6), TH_F32, cpu, SHAPE(400)), 1e-7);
+	th_copy_(th_narrow(g[1], 0, 3, 1), th_full(INFINITY, TH_F32, cpu, SHAPE(1)));
+	assert_false(isfinite(th_item(th_grad_norm(g, 2))));
+	th_tensor *big = th_full(1e-3, TH_F32, cpu, SHAPE(1 << 22)); /* a long sum of small squares */
+	assert_number(th_item(th_grad_norm(&big, 1)), 1e-3 * 2048, 1e-6);
+	th_tensor *half = th_full(3, TH_BF16, cpu, SHAPE(16));
+	assert_number(th_item(th_grad_norm(&half, 1)), 12, 1e-7);
+}
+
+/* ---- tensors ---- */
+
+static void moving_data(void **state)
+{
+	static const double x[] = {0, 1, -2.5, 100};
+	unsigned char bytes[33];
+	float f[4];
+	int64_t n[4];
+
+	(void)state;
+	memcpy(bytes + 1, x, sizeof x); /* unaligned */
+	for (th_dtype type = TH_F32; type <= TH_I32; type++) {
+		th_tensor *t = th_to_dtype(th_from_host(bytes + 1, TH_F64, cpu, SHAPE(2, 2)), type);
+		assert_int_equal(th_dtype_of(t), type);
+		assert_is_shape(t, SHAPE(2, 2));
+		assert_int_equal(th_size(t, -1), 2);
+		assert_int_equal(th_numel(t), 4);
+		th_to_host(t, TH_F32, f);
+		assert_true(f[0] == 0 && f[1] == 1 && f[2] == (type < TH_I64 ? -2.5f : -2) && f[3] == 100);
+		th_to_host(th_transpose(t, 0, 1), TH_I64, n); /* the view's order */
+		assert_true(n[0] == 0 && n[1] == -2 && n[2] == 1 && n[3] == 100);
+	}
+	th_to_host(th_arange(4, cpu), TH_I64, n);
+	assert_true(n[0] == 0 && n[3] == 3);
+	assert_int_equal(th_dtype_size(TH_BF16), 2);
+	assert_int_equal(th_dtype_size(TH_I64), 8);
+	assert_int_equal(th_numel(th_empty(TH_U8, cpu, SHAPE(3, 0, 2))), 0);
+	th_tensor *a = th_zeros(TH_F32, cpu, SHAPE(3)), *b = th_clone(a);
+	th_copy_(a, th_arange(3, cpu));
+	assert_number(th_item(th_sum(a)), 3, 0);
+	assert_number(th_item(th_sum(b)), 0, 0);
+	assert_true(th_all_finite(a));
+	assert_false(th_all_finite(th_full(NAN, TH_BF16, cpu, SHAPE(3))));
+	assert_string_equal(th_device_name(cpu), "cpu");
+	assert_non_null(strchr(th_libtorch_version(), '.'));
+	assert_int_equal(th_threads(), 1);
+	th_device_sync(cpu);
+}
+
+static void scopes(void **state)
+{
+	size_t before = th_live();
+	th_tensor *kept = NULL;
+
+	(void)state;
+	th_scope_open();
+	th_tensor *outer = th_full(1, TH_F32, cpu, SHAPE(1));
+	for (int i = 0; i < 100; i++) {
+		th_scope_open();
+		th_tensor *a = th_full(i, TH_F32, cpu, SHAPE(1)), *b = th_add(a, outer), *c = th_add(b, b);
+		th_add(c, c);
+		if (i % 10 == 0)
+			assert_ptr_equal(th_keep(b), b);
+		th_keep(outer); /* not the innermost scope's: stays where it is */
+		assert_int_equal(th_live(), before + 1 + (size_t)(i + 9) / 10 + 4);
+		th_scope_close();
+		if (i % 10 == 0) {
+			kept = b;
+			assert_number(th_item(kept), i + 1, 0);
+		}
+		assert_int_equal(th_live(), before + 1 + (size_t)i / 10 + 1);
+	}
+	assert_number(th_item(th_keep(kept)), 91, 0);
+	th_scope_close();
+	assert_int_equal(th_live(), before + 1);
+	assert_number(th_item(kept), 91, 0);
+}
+
+/* Made while no scope is open: th_shutdown() frees it. */
+static void outermost_scope(void **state)
+{
+	(void)state;
+	assert_int_equal(th_live(), 0);
+	th_tensor *t = th_full(1, TH_F32, cpu, SHAPE(1));
+	assert_ptr_equal(th_keep(t), t);
+	assert_int_equal(th_live(), 1);
+	th_shutdown();
+	assert_int_equal(th_live(), 0);
+}
+
+/* Autograd keeps what it needs behind freed handles. */
+static void freed_handles(void **state)
+{
+	th_tensor *x = th_requires_grad(randn(TH_F32, SHAPE(64, 64)), true), *y = x;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		th_scope_open();
+		y = th_keep(th_tanh(th_matmul(y, x)));
+		th_scope_close();
+	}
+	th_backward(th_sum(y));
+	assert_true(th_all_finite(th_grad(x)));
+}
+
+static void no_grad_pairs(void **state)
+{
+	th_tensor *x = th_requires_grad(th_full(2, TH_F32, cpu, SHAPE(1)), true), *y;
+
+	(void)state;
+	th_no_grad_open();
+	th_no_grad_open();
+	th_no_grad_close();
+	y = th_mul(x, x); /* still off */
+	th_no_grad_close();
+	th_backward(th_sum(th_add(th_mul(y, x), x)));
+	assert_number(th_item(th_grad(x)), 5, 0);
+}
+
+/* A training step twice, bytes compared. */
+static th_tensor *step(th_dtype type)
+{
+	numbers = rng_make(7, 7);
+	th_tensor *x = randn(type, SHAPE(40, 64)), *w = th_requires_grad(randn(TH_F32, SHAPE(64, 192)), true);
+	th_tensor *e = th_requires_grad(randn(TH_F32, SHAPE(500, 64)), true), *v = th_zeros(TH_F32, cpu, SHAPE(64, 192));
+	th_tensor *h = th_affine(x, th_to_dtype(w, type), NULL), *part[3], *m = th_zeros(TH_F32, cpu, SHAPE(64, 192));
+	for (int i = 0; i < 3; i++)
+		part[i] = th_transpose(th_reshape(th_narrow(h, 1, 64 * i, 64), SHAPE(1, 40, 4, 16)), 1, 2);
+	h = th_attention(part[0], part[1], part[2], true, NULL, 0.25, 0.1, (th_key){1, 2});
+	h = th_add(x, th_dropout(th_reshape(th_transpose(h, 1, 2), SHAPE(40, 64)), 0.1, (th_key){1, 3}));
+	th_backward(th_linear_cross_entropy(h, th_to_dtype(e, type), NULL, some_targets(40, 500, false), 1.0 / 40));
+	th_tensor *g[] = {th_grad(w), th_grad(e)};
+	th_clip_grad(g, 2, 1, th_grad_norm(g, 2));
+	th_adamw_step(&w, g, &m, &v, 1, &(th_adamw){1e-3, 0.9, 0.999, 1e-8, 0.01, 1});
+	return th_cat((th_tensor *[]){th_reshape(th_detach(w), SHAPE(-1)), th_reshape(g[1], SHAPE(-1))}, 2, 0);
+}
+
+static void same_bytes_every_time(void **state)
+{
+	(void)state;
+	th_set_deterministic(true);
+	for (int threads = 1; threads <= 2; threads++) {
+		th_set_threads(threads);
+		assert_same_bytes(step(TH_F32), step(TH_F32));
+		assert_same_bytes(step(TH_BF16), step(TH_BF16));
+	}
+	th_set_deterministic(false);
+}
+
+/* ---- errors ---- */
+
+static jmp_buf back;
+static th_error kind;
+static char said[2048];
+
+static void remember(th_error k, const char *message)
+{
+	kind = k;
+	snprintf(said, sizeof said, "%s", message);
+	longjmp(back, 1);
+}
+
+/* The statement must call the handler with this kind and one line that holds text. */
+#define FAILS(expected, text, statement)                                   \
+	do {                                                                   \
+		th_on_error(remember);                                             \
+		said[0] = '\0';                                                    \
+		if (setjmp(back) == 0) {                                           \
+			statement;                                                     \
+			th_on_error(NULL);                                             \
+			fail_msg("no error from: %s", #statement);                     \
+		}                                                                  \
+		th_on_error(NULL);                                                 \
+		if (kind != (expected) || !strstr(said, text))                     \
+			print_error("kind %d, said: %s\n", (int)kind, said);           \
+		assert_int_equal(kind, expected);                                  \
+		assert_non_null(strstr(said, text));                               \
+		assert_null(strchr(said, '\n'));                                   \
+	} while (0)
+
+static void errors(void **state)
+{
+	th_tensor *a = th_zeros(TH_F32, cpu, SHAPE(2, 3)), *b = th_zeros(TH_F32, cpu, SHAPE(4, 5));
+	th_tensor *q = th_zeros(TH_F32, cpu, SHAPE(1, 3, 4, 2)), *k = th_zeros(TH_F32, cpu, SHAPE(1, 2, 4, 2));
+	int64_t shape[TH_MAX_DIMS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1}, huge[] = {1, INT64_C(1) << 50};
+
+	(void)state;
+	FAILS(TH_ERR_FAILED, "shapes cannot be multiplied", th_matmul(a, b));
+	FAILS(TH_ERR_FAILED, "must match", th_add(a, b));
+	FAILS(TH_ERR_FAILED, "affine", th_affine(a, b, NULL));
+	FAILS(TH_ERR_FAILED, "copy: shapes differ", th_copy_(a, b));
+	FAILS(TH_ERR_FAILED, "attention: shapes", th_attention(q, k, k, true, NULL, 1, 0, no_key));
+	FAILS(TH_ERR_FAILED, "attention: length", th_attention(q, q, q, true, a, 1, 0, no_key));
+	FAILS(TH_ERR_FAILED, "cross entropy: shapes", th_linear_cross_entropy(a, b, NULL, ids(shape, 2), 1));
+	FAILS(TH_ERR_FAILED, "target 9 is not below 2", th_linear_nll(a, a, NULL, ids((int64_t[]){9, 0}, 2)));
+	FAILS(TH_ERR_FAILED, "p must be in [0, 1)", th_dropout(a, 1.5, no_key));
+	FAILS(TH_ERR_FAILED, "0 to 8 dimensions", th_zeros(TH_F32, cpu, TH_MAX_DIMS + 1, shape));
+	FAILS(TH_ERR_FAILED, "unknown dtype", th_zeros((th_dtype)99, cpu, SHAPE(1)));
+	FAILS(TH_ERR_FAILED, "unknown device 'tpu'", th_device_of("tpu"));
+	FAILS(TH_ERR_FAILED, "unknown device 'cuda:x'", th_device_of("cuda:x"));
+	FAILS(TH_ERR_FAILED, "unknown device 'cuda:1x'", th_device_of("cuda:1x"));
+	FAILS(TH_ERR_FAILED, "does not require grad", th_backward(th_sum(a)));
+	FAILS(TH_ERR_FAILED, "cannot be converted to Scalar", th_item(a));
+	FAILS(TH_ERR_FAILED, "none is open", th_no_grad_close());
+	FAILS(TH_ERR_MEMORY, "allocate", th_zeros(TH_F64, cpu, 2, huge));
+	assert_number(th_item(th_sum(a)), 0, 0); /* and it goes on */
+}
+
+static void missing_device(void **state)
+{
+	(void)state;
+	if (th_has_cuda())
+		FAILS(TH_ERR_DEVICE, "no device 'cuda:99'", th_device_of("cuda:99"));
+	else
+		FAILS(TH_ERR_DEVICE, "no device 'cuda': there is no CUDA here", th_device_of("cuda"));
+	assert_int_equal(th_device_of("auto").cuda, th_has_cuda());
+	assert_int_equal(th_device_of("cpu").cuda, 0);
+}
+
+static void ask_for_device(const void *name)
+{
+	th_device_of(name);
+}
+
+static void close_nothing(const void *none)
+{
+	(void)none;
+	for (;;)
+		th_scope_close();
+}
+
+static void default_handler(void **state)
+{
+	(void)state;
+	assert_dies(ask_for_device, "cuda:99", 4, "no device 'cuda:99'");
+	assert_dies(ask_for_device, "tpu", 1, "unknown device");
+	assert_dies(close_nothing, NULL, 1, "no scope is open");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(default_handler), /* first: it forks, which must be before libtorch has threads */
+		cmocka_unit_test(outermost_scope),
+		TEST(gradients_of_plain_operations),
+		TEST(gradients_of_layers),
+		TEST(values_of_formulas),
+		TEST(layers_in_bf16),
+		TEST(dropout_is_philox),
+		TEST(dropout_drops_its_share),
+		TEST(dropout_same_for_all_threads),
+		TEST(attention_is_its_formula),
+		TEST(attention_gradient),
+		TEST(attention_of_views),
+		TEST(attention_that_sees_nothing),
+		TEST(cross_entropy_is_its_formula),
+		TEST(linear_cross_entropy_is_its_formula),
+		TEST(linear_cross_entropy_in_chunks),
+		TEST(loss_gradient),
+		TEST(loss_of_extreme_logits),
+		TEST(leaves_and_gradients),
+		TEST(checkpoint_changes_nothing),
+		TEST(checkpoint_inside_checkpoint),
+		TEST(adamw_is_its_formula),
+		TEST(clipping),
+		TEST(moving_data),
+		TEST(scopes),
+		TEST(freed_handles),
+		TEST(no_grad_pairs),
+		TEST(same_bytes_every_time),
+		TEST(errors),
+		TEST(missing_device),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
