@@ -10,6 +10,7 @@
 #include "die.h"
 #include "json.h"
 #include "tokenizer_kind.h"
+#include "wordpiece.h"
 
 enum { MAX_JSON = 256 << 20 };
 
@@ -50,6 +51,9 @@ static void load_json(struct tokenizer *t, const char *path)
 	if (strcmp(type, "BPE") == 0) {
 		t->kind = &bpe_kind;
 		t->model = bpe_load_json(doc, path);
+	} else if (strcmp(type, "WordPiece") == 0) {
+		t->kind = &wordpiece_kind;
+		t->model = wordpiece_load_json(doc, path);
 	} else {
 		die_input("cannot use tokenizer: %s: model of type \"%s\" is not supported", path, type);
 	}
@@ -79,6 +83,15 @@ static bool load(struct tokenizer *t, const char *dir)
 		}
 		if (vocab || merges)
 			die("cannot use tokenizer: %s: %s is there, but no %s", dir, pair[i][vocab ? 0 : 1], pair[i][vocab ? 1 : 0]);
+	}
+	if ((path = find(dir, "vocab.txt"))) {
+		char *config = find(dir, "tokenizer_config.json");
+
+		t->kind = &wordpiece_kind;
+		t->model = wordpiece_load_vocab(path, config);
+		free(config);
+		free(path);
+		return true;
 	}
 	return false;
 }
