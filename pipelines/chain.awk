@@ -1,0 +1,36 @@
+# chain.awk: order.tsv -> make rules for one sequence of training steps, in terms of cpt.mk's `step`.
+function fail(message) {
+	print "cpt.mk: " FILENAME ": " message > "/dev/stderr"
+	exit failed = 3
+}
+BEGIN {
+	for (i = split(domains, list, " "); i; i--)
+		known[list[i]] = 1
+	total = split(domains, list, " ")
+}
+/^#/ { next }
+!(2 in column) {
+	for (i = 1; i <= NF; i++)
+		column[$i == "step" ? 1 : $i == "domain" ? 2 : -i] = i
+	if (!(1 in column && 2 in column))
+		fail("no columns 'step' and 'domain'")
+	next
+}
+{
+	name = $column[2]
+	if ($column[1] != ++n)
+		fail("step " $column[1] " where " n " is expected")
+	if (!known[name]++)
+		fail("not one of the domains: " name)
+	if (known[name] > 2)
+		fail("twice: " name)
+	chain[n] = name
+}
+END {
+	if (failed)
+		exit failed
+	if (n != total)
+		fail(n " of " total " domains")
+	for (k = 1; k <= n; k++)
+		printf "$(eval $(call step,%s,%d,%s,%d,%s))\n", order, k, chain[k], k - 1, k < n ? k + 1 : ""
+}

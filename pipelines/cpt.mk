@@ -1,0 +1,251 @@
+# cpt.mk: a whole study of continual pretraining.
+#
+#	make -f pipelines/cpt.mk OUT=run/x MODEL=DIR DATA=DIR SBERT=DIR ORDER='similar random:1'
+#	make -f pipelines/cpt.mk OUT=run/x            # goes on, with the settings it was begun with
+#	make -f pipelines/cpt.mk OUT=run/x status
+#
+# Each checkpoint and each row of the matrix is one target: stop it as you like, start it again, and it makes what is
+# missing. -j runs evaluations beside the training (and orders, and FT, beside each other) and gives the same files.
+#
+# What is studied; kept in OUT/settings.mk, and no other values are accepted for the same OUT:
+#   MODEL         the model to begin with, M0: a directory with config.json, model.safetensors and its tokenizer
+#   DATA          domain texts and domains.tsv, as m2d2-split writes them
+#   CORPUS        instead of DATA: files or folders for m2d2-split, with SPLIT_FLAGS
+#   SBERT         Sentence-BERT for domain vectors, which ORDER=similar needs
+#   EMBED_FLAGS   for embed-domains, such as -n 1000
+#   BASE_TEXT     a sample of the text that MODEL was trained on, where `similar` begins; or
+#   BASE_VECTORS  a file with its vector, named @base
+#   PORTIONS      for order-domains: which portions, in which sequence
+#   TRAIN_BYTES   no more training text than this for a domain; TEST_BYTES likewise; from the file's head
+#   STEP_FLAGS    for cpt-step, such as '--lr 5e-5 --epochs 1'; EVAL_FLAGS for ppl-eval
+#   SEED          of everything random (default 1)
+#   THREADS       of a tool that computes (default: processors of this machine); the last bits depend on it.
+#                 With -j N take as many threads less.
+# What is wanted of it; may differ from call to call:
+#   ORDER         words KIND or KIND:SEED, for order-domains; each gets a folder OUT/KIND or OUT/KIND-SEED
+#   FT            1 (default): also train MODEL on each domain alone; 0: not
+#   KEEP          all (default): keep every checkpoint; last: only the last one of each order
+#   Q             -q: no progress of single tools
+#
+# SPLIT= TOKENIZE= EMBED= ORDER_DOMAINS= STEP= EVAL= MATRIX= name the programs (tools.mk), and ON_SPLIT= ON_TOKENIZE=
+# ON_EMBED= ON_ORDER= ON_STEP= ON_EVAL= ON_MATRIX= where they run: words put before the command, like 'ssh host2' or
+# 'srun --gres=gpu:1'. The other place must see the same files under the same names; rows and tables come back on
+# standard output. Commands hold no character that a shell would take for more than itself, so ssh may reparse them.
+#
+# In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
+# ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, ORDER/report/.
+
+include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
+
+.DEFAULT_GOAL := all
+.PHONY: all status
+
+ifeq ($(OUT),)
+$(error give OUT=DIR, the folder of the study)
+endif
+override OUT := $(abspath $(OUT))
+
+# --- settings ---------------------------------------------------------------------------------
+
+settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS BASE_TEXT BASE_VECTORS PORTIONS TRAIN_BYTES TEST_BYTES \
+            STEP_FLAGS EVAL_FLAGS SEED THREADS
+paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS
+
+$(foreach v,MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS,$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))
+
+-include $(OUT)/settings.mk
+$(foreach v,$(settings),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
+SEED    := $(or $(SEED),1)
+THREADS := $(or $(THREADS),$(shell nproc))
+same     = $(if $(subst x$(1)x,,x$(2)x),,1)
+$(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,\
+	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it))))
+
+ORDER ?= similar
+FT    ?= 1
+KEEP  ?= all
+Q     ?=
+
+ifeq ($(MODEL),)
+$(error give MODEL=DIR, the model to begin with)
+endif
+ifeq ($(DATA)$(CORPUS),)
+$(error give DATA=DIR (domain texts) or CORPUS=FILE... (to be split))
+endif
+ifneq ($(filter similar%,$(ORDER)),)
+ifeq ($(SBERT),)
+$(error ORDER=similar needs domain vectors: give SBERT=DIR)
+endif
+endif
+ifeq ($(wildcard $(MODEL)/config.json),)
+$(error MODEL=$(MODEL): no config.json there)
+endif
+$(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
+$(if $(filter all last,$(KEEP)),,$(error KEEP=$(KEEP): all or last))
+
+# Names go through make, the shell and perhaps ssh's second shell unquoted, so some characters cannot be in them.
+hash   := \#
+bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ $(hash) : % $$
+unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
+$(foreach v,$(paths),$(if $(call unsafe,$($(v))),$(error $(v)=$($(v)): cannot work with '$(call unsafe,$($(v)))' in a name)))
+$(foreach v,OUT MODEL DATA SBERT BASE_VECTORS,$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
+
+define newline
+
+
+endef
+run := $(OUT)/.run
+$(shell mkdir -p $(run))
+ifeq ($(wildcard $(OUT)/settings.mk),)
+$(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))))
+$(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
+endif
+ifeq ($(MAKE_RESTARTS),)
+$(shell date +%s > $(run)/session)
+endif
+export RUN := $(run)
+
+data   := $(or $(DATA),$(OUT)/data)
+job    := sh $(pipelines)/job.sh
+thread := env OMP_NUM_THREADS=$(THREADS)
+orders := $(subst :,-,$(ORDER))
+model  := $(MODEL)/config.json $(wildcard $(MODEL)/*.safetensors)
+
+# --- domains ----------------------------------------------------------------------------------
+
+ifneq ($(CORPUS),)
+$(OUT)/data/domains.tsv: $(CORPUS)
+	@$(job) $@ 'splitting' $(ON_SPLIT) $(SPLIT) $(Q) -o $(OUT)/data --seed $(SEED) $(SPLIT_FLAGS) $(CORPUS)
+endif
+
+# The list of domains, their sizes and the plan: make reads it, and begins anew when it has been made.
+$(OUT)/domains.mk: $(data)/domains.tsv $(pipelines)/domains.awk
+	@awk -F '\t' -v data=$(data) -v train_bytes=$(TRAIN_BYTES) -v test_bytes=$(TEST_BYTES) -f $(pipelines)/domains.awk $< > $@.new
+	@mv $@.new $@
+
+# `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
+ifeq ($(filter status,$(MAKECMDGOALS)),)
+include $(OUT)/domains.mk
+else
+-include $(OUT)/domains.mk
+endif
+
+test_tok := $(domains:%=$(OUT)/tok/%.test.tok)
+
+$(if $(domains),$(file >$(run)/plan,\
+$(if $(SBERT),$(foreach d,$(domains),vector 0 $(OUT)/vectors/$(d).tsv$(newline)))\
+$(foreach d,$(domains),token 0 $(OUT)/tok/$(d).train.tok$(newline)token 0 $(OUT)/tok/$(d).test.tok$(newline))\
+eval $(test_size) $(OUT)/rows/M0.tsv$(newline)\
+$(if $(filter 1,$(FT)),$(foreach d,$(domains),\
+train $(train_size) $(OUT)/ft/$(d).done$(newline)eval $(test_size.$(d)) $(OUT)/rows/FT-$(d).tsv$(newline)))\
+$(foreach o,$(orders),$(foreach k,$(steps),\
+train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(test_size) $(OUT)/$(o)/rows/M$(k).tsv$(newline)))\
+$(foreach o,$(orders),report 0 $(OUT)/$(o)/report/matrix.tsv$(newline))))
+
+# --- text and tokens --------------------------------------------------------------------------
+
+# cut: whole lines from the head of a text
+cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) > max { exit } { print }' $< > $@.new && mv $@.new $@
+ifneq ($(TRAIN_BYTES),)
+$(OUT)/text/%.train.txt: $(data)/%/train.txt
+	$(call cut,$(TRAIN_BYTES))
+$(OUT)/tok/%.train.tok: $(OUT)/text/%.train.txt $(model)
+	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+else
+$(OUT)/tok/%.train.tok: $(data)/%/train.txt $(model)
+	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+endif
+ifneq ($(TEST_BYTES),)
+$(OUT)/text/%.test.txt: $(data)/%/test.txt
+	$(call cut,$(TEST_BYTES))
+$(OUT)/tok/%.test.tok: $(OUT)/text/%.test.txt $(model)
+	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+else
+$(OUT)/tok/%.test.tok: $(data)/%/test.txt $(model)
+	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+endif
+
+# --- order ------------------------------------------------------------------------------------
+
+$(OUT)/vectors/%.tsv: $(data)/%/train.txt
+	@$(job) -c $@ 'embedding $*' $(ON_EMBED) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) $*=$<
+$(OUT)/base.vectors.tsv: $(BASE_TEXT)
+	@$(job) -c $@ 'embedding the base text' $(ON_EMBED) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) \
+		$(BASE_TEXT:%=@base=%)
+$(OUT)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(OUT)/base.vectors.tsv) $(domains:%=$(OUT)/vectors/%.tsv)
+	@cat $^ > $@.new && mv $@.new $@
+
+# order NAME KIND SEED
+define order
+$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(if $(SBERT),$(OUT)/vectors.tsv)
+	@$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $(ORDER_DOMAINS) --order $(2) --seed $(3) \
+		$(if $(PORTIONS),--portions $(PORTIONS)) $(if $(SBERT),--vectors $(OUT)/vectors.tsv) $(data)/domains.tsv
+$(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(pipelines)/chain.awk
+	@awk -F '\t' -v order=$(1) -v domains='$(domains)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
+endef
+order_seed = $(or $(word 2,$(subst :, ,$(1))),$(SEED))
+$(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :, ,$(o))),$(call order_seed,$(o)))))
+
+# --- training and evaluation ------------------------------------------------------------------
+
+step_command = $(ON_STEP) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
+eval_command = $(ON_EVAL) $(thread) $(EVAL) $(Q) --seed $(SEED) $(EVAL_FLAGS)
+tests        = $(foreach d,$(domains),$(d)=$(OUT)/tok/$(d).test.tok)
+# drop FILE DIR: a checkpoint goes when FILE too is there, under KEEP=last
+drop         = $(if $(filter last,$(KEEP)),@if [ -e $(1) ]; then rm -rf $(2); fi)
+there        = @[ -d $(1) ] || { echo '$(1) is needed again but was not kept: remove $(1).done, or take KEEP=all' >&2; exit 1; }
+
+$(OUT)/rows/M0.tsv: $(model) $(test_tok)
+	@$(job) -c $@ 'M0: evaluating' $(eval_command) -m $(MODEL) --name M0 $(tests)
+
+# step ORDER K DOMAIN K-1 NEXT, NEXT empty after the last: called by ORDER/chain.mk
+define step
+$(OUT)/$(1)/M$(2).done: $(OUT)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(model),$(OUT)/$(1)/M$(4).done)
+	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1)/M$(4)))
+	@$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
+		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $$<
+	$(if $(filter 0,$(4)),,$(call drop,$(OUT)/$(1)/rows/M$(4).tsv,$(OUT)/$(1)/M$(4)))
+$(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok)
+	$(call there,$(OUT)/$(1)/M$(2))
+	@$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $$(tests)
+	$(if $(5),$(call drop,$(OUT)/$(1)/M$(5).done,$(OUT)/$(1)/M$(2)))
+endef
+
+# ft DOMAIN
+define ft
+$(OUT)/ft/$(1).done: $(OUT)/tok/$(1).train.tok $(model)
+	@$(job) -d $(OUT)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(OUT)/ft/$(1) $$<
+$(OUT)/rows/FT-$(1).tsv: $(OUT)/ft/$(1).done $(OUT)/tok/$(1).test.tok
+	$(call there,$(OUT)/ft/$(1))
+	@$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(OUT)/ft/$(1) --name FT:$(1) $(1)=$(OUT)/tok/$(1).test.tok
+	$(call drop,$$@,$(OUT)/ft/$(1))
+endef
+$(foreach d,$(domains),$(eval $(call ft,$(d))))
+
+ifneq ($(domains),)
+ifeq ($(filter status,$(MAKECMDGOALS)),)
+include $(orders:%=$(OUT)/%/chain.mk)
+endif
+endif
+
+# --- report -----------------------------------------------------------------------------------
+
+# report ORDER
+define report
+$(OUT)/$(1)/report/matrix.tsv: $(OUT)/$(1)/order.tsv $(OUT)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) \
+		$(if $(filter 1,$(FT)),$(domains:%=$(OUT)/rows/FT-%.tsv))
+	@$(job) $$@ '$(1): report' $(ON_MATRIX) $(MATRIX) --order $(OUT)/$(1)/order.tsv -o $$(@D) $$(filter-out %/order.tsv,$$^)
+endef
+$(foreach o,$(orders),$(eval $(call report,$(o))))
+
+# What a killed run may have left: checkpoints that were to go.
+all: $(orders:%=$(OUT)/%/report/matrix.tsv)
+ifeq ($(KEEP),last)
+	@for o in $(orders); do for k in $(filter-out $(words $(domains)),$(steps)); do rm -rf $(OUT)/$$o/M$$k; done; done
+	@rm -rf $(domains:%=$(OUT)/ft/%)
+endif
+	@echo 'complete:' $(orders:%=$(OUT)/%/report)
+
+status:
+	@n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \
+	echo "$(OUT): $$m of $$n done"

@@ -1,0 +1,105 @@
+#!/bin/sh
+# job.sh [-c] [-d DIR] TARGET LABEL COMMAND...: one recipe of cpt.mk.
+#
+# Prints a line (what is done of the whole, time, time left, LABEL), runs COMMAND, and sees to it that TARGET appears
+# whole or not at all:
+#   -c      what COMMAND writes on standard output becomes TARGET
+#   -d DIR  COMMAND makes the model directory DIR; TARGET becomes a line with the hash of its weights
+#   else    COMMAND makes TARGET itself, under that condition
+#
+# What runs is never run twice at the same time: after kill -9 of make its jobs live on, and a new make's job waits here for
+# the old one and takes over its result. SIGTERM, SIGINT and SIGHUP are passed on to COMMAND, which saves and ends.
+#
+# RUN is a folder for locks, with session (made when this make began) and plan: lines "KIND BYTES TARGET" of all jobs.
+set -eu
+
+capture='' dir=''
+while :; do
+	case $1 in
+	-c) capture=1 && shift ;;
+	-d) dir=$2 && shift 2 ;;
+	*) break ;;
+	esac
+done
+target=$1 label=$2
+shift 2
+
+clock() # SECONDS
+{
+	if [ "$1" -ge 3600 ]; then
+		printf '%d:%02d:%02d' $(($1 / 3600)) $(($1 / 60 % 60)) $(($1 % 60))
+	else
+		printf '%d:%02d' $(($1 / 60)) $(($1 % 60))
+	fi
+}
+
+# The time left goes by work: text passed through the model, three times as dear in training; and some for each start.
+say()
+{
+	total=0 finished=0 work=0 worked=0
+	while read -r kind bytes file; do
+		case $kind in
+		train) cost=$((3 * bytes + 40000)) ;;
+		eval) cost=$((bytes + 40000)) ;;
+		*) cost=20000 ;;
+		esac
+		total=$((total + 1))
+		if [ ! -e "$file" ]; then
+			work=$((work + cost))
+		else
+			finished=$((finished + 1))
+			[ ! "$file" -nt "$RUN/session" ] || worked=$((worked + cost))
+		fi
+	done <"$RUN/plan"
+	[ -e "$target" ] && finished=$((finished - 1)) # out of date
+	elapsed=$(($(date +%s) - $(cat "$RUN/session")))
+	left=
+	[ $elapsed -lt 5 ] || [ $worked -eq 0 ] || left=", about $(clock $((elapsed * (work / 1000) / (worked / 1000 + 1)))) left"
+	echo "[$finished/$total, $(clock $elapsed)$left] $label" >&2
+}
+
+mkdir -p "${target%/*}"
+if command -v flock >/dev/null; then
+	lock=$RUN/$(printf %s "$target" | cksum | tr ' ' -).lock
+	exec 9>"$lock"
+	if ! flock -n 9; then
+		before=$(stat -c %y "$target" 2>/dev/null || :)
+		echo "$label: waiting for an earlier run that still works on it" >&2
+		flock 9
+		[ "$(stat -c %y "$target" 2>/dev/null || :)" = "$before" ] || exit 0
+	fi
+fi
+[ ! -s "$RUN/plan" ] || say
+
+rm -f "$target".tmp.*
+out=$target.tmp.$$
+child=
+ended()
+{
+	[ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child" || :; }
+	rm -f "$out"
+	exit $((128 + $1))
+}
+trap 'ended 1' HUP
+trap 'ended 2' INT
+trap 'ended 15' TERM
+
+# In the background, so that the traps work while it runs.
+if [ "$capture" ]; then
+	"$@" >"$out" &
+else
+	"$@" &
+fi
+child=$!
+code=0
+wait $child || code=$?
+child=
+if [ $code -ne 0 ]; then
+	rm -f "$out"
+	exit $code
+fi
+[ -z "$dir" ] || (cd "$dir" && sha256sum ./*.safetensors) >"$out"
+if [ "$capture$dir" ]; then
+	sync "$out"
+	mv "$out" "$target"
+fi
