@@ -5,6 +5,7 @@
 #
 # BASE   folder whose text/*.txt.gz is the training text, one paragraph a line
 # GPT2   folder with GPT-2's encoder.json and vocab.bpe; the tokenizer is cut from it to VOCAB ids
+# SBERT  Sentence-BERT, for the vector of this text as a whole, where the order `similar` begins
 # OUT    where it works; DEST where publish puts the model
 # HELD   bytes at the head of each file that are held out for evaluation (their documents stand in random order)
 
@@ -13,6 +14,7 @@ include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 root := $(patsubst %/,%,$(dir $(pipelines)))
 BASE ?= $(root)/../shared/data/base
 GPT2 ?= $(root)/build/data/gpt2
+SBERT ?= $(root)/build/data/minilm
 OUT  ?= $(root)/run/base
 DEST ?= $(root)/examples/base
 
@@ -29,7 +31,7 @@ WARMUP  ?= 0.03
 SEED    ?= 1
 STEP_FLAGS ?= --precision bf16
 train   := --epochs $(EPOCHS) --batch $(BATCH) --context $(CONTEXT) --lr $(LR) --schedule cosine --warmup $(WARMUP) \
-           --weight-decay 0.1 --dropout 0 --seed $(SEED) $(STEP_FLAGS)
+           --weight-decay 0.1 --dropout 0 --dtype bf16 --seed $(SEED) $(STEP_FLAGS)
 
 names := $(patsubst $(BASE)/text/%.txt.gz,%,$(wildcard $(BASE)/text/*.txt.gz))
 ifeq ($(names),)
@@ -89,7 +91,7 @@ $(OUT)/config.json: $(pipelines)/base.mk
 
 # A directory is made anew as a whole, so its files may be as old as their sources: the stamp beside it says it is done.
 $(OUT)/init.done: $(OUT)/config.json $(OUT)/tokenizer/tokenizer.json
-	$(MODEL_INIT) --seed $(SEED) -t $(OUT)/tokenizer -o $(OUT)/init $<
+	$(MODEL_INIT) -c $< -t $(OUT)/tokenizer -o $(OUT)/init --seed $(SEED)
 	touch $@
 
 $(OUT)/model.done: $(OUT)/init.done $(names:%=$(OUT)/tok/%.train.tok)
@@ -100,10 +102,16 @@ $(OUT)/rows.tsv: $(OUT)/model.done $(names:%=$(OUT)/tok/%.test.tok)
 	$(EVAL) -m $(OUT)/model --name base --protocol disjoint $(foreach n,$(names),$(n)=$(OUT)/tok/$(n).test.tok) > $@.tmp
 	mv $@.tmp $@
 
-publish: $(OUT)/rows.tsv
+$(OUT)/vectors.tsv: $(names:%=$(OUT)/text/%.train.txt)
+	cat $^ > $(OUT)/text/all.txt
+	$(EMBED) -m $(SBERT) -n 2000 --seed $(SEED) @base=$(OUT)/text/all.txt > $@.tmp
+	rm $(OUT)/text/all.txt
+	mv $@.tmp $@
+
+publish: $(OUT)/rows.tsv $(OUT)/vectors.tsv
 	@mkdir -p $(DEST)
 	cp $(OUT)/model/config.json $(OUT)/model/model.safetensors $(OUT)/tokenizer/tokenizer.json $(DEST)/
-	cp $(OUT)/rows.tsv $(DEST)/rows.tsv
+	cp $(OUT)/rows.tsv $(OUT)/vectors.tsv $(DEST)/
 	{ $(readme); } > $(DEST)/README.md.tmp
 	mv $(DEST)/README.md.tmp $(DEST)/README.md
 

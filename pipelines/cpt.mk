@@ -2,7 +2,7 @@
 #
 #	make -f pipelines/cpt.mk OUT=run/x MODEL=DIR DATA=DIR SBERT=DIR ORDER='similar random:1'
 #	make -f pipelines/cpt.mk OUT=run/x            # goes on, with the settings it was begun with
-#	make -f pipelines/cpt.mk OUT=run/x status
+#	make -f pipelines/cpt.mk OUT=run/x status     # or show
 #
 # Each checkpoint and each row of the matrix is one target: stop it as you like, start it again, and it makes what is
 # missing. -j runs evaluations beside the training (and orders, and FT, beside each other) and gives the same files.
@@ -21,11 +21,12 @@
 #   SEED          of everything random (default 1)
 #   THREADS       of a tool that computes (default: processors of this machine); the last bits depend on it.
 #                 With -j N take as many threads less.
-# What is wanted of it; may differ from call to call:
+# What is wanted of it; may differ from call to call (what is not given is as in the first call):
 #   ORDER         words KIND or KIND:SEED, for order-domains; each gets a folder OUT/KIND or OUT/KIND-SEED
 #   FT            1 (default): also train MODEL on each domain alone; 0: not
 #   KEEP          all (default): keep every checkpoint; last: only the last one of each order
 #   Q             -q: no progress of single tools
+#   TITLE         of the report
 #
 # SPLIT= TOKENIZE= EMBED= ORDER_DOMAINS= STEP= EVAL= MATRIX= name the programs (tools.mk), and ON_SPLIT= ON_TOKENIZE=
 # ON_EMBED= ON_ORDER= ON_STEP= ON_EVAL= ON_MATRIX= where they run: words put before the command, like 'ssh host2' or
@@ -33,12 +34,13 @@
 # standard output. Commands hold no character that a shell would take for more than itself, so ssh may reparse them.
 #
 # In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
-# ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, ORDER/report/.
+# ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, matrix/ORDER/ (tables); report.html.
+# `make ... status` tells how much is done, `show` prints what is known by now.
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all status
+.PHONY: all status show
 
 ifeq ($(OUT),)
 $(error give OUT=DIR, the folder of the study)
@@ -61,10 +63,11 @@ same     = $(if $(subst x$(1)x,,x$(2)x),,1)
 $(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,\
 	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it))))
 
-ORDER ?= similar
-FT    ?= 1
-KEEP  ?= all
+ORDER ?= $(or $(first.ORDER),similar)
+FT    ?= $(or $(first.FT),1)
+KEEP  ?= $(or $(first.KEEP),all)
 Q     ?=
+TITLE ?= What the model learned, kept and lost
 
 ifeq ($(MODEL),)
 $(error give MODEL=DIR, the model to begin with)
@@ -94,10 +97,12 @@ define newline
 
 
 endef
+gnuplot := $(shell command -v gnuplot)
 run := $(OUT)/.run
 $(shell mkdir -p $(run))
 ifeq ($(wildcard $(OUT)/settings.mk),)
-$(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))))
+$(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
+$(foreach v,ORDER FT KEEP,first.$(v) := $($(v))$(newline))))
 $(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
 endif
 ifeq ($(MAKE_RESTARTS),)
@@ -124,7 +129,7 @@ $(OUT)/domains.mk: $(data)/domains.tsv $(pipelines)/domains.awk
 	@mv $@.new $@
 
 # `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
-ifeq ($(filter status,$(MAKECMDGOALS)),)
+ifeq ($(filter status show,$(MAKECMDGOALS)),)
 include $(OUT)/domains.mk
 else
 -include $(OUT)/domains.mk
@@ -140,7 +145,7 @@ $(if $(filter 1,$(FT)),$(foreach d,$(domains),\
 train $(train_size) $(OUT)/ft/$(d).done$(newline)eval $(test_size.$(d)) $(OUT)/rows/FT-$(d).tsv$(newline)))\
 $(foreach o,$(orders),$(foreach k,$(steps),\
 train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(test_size) $(OUT)/$(o)/rows/M$(k).tsv$(newline)))\
-$(foreach o,$(orders),report 0 $(OUT)/$(o)/report/matrix.tsv$(newline))))
+$(foreach o,$(orders),matrix 0 $(OUT)/matrix/$(o)/matrix.tsv$(newline))$(if $(gnuplot),report 0 $(OUT)/report.html)))
 
 # --- text and tokens --------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 # --- training and evaluation ------------------------------------------------------------------
 
 step_command = $(ON_STEP) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
-eval_command = $(ON_EVAL) $(thread) $(EVAL) $(Q) --seed $(SEED) $(EVAL_FLAGS)
+eval_command = $(ON_EVAL) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(domains),$(d)=$(OUT)/tok/$(d).test.tok)
 # drop FILE DIR: a checkpoint goes when FILE too is there, under KEEP=last
 drop         = $(if $(filter last,$(KEEP)),@if [ -e $(1) ]; then rm -rf $(2); fi)
@@ -223,28 +228,39 @@ endef
 $(foreach d,$(domains),$(eval $(call ft,$(d))))
 
 ifneq ($(domains),)
-ifeq ($(filter status,$(MAKECMDGOALS)),)
+ifeq ($(filter status show,$(MAKECMDGOALS)),)
 include $(orders:%=$(OUT)/%/chain.mk)
 endif
 endif
 
 # --- report -----------------------------------------------------------------------------------
 
-# report ORDER
-define report
-$(OUT)/$(1)/report/matrix.tsv: $(OUT)/$(1)/order.tsv $(OUT)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) \
-		$(if $(filter 1,$(FT)),$(domains:%=$(OUT)/rows/FT-%.tsv))
-	@$(job) $$@ '$(1): report' $(ON_MATRIX) $(MATRIX) --order $(OUT)/$(1)/order.tsv -o $$(@D) $$(filter-out %/order.tsv,$$^)
+rows = $(OUT)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) $(if $(filter 1,$(FT)),$(domains:%=$(OUT)/rows/FT-%.tsv))
+
+# matrix ORDER
+define matrix
+$(OUT)/matrix/$(1)/matrix.tsv: $(OUT)/$(1)/order.tsv $(call rows,$(1))
+	@$(job) $$@ '$(1): matrix' $(ON_MATRIX) $(MATRIX) --name $(1) --order $$< -o $$(@D) $$(filter-out $$<,$$^) > $(run)/$(1).txt
 endef
-$(foreach o,$(orders),$(eval $(call report,$(o))))
+$(foreach o,$(orders),$(eval $(call matrix,$(o))))
+
+# The page is about all orders that there are by now.
+matrices := $(sort $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(wildcard $(OUT)/matrix/*/matrix.tsv))
+$(OUT)/report.html: $(matrices)
+	@$(job) -c $@ 'report' env TRANSFER_REPORT=$(TRANSFER_REPORT) sh $(pipelines)/report.sh -t '$(TITLE)' $(^D)
 
 # What a killed run may have left: checkpoints that were to go.
-all: $(orders:%=$(OUT)/%/report/matrix.tsv)
+all: $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(if $(gnuplot),$(OUT)/report.html)
 ifeq ($(KEEP),last)
 	@for o in $(orders); do for k in $(filter-out $(words $(domains)),$(steps)); do rm -rf $(OUT)/$$o/M$$k; done; done
 	@rm -rf $(domains:%=$(OUT)/ft/%)
 endif
-	@echo 'complete:' $(orders:%=$(OUT)/%/report)
+	@echo 'complete: $(OUT)/$(if $(gnuplot),report.html,matrix (gnuplot is missing: no report.html))'
+
+# What is known, for the terminal: figures and heat map of each order, as far as they go.
+show:
+	@for o in $(orders); do $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv \
+		$(OUT)/rows/*.tsv $(OUT)/$$o/rows/*.tsv || exit; done
 
 status:
 	@n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \

@@ -1,0 +1,44 @@
+# demo.mk: the fifteen genres of the Brown corpus in two orders, from the small base model: what it learns, keeps and loses.
+#
+#	make demo                     # sets up, and runs this
+#	make -f pipelines/demo.mk     # goes on where it was stopped; when it is complete, prints the result again
+#
+# TRAIN_BYTES, TEST_BYTES   text of each genre, at most
+# ORDER                     as for cpt.mk, which does the work; so are the others below
+# JOBS                      programs at the same time, of one thread each, unless make is given -j
+
+include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
+
+root  := $(patsubst %/,%,$(dir $(pipelines)))
+OUT   ?= $(root)/run/demo
+BROWN ?= $(root)/build/data/brown
+MODEL ?= $(root)/examples/base
+SBERT ?= $(root)/build/data/minilm
+ORDER ?= similar random
+SEED  ?= 1
+
+TRAIN_BYTES ?= 100000
+TEST_BYTES  ?= 20000
+BATCH  ?= 4
+LR     ?= 5e-4
+EPOCHS ?= 1
+JOBS   ?= $(shell n=$$(nproc); echo $$((n > 8 ? 8 : n)))
+
+.PHONY: all
+all: $(OUT)/brown.jsonl
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS)) -f $(pipelines)/cpt.mk $(study)
+	@echo
+	@$(MAKE) --no-print-directory -s -f $(pipelines)/cpt.mk $(study) show
+	@echo 'The report, with figures: $(OUT)/report.html'
+
+study = OUT='$(OUT)' CORPUS='$(OUT)/brown.jsonl' SPLIT_FLAGS='--format jsonl --valid-bytes 0 --test-bytes $(TEST_BYTES) --min-train-bytes 1' \
+	MODEL='$(MODEL)' SBERT='$(SBERT)' EMBED_FLAGS='-n 40' BASE_VECTORS='$(wildcard $(MODEL)/vectors.tsv)' \
+	PORTIONS=informative,imaginative ORDER='$(ORDER)' SEED='$(SEED)' THREADS=1 KEEP=last Q=-q \
+	TRAIN_BYTES='$(TRAIN_BYTES)' TEST_BYTES='$(TEST_BYTES)' \
+	STEP_FLAGS='--batch $(BATCH) --lr $(LR) --epochs $(EPOCHS)' EVAL_FLAGS='--protocol disjoint' \
+	TITLE='Fifteen genres of the Brown corpus'
+
+$(OUT)/brown.jsonl: $(pipelines)/brown-to-jsonl.sh $(BROWN)/cats.txt
+	@mkdir -p $(@D)
+	@echo 'Brown: 500 samples of American English of 1961, in fifteen genres' >&2
+	@sh $< $(BROWN) > $@.new && mv $@.new $@
