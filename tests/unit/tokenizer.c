@@ -1,0 +1,203 @@
+/* Which tokenizers are taken and which refused, and what decides the fingerprint. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <sys/stat.h>
+
+#include "checked.h"
+#include "death.h"
+#include "die.h"
+#include "hash.h"
+#include "reader.h"
+#include "tokenizer.h"
+
+static char *json; /* tests/gpt2-1024/tokenizer.json, compact and in a fixed order of keys */
+static size_t json_size;
+
+static int set_up(void **state)
+{
+	json = read_file("tests/gpt2-1024/tokenizer.json", 1 << 20, &json_size);
+	return in_scratch(state) || mkdir("t", 0777);
+}
+
+/* t/tokenizer.json with the first `from` replaced. */
+static void put_changed(const char *from, const char *to)
+{
+	char *at = strstr(json, from), *text;
+
+	if (!at)
+		fail_msg("no %s to change", from);
+	text = xasprintf("%.*s%s%s", (int)(at - json), json, to, at + strlen(from));
+	put_file("t/tokenizer.json", text, strlen(text));
+	free(text);
+}
+
+static void load(const void *dir)
+{
+	tokenizer_free(tokenizer_load(dir));
+}
+
+static void refused(void **state)
+{
+	static const struct {
+		const char *from, *to, *said;
+	} change[] = {
+		{"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer \"NFC\" is not supported"},
+		{"\"add_prefix_space\":false", "\"add_prefix_space\":true", "add_prefix_space is not supported"},
+		{"\"use_regex\":true", "\"use_regex\":false", "without use_regex is not supported"},
+		{"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Split\"", "pre_tokenizer \"Split\" is not supported"},
+		{"\"pre_tokenizer\":", "\"pre_tokenized\":", "without a pre_tokenizer"},
+		{"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"Fuse\"", "decoder \"Fuse\" is not supported"},
+		{"\"dropout\":null", "\"dropout\":0.1", "dropout"},
+		{"\"fuse_unk\":false", "\"fuse_unk\":true", "fuse_unk is not supported"},
+		{"\"byte_fallback\":false", "\"byte_fallback\":true", "byte_fallback is not supported"},
+		{"\"ignore_merges\":false", "\"ignore_merges\":true", "ignore_merges is not supported"},
+		{"\"continuing_subword_prefix\":\"\"", "\"continuing_subword_prefix\":\"##\"", "continuing_subword_prefix is not supported"},
+		{"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"", "end_of_word_suffix is not supported"},
+		{"\"special\":true", "\"special\":false", "not special"},
+		{"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "\"Unigram\" is not supported"},
+		{"\"model\":", "\"modell\":", "no \"model\""},
+		{"\"vocab\":", "\"vocabulary\":", "vocabulary is not an object"},
+		{"\"merges\":", "\"merge\":", "merges is not a list"},
+		{"\"!\":0", "\"!\":1", "id 1 stands for two tokens"},
+		{"\"!\":0", "\"!\":-1", "out of range"},
+		{"\"!\":0", "\"!\":4000000000", "out of range"},
+		{"\"!\":0", "\"!\":1.5", "!"},
+		{"\"!\":0", "\"!\":\"0\"", "!"},
+		{"\"!\":0", "\"!\":1024", "no token has id 0"},
+		{"\"!\":0", "\"!!\":0", "no token for byte 0x21"},
+		{"\"!\":0", "\"\":0", "empty token"},
+		{"\"!\":0", "\"\\\"\":0", "duplicate key"},
+		{"{\"id\":1023,", "{\"id\":1022,", "id 1022 stands for two tokens"},
+		{"{\"id\":1023,", "{\"id\":1024,", "there twice"},
+		{"{\"id\":1023,", "{\"ids\":1023,", "id"},
+		{"\"h e\"", "\"h \xc3\xbf\xc3\xbf\"", "merge 3: its right part is not in the vocabulary"},
+		{"\"h e\"", "\"\xc3\xbf\xc3\xbf h\"", "merge 3: its left part is not in the vocabulary"},
+		{"\"h e\"", "\"h !\"", "merge 3: what it makes is not in the vocabulary"},
+		{"\"h e\"", "\"h \xe2\x82\xac\"", "merge 3: "},
+		{"\"h e\"", "\"he\"", "merge 3 is not two tokens"},
+		{"\"h e\"", "\"h e x\"", "merge 3 is not two tokens"},
+		{"\"h e\"", "\"h  e\"", "merge 3 is not two tokens"},
+		{"\"h e\"", "\"i n\"", "merge 4 is the same as merge 3"},
+		{"\"h e\"", "[\"h\",\"e\",\"x\"]", "merges"},
+		{"\"h e\"", "17", "merges"},
+		{"\"version\"", "\xff", "tokenizer.json"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof change / sizeof *change; i++) {
+		put_changed(change[i].from, change[i].to);
+		assert_dies(load, "t", EXIT_INPUT, change[i].said);
+	}
+	for (size_t n = 0; n < json_size; n += n < 2000 ? 97 : 1777) { /* cut anywhere */
+		put_file("t/tokenizer.json", json, n);
+		assert_dies(load, "t", EXIT_INPUT, "tokenizer.json");
+	}
+	remove("t/tokenizer.json");
+	assert_dies(load, "t", EXIT_FAILED, "holds no tokenizer.json");
+	assert_dies(load, "nowhere", EXIT_FAILED, "nowhere");
+	put_file("t/vocab.json", "{}", 2);
+	assert_dies(load, "t", EXIT_FAILED, "no merges.txt");
+	remove("t/vocab.json");
+}
+
+static void fingerprint(const char *from, const char *to, uint8_t out[HASH_BYTES])
+{
+	struct tokenizer *t;
+
+	put_changed(from, to);
+	t = tokenizer_load("t");
+	memcpy(out, tokenizer_fingerprint(t), HASH_BYTES);
+	tokenizer_free(t);
+	remove("t/tokenizer.json");
+}
+
+static void fingerprints(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool same;
+	} change[] = {
+		{"\"h e\"", "[\"h\",\"e\"]", true},
+		{"\"version\":\"1.0\"", "\"version\":\"1.1\"", true},
+		{"\"type\":\"BPE\",", "", true},                       /* as in old files */
+		{"\"!\":0,\"\\\"\":1", "\"\\\"\":1,\"!\":0", true},    /* order in the file */
+		{"\"!\":0,\"\\\"\":1", "\"!\":1,\"\\\"\":0", false},
+		{"\"h e\",\"i n\"", "\"i n\",\"h e\"", false},
+		{",\"h e\"", "", false},
+		{"\"normalized\":false,\"special\":true}]", "\"normalized\":false,\"special\":true},"
+			"{\"id\":1024,\"content\":\"<pad>\",\"special\":true}]", false},
+	};
+	uint8_t original[HASH_BYTES], changed[HASH_BYTES], zero[HASH_BYTES] = {0};
+
+	(void)state;
+	fingerprint("", "", original);
+	for (size_t i = 0; i < sizeof change / sizeof *change; i++) {
+		fingerprint(change[i].from, change[i].to, changed);
+		if ((memcmp(original, changed, HASH_BYTES) == 0) != change[i].same)
+			fail_msg("%s -> %s", change[i].from, change[i].to);
+	}
+	assert_false(tokenizer_fingerprint_of("t", changed));
+	assert_memory_equal(changed, zero, HASH_BYTES);
+	put_changed("", "");
+	assert_true(tokenizer_fingerprint_of("t", changed));
+	assert_memory_equal(changed, original, HASH_BYTES);
+	remove("t/tokenizer.json");
+}
+
+static void ids_and_bytes(void **state)
+{
+	struct tokenizer *t;
+	struct tok_scratch *s;
+	struct ids out = {0};
+	size_t n;
+
+	(void)state;
+	put_changed("", "");
+	t = tokenizer_load("t");
+	s = tok_scratch_new(t);
+	assert_int_equal(tokenizer_vocab(t), 1024);
+	assert_int_equal(tokenizer_special(t, "<|endoftext|>"), 1023);
+	assert_int_equal(tokenizer_special(t, "[CLS]"), -1);
+	assert_int_equal(tokenizer_special(t, "he"), -1);
+	assert_false(tokenizer_is_text(t, 1023));
+	assert_false(tokenizer_is_text(t, 1024));
+	assert_true(tokenizer_is_text(t, 1022));
+	assert_null(tokenizer_bytes(t, 1024, &n));
+	assert_memory_equal(tokenizer_bytes(t, 1023, &n), "<|endoftext|>", 13);
+	assert_int_equal(n, 13);
+	for (int c = 0; c < 256; c++) { /* each byte is a token that is this byte */
+		char byte = (char)c;
+
+		out.n = 0;
+		tokenizer_encode(t, s, &byte, 1, &out);
+		assert_int_equal(out.n, 1);
+		assert_int_equal(*tokenizer_bytes(t, out.id[0], &n), byte);
+		assert_int_equal(n, 1);
+	}
+	out.n = 0;
+	tokenizer_encode(t, s, "", 0, &out);
+	assert_int_equal(out.n, 0);
+	tokenizer_encode(t, s, "<|endoftext|>", 13, &out); /* ordinary text */
+	for (size_t i = 0; i < out.n; i++)
+		assert_true(tokenizer_is_text(t, out.id[i]));
+	assert_true(out.n > 1);
+	free(out.id);
+	tok_scratch_free(s);
+	tokenizer_free(t);
+	remove("t/tokenizer.json");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refused),
+		cmocka_unit_test(fingerprints),
+		cmocka_unit_test(ids_and_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, out_of_scratch);
+}
