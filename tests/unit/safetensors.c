@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
@@ -269,6 +270,45 @@ static void writer_refuses_mistakes(void **state)
 	assert_int_equal(stat(other, &st), -1);
 }
 
+static uint16_t one(enum st_dtype dtype, float x)
+{
+	uint16_t out;
+
+	st_from_f32(dtype, &x, 1, &out);
+	return out;
+}
+
+/* Every f16 and bf16 is kept; half way between two goes to the even one, more than that up, less down. */
+static void rounds_to_nearest_even(void **state)
+{
+	(void)state;
+	for (int dtype = 0; dtype < 2; dtype++) {
+		enum st_dtype d = dtype ? ST_BF16 : ST_F16;
+		unsigned infinity = dtype ? 0x7f80 : 0x7c00;
+		double value[2] = {0};
+
+		for (unsigned i = 0; i < infinity; i++) {
+			for (unsigned k = 0; k < 2; k++) {
+				unsigned bits = i + k;
+				int exponent = dtype ? (int)(bits >> 7) : (int)(bits >> 10);
+				double fraction = dtype ? (bits & 0x7f) / 128. : (bits & 0x3ff) / 1024.;
+				int bias = dtype ? 127 : 15;
+
+				value[k] = exponent ? ldexp(1 + fraction, exponent - bias) : ldexp(fraction, 1 - bias);
+			}
+			float low = (float)value[0], half = (float)((value[0] + value[1]) / 2);
+			assert_int_equal(one(d, low), i);
+			assert_int_equal(one(d, -low), i | 0x8000);
+			assert_int_equal(one(d, half), i + (i & 1));
+			assert_int_equal(one(d, nextafterf(half, INFINITY)), i + 1);
+			assert_int_equal(one(d, nextafterf(half, 0)), i);
+		}
+		assert_int_equal(one(d, INFINITY), infinity);
+		assert_int_equal(one(d, -INFINITY), infinity | 0x8000);
+		assert_true((one(d, NAN) & 0x7fff) > infinity);
+	}
+}
+
 static int python(const char *code)
 {
 	char *command = xasprintf("%s -c '%s' %s %s", PYTHON, code, path, other);
@@ -338,7 +378,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),   cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(refuses_lies), cmocka_unit_test(header_bits_flipped),
-		cmocka_unit_test(writer_refuses_mistakes), cmocka_unit_test(reference_reads_and_writes_the_same),
+		cmocka_unit_test(writer_refuses_mistakes), cmocka_unit_test(rounds_to_nearest_even),
+		cmocka_unit_test(reference_reads_and_writes_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -48,6 +48,53 @@ const char *st_dtype_name(enum st_dtype dtype)
 	return dtypes[dtype].name;
 }
 
+static uint16_t bf16_bits(uint32_t u)
+{
+	if ((u & 0x7fffffff) > 0x7f800000)
+		return (uint16_t)(u >> 16 | 0x40); /* a NaN stays one */
+	return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+static uint16_t f16_bits(uint32_t u)
+{
+	uint32_t sign = u >> 16 & 0x8000, a = u & 0x7fffffff, shift, x;
+
+	if (a > 0x7f800000)
+		return (uint16_t)(sign | 0x7e00);
+	if (a >= 0x477ff000) /* 65520: half way to what would be 2^16 */
+		return (uint16_t)(sign | 0x7c00);
+	if (a < 0x33000000) /* below 2^-25, half of the smallest */
+		return (uint16_t)sign;
+	if (a < 0x38800000) { /* below 2^-14: subnormal, a multiple of 2^-24 */
+		shift = 126 - (a >> 23);
+		x = (a & 0x7fffff) | 0x800000;
+	} else {
+		shift = 13;
+		x = a - (112u << 23); /* another bias of the exponent */
+	}
+	x += (1u << (shift - 1)) - 1 + (x >> shift & 1);
+	return (uint16_t)(sign | x >> shift);
+}
+
+void st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
+{
+	uint8_t *p = out;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t u;
+
+		memcpy(&u, x + i, sizeof u);
+		if (dtype == ST_F32) {
+			u = htole32(u);
+			memcpy(p + 4 * i, &u, 4);
+		} else {
+			uint16_t h = htole16(dtype == ST_BF16 ? bf16_bits(u) : f16_bits(u));
+
+			memcpy(p + 2 * i, &h, 2);
+		}
+	}
+}
+
 static _Noreturn void malformed(const struct st_file *f, const char *subject, const char *why)
 {
 	if (subject)
