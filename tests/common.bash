@@ -1,11 +1,12 @@
 # Shared by the .bats files: `load common`, and in setup() `scratch`.
+# shellcheck shell=bash disable=SC2154
 bats_require_minimum_version 1.5.0
 
 # The tools under test on the path; a new empty folder that bats removes.
 scratch() {
 	root=$BATS_TEST_DIRNAME/..
 	PATH="${BUILD:-$root/build}/bin:$PATH"
-	cd "$BATS_TEST_TMPDIR" || return 1
+	mkdir "$BATS_TEST_TMPDIR/scratch" && cd "$BATS_TEST_TMPDIR/scratch" || return 1 # bats keeps files of its own above
 	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1
 }
 

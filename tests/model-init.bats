@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-bats_require_minimum_version 1.5.0
 # model-init: what transformers sees in the directory, what is refused, what is left behind.
 
 load common
