@@ -1,6 +1,7 @@
 #include "nn/params.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

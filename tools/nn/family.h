@@ -1,0 +1,85 @@
+/*
+ * Language models: what every family (gpt2.c ...) offers to training and evaluation.
+ *
+ * A model computes in f32 with its parameters themselves, or in bf16 with copies of them that are cast once
+ * for each optimiser step (nn_cast()); gradients always end up in f32 at the parameters (nn_gather_grads()).
+ */
+#ifndef PALIMPSEST_FAMILY_H
+#define PALIMPSEST_FAMILY_H
+
+#include <stdint.h>
+
+#include "lib/json.h"
+#include "nn/params.h"
+#include "shim/tensor.h"
+
+/* Dropout in one forward pass: probabilities, and what makes its masks this pass's own. */
+struct nn_dropout {
+	double embd, attn, resid;
+	uint64_t seed, domain, step, micro_step;
+};
+
+/* Key of the mask at one place in one layer. d NULL: no dropout, any key will do. */
+th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place);
+
+struct nn_model;
+
+struct nn_family {
+	const char *model_type;           /* config.json's */
+	const char *prefix;               /* of tensors in a checkpoint with a head: "transformer." */
+	const char *const *bare;          /* tensors that have no prefix even there; NULL ends */
+	const char *const *ignored;       /* tensors that may lie in a checkpoint unused; NULL ends */
+	/* Reads the configuration (path: for messages), asks for the parameters, fills m->net and the fields after it. */
+	void (*load)(struct nn_model *m, const struct json *config, const char *path);
+	/* id (B, T) i64 -> (B, T, C), what the head is applied to. dropout: NULL for none. */
+	th_tensor *(*hidden)(const struct nn_model *m, th_tensor *id, const struct nn_dropout *dropout);
+	void (*unload)(struct nn_model *m);
+};
+
+struct nn_copy {
+	th_tensor *param, *copy;
+};
+
+struct nn_model {
+	const struct nn_family *family;
+	struct nn_params *params;
+	th_device device;
+	th_dtype compute; /* TH_F32 or TH_BF16 */
+	struct nn_copy *copy; /* none if computing in f32 */
+	int n_copies, cap_copies;
+	/* by the family */
+	void *net;
+	th_tensor *head;        /* (V, C): logits = hidden head^T */
+	int64_t vocab, positions;
+	struct nn_dropout dropout; /* the configuration's probabilities; the rest 0 */
+};
+
+/*
+ * Loads the model in DIR (config.json, model.safetensors). An unknown model_type, a setting that we do not compute,
+ * a tensor that does not fit: exit 3. Call it with no scope open. train: parameters get gradients.
+ */
+struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train);
+void nn_model_free(struct nn_model *m);
+void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dtype);
+
+/* For families: the tensor to compute with in place of a parameter: itself, or its bf16 copy. */
+th_tensor *nn_compute(struct nn_model *m, th_tensor *param);
+
+/* Brings the copies up to date with the parameters. After loading and after every change of the parameters. */
+void nn_cast(struct nn_model *m);
+/* After th_backward(): adds the copies' gradients to their parameters' and empties the copies'. */
+void nn_gather_grads(struct nn_model *m);
+void nn_zero_grads(struct nn_model *m);
+
+/*
+ * Next-token loss: scale * sum of -log p(id[b][t+1] | id[b][..t]) over b and t < T-1, () f32.
+ * id (B, T) and target (B T) come from the host; a target < 0 is not scored.
+ */
+th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, double scale,
+                   const struct nn_dropout *dropout);
+/* The same without gradient, one value a target: (B T) f32, 0 where target < 0. Opens its own no-grad pair. */
+th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target);
+
+extern const struct nn_family nn_gpt2;
+
+#endif

@@ -1,0 +1,219 @@
+/*
+ * GPT-2 (Radford et al. 2019), as transformers' GPT2LMHeadModel computes it.
+ * B sequences, T tokens, C channels, H heads of D = C / H, V words.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/checked.h"
+#include "lib/die.h"
+#include "nn/family.h"
+
+typedef th_tensor *activation(th_tensor *x);
+
+struct norm {
+	th_tensor *w, *b; // (C)
+};
+
+struct conv1d {
+	th_tensor *w, *b; // (in, out), (out)
+};
+
+struct block {
+	struct norm ln_1, ln_2;
+	struct conv1d attn, attn_proj; // C -> 3C, C -> C
+	struct conv1d fc, fc_proj;     // C -> 4C, 4C -> C
+};
+
+struct gpt2 {
+	int64_t C, H;
+	int n_layers;
+	double eps;
+	bool scale_by_head, scale_by_layer;
+	activation *act;
+	th_tensor *wte, *wpe; // (V, C), (positions, C): f32 whatever we compute in, so that rows of rare words add up right
+	struct block *block;
+	struct norm ln_f;
+};
+
+/* Where dropout is, for its keys. */
+enum place { EMBD, ATTN, ATTN_PROJ, MLP };
+
+static struct norm norm_params(struct nn_model *m, int64_t C, const char *name)
+{
+	return (struct norm){nn_compute(m, nn_param(m->params, 1, (int64_t[]){C}, "%s.weight", name)),
+	                     nn_compute(m, nn_param(m->params, 1, (int64_t[]){C}, "%s.bias", name))};
+}
+
+static struct conv1d conv1d_params(struct nn_model *m, int64_t in, int64_t out, const char *name)
+{
+	return (struct conv1d){nn_compute(m, nn_param(m->params, 2, (int64_t[]){in, out}, "%s.weight", name)),
+	                       nn_compute(m, nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name))};
+}
+
+static activation *activation_of(const char *name, const char *path)
+{
+	static const struct {
+		const char *name;
+		activation *f;
+	} known[] = {{"gelu_new", th_gelu_tanh}, {"gelu_pytorch_tanh", th_gelu_tanh}, {"gelu", th_gelu}, {"relu", th_relu},
+	             {"silu", th_silu}, {"swish", th_silu}, {"tanh", th_tanh}};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(known[i].name, name) == 0)
+			return known[i].f;
+	die_input("%s: activation_function '%s' is not known", path, name);
+}
+
+static int64_t bounded(const struct json *doc, const char *path, const char *key, int64_t otherwise, int64_t max)
+{
+	int64_t n = json_get_int(doc, json_root(doc), key, otherwise);
+
+	if (n < 1 || n > max)
+		die_input("%s: %s is %lld, not in 1..%lld", path, key, (long long)n, (long long)max);
+	return n;
+}
+
+static double probability(const struct json *doc, const char *path, const char *key)
+{
+	double p = json_get_real(doc, json_root(doc), key, 0.1);
+
+	if (!(p >= 0 && p < 1))
+		die_input("%s: %s is %g, not in [0, 1)", path, key, p);
+	return p;
+}
+
+static void load(struct nn_model *m, const struct json *config, const char *path)
+{
+	const json_value *root = json_root(config);
+	struct gpt2 *g = m->net = xcalloc(1, sizeof *g);
+
+	m->vocab = bounded(config, path, "vocab_size", 50257, INT32_MAX);
+	m->positions = bounded(config, path, "n_positions", 1024, 1 << 24);
+	g->C = bounded(config, path, "n_embd", 768, 1 << 20);
+	g->H = bounded(config, path, "n_head", 12, g->C);
+	g->n_layers = (int)bounded(config, path, "n_layer", 12, 1 << 12);
+	int64_t inner = bounded(config, path, "n_inner", 4 * g->C, 1 << 24);
+	g->eps = json_get_real(config, root, "layer_norm_epsilon", 1e-5);
+	g->scale_by_head = json_get_bool(config, root, "scale_attn_weights", true);
+	g->scale_by_layer = json_get_bool(config, root, "scale_attn_by_inverse_layer_idx", false);
+	g->act = activation_of(json_get_string(config, root, "activation_function", "gelu_new"), path);
+	m->dropout.embd = probability(config, path, "embd_pdrop");
+	m->dropout.attn = probability(config, path, "attn_pdrop");
+	m->dropout.resid = probability(config, path, "resid_pdrop");
+	if (g->C % g->H)
+		die_input("%s: n_embd %lld is no multiple of n_head %lld", path, (long long)g->C, (long long)g->H);
+	if (json_get_bool(config, root, "add_cross_attention", false))
+		die_input("%s: add_cross_attention: cross attention is not supported", path);
+
+	g->wte = nn_param(m->params, 2, (int64_t[]){m->vocab, g->C}, "wte.weight");
+	g->wpe = nn_param(m->params, 2, (int64_t[]){m->positions, g->C}, "wpe.weight");
+	g->block = xcalloc((size_t)g->n_layers, sizeof *g->block);
+	for (int i = 0; i < g->n_layers; i++) {
+		struct block *b = &g->block[i];
+		char name[64];
+#define NAME(what) (snprintf(name, sizeof name, "h.%d." what, i), name)
+		b->ln_1 = norm_params(m, g->C, NAME("ln_1"));
+		b->attn = conv1d_params(m, g->C, 3 * g->C, NAME("attn.c_attn"));
+		b->attn_proj = conv1d_params(m, g->C, g->C, NAME("attn.c_proj"));
+		b->ln_2 = norm_params(m, g->C, NAME("ln_2"));
+		b->fc = conv1d_params(m, g->C, inner, NAME("mlp.c_fc"));
+		b->fc_proj = conv1d_params(m, inner, g->C, NAME("mlp.c_proj"));
+#undef NAME
+	}
+	g->ln_f = norm_params(m, g->C, "ln_f");
+
+	/* Tied, the head is the embedding, and a copy of it in the file is not read, as in transformers. */
+	th_tensor *head = g->wte;
+	if (!json_get_bool(config, root, "tie_word_embeddings", true))
+		head = nn_param(m->params, 2, (int64_t[]){m->vocab, g->C}, "lm_head.weight");
+	m->head = nn_compute(m, head);
+}
+
+static void unload(struct nn_model *m)
+{
+	struct gpt2 *g = m->net;
+
+	free(g->block);
+	free(g);
+}
+
+static th_tensor *norm(const struct gpt2 *g, const struct norm *n, th_tensor *x)
+{
+	return th_layer_norm(x, n->w, n->b, g->eps);
+}
+
+static th_tensor *conv1d(const struct conv1d *c, th_tensor *x)
+{
+	return th_affine(x, c->w, c->b);
+}
+
+/* One of q, k, v out of all three: (B, T, 3C) -> (B, H, T, D) */
+static th_tensor *heads(const struct gpt2 *g, th_tensor *qkv, int which)
+{
+	th_tensor *x = th_narrow(qkv, 2, which * g->C, g->C);
+
+	x = th_reshape(x, 4, (int64_t[]){th_size(x, 0), th_size(x, 1), g->H, g->C / g->H});
+	return th_transpose(x, 1, 2);
+}
+
+static th_tensor *attention(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
+{
+	th_tensor *qkv = conv1d(&g->block[layer].attn, x); // (B, T, 3C)
+	double scale = 1;
+
+	if (g->scale_by_head)
+		scale /= sqrt((double)(g->C / g->H));
+	if (g->scale_by_layer)
+		scale /= layer + 1;
+	th_tensor *y = th_attention(heads(g, qkv, 0), heads(g, qkv, 1), heads(g, qkv, 2), true, NULL, scale,
+	                            d ? d->attn : 0, nn_dropout_key(d, layer, ATTN)); // (B, H, T, D)
+	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), g->C});
+	y = conv1d(&g->block[layer].attn_proj, y); // (B, T, C)
+	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, ATTN_PROJ));
+}
+
+static th_tensor *mlp(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
+{
+	th_tensor *y = g->act(conv1d(&g->block[layer].fc, x)); // (B, T, 4C)
+
+	y = conv1d(&g->block[layer].fc_proj, y); // (B, T, C)
+	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
+}
+
+static th_tensor *block(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
+{
+	const struct block *b = &g->block[layer];
+
+	th_scope_open();
+	x = th_add(x, attention(g, layer, norm(g, &b->ln_1, x), d));
+	x = th_add(x, mlp(g, layer, norm(g, &b->ln_2, x), d));
+	th_keep(x);
+	th_scope_close();
+	return x;
+}
+
+static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct nn_dropout *d)
+{
+	const struct gpt2 *g = m->net;
+	int64_t T = th_size(id, 1);
+
+	th_tensor *x = th_add(th_embedding(g->wte, id), th_narrow(g->wpe, 0, 0, T)); // (B, T, C)
+	x = th_dropout(th_to_dtype(x, m->compute), d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));
+	for (int i = 0; i < g->n_layers; i++)
+		x = block(g, i, x, d);
+	return norm(g, &g->ln_f, x);
+}
+
+const struct nn_family nn_gpt2 = {
+	.model_type = "gpt2",
+	.prefix = "transformer.",
+	.bare = (const char *const[]){"lm_head.weight", NULL},
+	/* Masks that old checkpoints hold. */
+	.ignored = (const char *const[]){"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight", NULL},
+	.load = load,
+	.hidden = hidden,
+	.unload = unload,
+};

@@ -1,0 +1,97 @@
+#include "nn/modeldir.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/atomic.h"
+#include "lib/checked.h"
+#include "lib/die.h"
+#include "lib/json.h"
+
+#define MAX_PROVENANCE (64 << 20)
+#define BUFFER (1 << 16)
+
+static const char *const companions[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                         "added_tokens.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe",
+                                         "vocab.txt", "generation_config.json"};
+
+static void copy(const char *from_dir, const char *to_dir, const char *name, bool needed)
+{
+	char *from = path_join(from_dir, name), *to = path_join(to_dir, name), buf[BUFFER];
+	FILE *in = fopen(from, "rb");
+
+	if (in) {
+		struct atomic *out = atomic_open(to);
+		for (size_t n; (n = fread(buf, 1, sizeof buf, in)) > 0;)
+			atomic_write(out, buf, n);
+		if (ferror(in))
+			die("cannot read %s:", from);
+		fclose(in);
+		atomic_commit(out);
+	} else if (errno != ENOENT || needed) {
+		die("cannot open %s:", from);
+	}
+	free(from);
+	free(to);
+}
+
+void modeldir_copy(const char *from, const char *to)
+{
+	copy(from, to, "config.json", true);
+	for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
+		copy(from, to, companions[i], false);
+}
+
+static void put_value(FILE *out, const struct json *doc, const json_value *v)
+{
+	bool object = json_is_object(v);
+
+	if (object || json_is_array(v)) {
+		fputc(object ? '{' : '[', out);
+		for (const json_value *e = json_first(v); e; e = json_next(e)) {
+			if (object) {
+				json_put_string(out, json_key(e));
+				fputs(": ", out);
+			}
+			put_value(out, doc, e);
+			if (json_next(e))
+				fputs(", ", out);
+		}
+		fputc(object ? '}' : ']', out);
+	} else if (json_is_string(v)) {
+		json_put_string(out, json_string(doc, v, "string"));
+	} else if (json_is_number(v)) {
+		json_put_real(out, json_real(doc, v, "number"));
+	} else if (json_is_bool(v)) {
+		fputs(json_bool(doc, v, "bool") ? "true" : "false", out);
+	} else {
+		fputs("null", out);
+	}
+}
+
+void modeldir_provenance(const char *from, const char *to, void (*put_record)(FILE *out, void *arg), void *arg)
+{
+	char *in = path_join(from, "palimpsest.json"), *path = path_join(to, "palimpsest.json");
+	struct atomic *a = atomic_open(path);
+	FILE *out = atomic_file(a);
+
+	fputs("{\"format\": \"palimpsest-model\", \"version\": 1, \"chain\": [\n", out);
+	if (access(in, F_OK) == 0) {
+		struct json *doc = json_read(in, MAX_PROVENANCE);
+		const json_value *chain = json_get(json_root(doc), "chain");
+		if (!json_is_array(chain))
+			die_input("%s: has no list 'chain'", in);
+		for (const json_value *record = json_first(chain); record; record = json_next(record)) {
+			put_value(out, doc, record);
+			fputs(",\n", out);
+		}
+		json_free(doc);
+	}
+	fputc('{', out);
+	put_record(out, arg);
+	fputs("}\n]}\n", out);
+	atomic_commit(a);
+	free(in);
+	free(path);
+}

@@ -1,0 +1,16 @@
+/* What stands in a model directory beside the weights: configuration, tokenizer, provenance (palimpsest.json). */
+#ifndef PALIMPSEST_MODELDIR_H
+#define PALIMPSEST_MODELDIR_H
+
+#include <stdio.h>
+
+/* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. */
+void modeldir_copy(const char *from, const char *to);
+
+/*
+ * Writes TO/palimpsest.json: the records of FROM's, if it has one, and then one more, whose members
+ * put_record() prints without braces. Atomic.
+ */
+void modeldir_provenance(const char *from, const char *to, void (*put_record)(FILE *out, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * AdamW over a model's parameters, clipping, and the learning-rate schedules of the Hugging Face Trainer.
+ */
+#ifndef PALIMPSEST_OPTIM_H
+#define PALIMPSEST_OPTIM_H
+
+#include <stdint.h>
+
+#include "nn/params.h"
+
+enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_WSD };
+
+/*
+ * Share of the peak rate at update `step` of `total`, counted from 0: so with a warm-up the first update has rate 0,
+ * and without one the last has not quite 0, as in the Trainer. wsd: the last decay updates go down along half a cosine.
+ */
+double schedule_factor(enum schedule kind, int64_t step, int64_t total, int64_t warmup, int64_t decay);
+
+struct optim {
+	struct nn_params *params;
+	th_tensor **m, **v; /* first and second moments, f32, in the parameters' order */
+	int64_t updates;    /* done so far, over all domains if the moments were handed on */
+	double beta1, beta2, eps;
+	double weight_decay; /* on matrices; biases and norms have none */
+	/* scratch: one group after the other */
+	th_tensor **p, **g, **pm, **pv;
+};
+
+/* Moments 0. Call it with no scope open. The parameters must outlive it. */
+struct optim *optim_new(struct nn_params *params, double beta1, double beta2, double eps, double weight_decay);
+void optim_free(struct optim *o);
+
+/*
+ * L2 norm of all gradients as it was, then scales them so that it is at most clip (0: leaves them).
+ * A parameter without gradient counts as 0. Not finite: nothing is changed.
+ */
+double optim_clip(struct optim *o, double clip);
+/* One update with that rate. A parameter without gradient stays as it is. */
+void optim_step(struct optim *o, double lr);
+
+#endif

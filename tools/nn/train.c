@@ -1,0 +1,479 @@
+#include "nn/train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/atomic.h"
+#include "lib/checked.h"
+#include "lib/die.h"
+#include "lib/json.h"
+#include "lib/progress.h"
+#include "nn/score.h"
+
+#define STATE "state.safetensors"
+#define BEST "best.safetensors"
+#define LOG "train.log.jsonl"
+#define SAVE_SECONDS 600
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int sig)
+{
+	stop_signal = sig;
+}
+
+/* A signal that is ignored (nohup) stays so. */
+static void catch_signals(void)
+{
+	static const int sigs[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
+		if (!sigaction(sigs[i], NULL, &old) && old.sa_handler == SIG_DFL)
+			sigaction(sigs[i], &action, NULL);
+}
+
+/* Ends by the signal itself, so that make, the shell and a batch system see what happened. */
+static _Noreturn void end_by_signal(int sig)
+{
+	signal(sig, SIG_DFL);
+	raise(sig);
+	_exit(128 + sig);
+}
+
+/* ---- state ---- */
+
+/* Counters are stored as 8-byte integers, losses as f64. */
+struct counters {
+	int64_t step, updates, best_step, log_bytes;
+	uint64_t tokens;
+	double loss, loss_sum, valid_loss, best_loss;
+};
+
+static const struct {
+	const char *name;
+	enum st_dtype dtype;
+	size_t offset;
+} counter[] = {
+	{"step", ST_I64, offsetof(struct counters, step)},
+	{"updates", ST_I64, offsetof(struct counters, updates)},
+	{"tokens", ST_U64, offsetof(struct counters, tokens)},
+	{"log_bytes", ST_I64, offsetof(struct counters, log_bytes)},
+	{"best_step", ST_I64, offsetof(struct counters, best_step)},
+	{"loss", ST_F64, offsetof(struct counters, loss)},
+	{"loss_sum", ST_F64, offsetof(struct counters, loss_sum)},
+	{"valid_loss", ST_F64, offsetof(struct counters, valid_loss)},
+	{"best_loss", ST_F64, offsetof(struct counters, best_loss)},
+};
+#define N_COUNTERS (sizeof counter / sizeof *counter)
+
+static char *state_path(const char *staging, const char *name)
+{
+	return path_join(staging, name);
+}
+
+static struct st_tensor describe(const char *kind, const struct nn_param *p)
+{
+	struct st_tensor t = {.dtype = ST_F32, .n_dims = th_dim(p->value)};
+
+	t.name = xasprintf("%s.%s", kind, p->name);
+	for (int d = 0; d < t.n_dims; d++)
+		t.shape[d] = th_size(p->value, d);
+	t.bytes = (size_t)th_numel(p->value) * sizeof(float);
+	return t;
+}
+
+static void put_tensor(struct st_writer *w, const th_tensor *t)
+{
+	size_t bytes = (size_t)th_numel(t) * sizeof(float);
+	void *host = xmalloc(bytes);
+
+	th_to_host(t, TH_F32, host);
+	st_put(w, host, bytes);
+	free(host);
+}
+
+/* Copies a tensor of the file into one of ours; a mismatch: exit 3. */
+static void get_tensor(const struct st_file *f, const char *kind, const struct nn_param *p, th_tensor *into)
+{
+	struct st_tensor want = describe(kind, p);
+	const struct st_tensor *t = st_find(f, want.name);
+
+	if (!t)
+		die_input("%s: tensor %s is missing", st_name(f), want.name);
+	if (t->dtype != want.dtype || t->n_dims != want.n_dims ||
+	    memcmp(t->shape, want.shape, (size_t)want.n_dims * sizeof *want.shape) != 0)
+		die_input("%s: tensor %s: shape or type is not the model's", st_name(f), want.name);
+	th_scope_open();
+	th_copy_(into, th_from_host(t->data, TH_F32, th_device_of("cpu"), t->n_dims, t->shape));
+	th_scope_close();
+	free((char *)want.name);
+}
+
+/* kinds: "param", "m", "v"; extra tensors first. */
+static void write_state(const char *path, const struct optim *o, bool params, const struct st_tensor *extra, size_t n_extra)
+{
+	size_t n = (size_t)o->params->n, all = n_extra, at = 0;
+	struct st_tensor *t = xcalloc(n_extra + 3 * n, sizeof *t);
+
+	memcpy(t, extra, n_extra * sizeof *t);
+	for (size_t i = 0; i < n && params; i++)
+		t[all++] = describe("param", &o->params->item[i]);
+	for (size_t i = 0; i < n; i++)
+		t[all++] = describe("m", &o->params->item[i]);
+	for (size_t i = 0; i < n; i++)
+		t[all++] = describe("v", &o->params->item[i]);
+
+	struct st_writer *w = st_begin(path, t, all, NULL);
+	for (; at < n_extra; at++)
+		st_put(w, extra[at].data, extra[at].bytes);
+	for (size_t i = 0; i < n && params; i++)
+		put_tensor(w, o->params->item[i].value);
+	for (size_t i = 0; i < n; i++)
+		put_tensor(w, o->m[i]);
+	for (size_t i = 0; i < n; i++)
+		put_tensor(w, o->v[i]);
+	st_end(w);
+	for (size_t i = n_extra; i < all; i++)
+		free((char *)t[i].name);
+	free(t);
+}
+
+static struct st_tensor scalar(const char *name, enum st_dtype dtype, const void *value)
+{
+	return (struct st_tensor){.name = name, .dtype = dtype, .n_dims = 1, .shape = {1}, .data = value, .bytes = 8};
+}
+
+/* The value of a stored counter, which must be 8 bytes of that type. */
+static void get_scalar(const struct st_file *f, const char *name, enum st_dtype dtype, void *value)
+{
+	const struct st_tensor *t = st_find(f, name);
+
+	if (!t || t->dtype != dtype || t->bytes != 8)
+		die_input("%s: tensor %s is missing or no single number", st_name(f), name);
+	memcpy(value, t->data, 8);
+}
+
+void optim_save(const struct optim *o, const char *path)
+{
+	struct st_tensor updates = scalar("updates", ST_I64, &o->updates);
+
+	write_state(path, o, false, &updates, 1);
+}
+
+static void get_moments(const struct st_file *f, struct optim *o)
+{
+	for (int i = 0; i < o->params->n; i++) {
+		get_tensor(f, "m", &o->params->item[i], o->m[i]);
+		get_tensor(f, "v", &o->params->item[i], o->v[i]);
+	}
+	get_scalar(f, "updates", ST_I64, &o->updates);
+	if (o->updates < 0)
+		die_input("%s: updates is negative", st_name(f));
+}
+
+void optim_load(struct optim *o, const char *path)
+{
+	struct st_file *f = st_open(path);
+
+	get_moments(f, o);
+	st_close(f);
+}
+
+struct loop {
+	struct training *t;
+	FILE *log;
+	char *log_path;
+	struct shuffle shuffle;
+	int64_t epoch_steps;
+	double started, last_save;
+	int64_t *id, *target;
+};
+
+/* The log goes to disk before the state that counts its bytes. */
+static void save(struct loop *l)
+{
+	struct training *t = l->t;
+	struct counters c = {t->step, t->optim->updates, t->best_step, ftell(l->log), t->tokens, t->loss,
+	                     t->loss_sum, t->valid_loss, t->best_loss};
+	struct st_tensor extra[1 + N_COUNTERS];
+	char *path = state_path(t->staging, STATE);
+
+	if (fflush(l->log) || fsync(fileno(l->log)))
+		die("cannot write %s:", l->log_path);
+	extra[0] = (struct st_tensor){"run", ST_U8, 1, {HASH_BYTES}, t->run, HASH_BYTES};
+	for (size_t i = 0; i < N_COUNTERS; i++)
+		extra[1 + i] = scalar(counter[i].name, counter[i].dtype, (const char *)&c + counter[i].offset);
+	write_state(path, t->optim, true, extra, 1 + N_COUNTERS);
+	free(path);
+	l->last_save = now();
+}
+
+/* Goes on from the saved state, if there is one of this run. False: start at the beginning. */
+static bool resume(struct loop *l)
+{
+	struct training *t = l->t;
+	char *path = state_path(t->staging, STATE);
+	struct stat st;
+	bool same = false;
+
+	if (access(path, F_OK) == 0) {
+		struct st_file *f = st_open(path);
+		const struct st_tensor *run = st_find(f, "run");
+		struct counters c = {0};
+
+		same = run && run->bytes == HASH_BYTES && memcmp(run->data, t->run, HASH_BYTES) == 0;
+		if (same) {
+			for (size_t i = 0; i < N_COUNTERS; i++)
+				get_scalar(f, counter[i].name, counter[i].dtype, (char *)&c + counter[i].offset);
+			same = stat(l->log_path, &st) == 0 && st.st_size >= c.log_bytes;
+		}
+		if (same) {
+			for (int i = 0; i < t->model->params->n; i++)
+				get_tensor(f, "param", &t->model->params->item[i], t->model->params->item[i].value);
+			get_moments(f, t->optim);
+			nn_cast(t->model);
+			t->step = c.step;
+			t->tokens = t->tokens_before = c.tokens;
+			t->loss = c.loss;
+			t->loss_sum = c.loss_sum;
+			t->valid_loss = c.valid_loss;
+			t->best_loss = c.best_loss;
+			t->best_step = c.best_step;
+			if (truncate(l->log_path, c.log_bytes))
+				die("cannot write %s:", l->log_path);
+		} else {
+			warn("%s: is of a run with other options or inputs: starting over", path);
+		}
+		st_close(f);
+	}
+	free(path);
+	return same;
+}
+
+/* ---- the log: what does not depend on time, so that its bytes are the same interrupted or not ---- */
+
+static void put_member(FILE *out, const char *name, double value)
+{
+	fprintf(out, "%s\"%s\": ", strcmp(name, "step") == 0 ? "{" : ", ", name);
+	json_put_real(out, value);
+}
+
+static void end_line(struct loop *l)
+{
+	fputs("}\n", l->log);
+	if (fflush(l->log))
+		die("cannot write %s:", l->log_path);
+}
+
+/* ---- the loop ---- */
+
+int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch)
+{
+	uint64_t blocks = corpus_tokens(c) / (uint64_t)context;
+
+	return (int64_t)((blocks + (uint64_t)batch - 1) / (uint64_t)batch);
+}
+
+static uint64_t blocks_before(const struct loop *l, int64_t step)
+{
+	uint64_t within = (uint64_t)(step % l->epoch_steps) * (uint64_t)l->t->opt->batch;
+
+	return (uint64_t)(step / l->epoch_steps) * l->shuffle.blocks + within;
+}
+
+static double micro_step(struct loop *l, int64_t n, double scale, const struct nn_dropout *dropout)
+{
+	struct training *t = l->t;
+	int64_t T = t->opt->context;
+
+	next_token_targets(l->id, n, T, l->target);
+	th_scope_open();
+	th_tensor *id = th_from_host(l->id, TH_I64, t->model->device, 2, (int64_t[]){n, T});
+	th_tensor *target = th_from_host(l->target, TH_I64, t->model->device, 1, (int64_t[]){n * T});
+	th_tensor *loss = nn_loss(t->model, id, target, scale, dropout);
+	th_backward(loss);
+	double value = th_item(loss);
+	th_scope_close();
+	nn_gather_grads(t->model);
+	return value;
+}
+
+/* One optimiser step. False if a signal came first: then nothing has changed. */
+static bool step(struct loop *l)
+{
+	struct training *t = l->t;
+	const struct train_options *opt = t->opt;
+	struct nn_dropout dropout = opt->dropout;
+	bool drops = dropout.embd > 0 || dropout.attn > 0 || dropout.resid > 0;
+	int64_t epoch = t->step / l->epoch_steps;
+	uint64_t first = (uint64_t)(t->step % l->epoch_steps) * (uint64_t)opt->batch;
+	uint64_t left = l->shuffle.blocks - first;
+	int64_t n = left < (uint64_t)opt->batch ? (int64_t)left : opt->batch;
+	double scale = 1 / ((double)n * (double)(opt->context - 1)), loss = 0;
+
+	dropout.seed = opt->seed;
+	dropout.domain = hash_number(t->corpus->hash);
+	dropout.step = (uint64_t)t->step;
+	dropout.micro_step = 0;
+	for (int64_t done = 0; done < n; dropout.micro_step++) {
+		int64_t some = n - done < opt->micro_batch ? n - done : opt->micro_batch;
+		for (int64_t i = 0; i < some; i++)
+			shuffle_block(&l->shuffle, epoch, first + (uint64_t)(done + i), l->id + i * opt->context);
+		loss += micro_step(l, some, scale, drops ? &dropout : NULL);
+		done += some;
+		if (stop_signal && done < n) {
+			nn_zero_grads(t->model);
+			return false;
+		}
+	}
+	if (!isfinite(loss))
+		die("loss is %s: step %lld", isnan(loss) ? "not a number" : "infinite", (long long)t->step + 1);
+	double norm = optim_clip(t->optim, opt->clip);
+	if (!isfinite(norm))
+		die("gradient norm is %s: step %lld", isnan(norm) ? "not a number" : "infinite", (long long)t->step + 1);
+	double lr = opt->lr * schedule_factor(opt->schedule, t->step, opt->steps, opt->warmup, opt->decay);
+	optim_step(t->optim, lr);
+	nn_zero_grads(t->model);
+	nn_cast(t->model);
+
+	t->step++;
+	t->tokens += (uint64_t)n * (uint64_t)opt->context;
+	t->loss = loss;
+	t->loss_sum += loss;
+	put_member(l->log, "step", (double)t->step);
+	put_member(l->log, "epoch", (double)blocks_before(l, t->step) / (double)l->shuffle.blocks);
+	put_member(l->log, "tokens", (double)t->tokens);
+	put_member(l->log, "loss", loss);
+	put_member(l->log, "lr", lr);
+	put_member(l->log, "grad_norm", norm);
+	end_line(l);
+	return true;
+}
+
+/* Mean loss over the validation text, in windows of the context. */
+static double evaluate(struct loop *l)
+{
+	struct training *t = l->t;
+	int64_t T = t->opt->context;
+	uint64_t n = score_windows(t->valid, T), targets = corpus_tokens(t->valid) - n;
+	double *nll = xcalloc(n, sizeof *nll), sum = 0;
+
+	score_nll(t->model, t->valid, T, NULL, n, t->opt->micro_batch, nll, NULL, NULL);
+	for (uint64_t i = 0; i < n; i++)
+		sum += nll[i];
+	free(nll);
+	return sum / (double)targets;
+}
+
+/* best.safetensors may be of a later step than the state: the steps between, done again, end in the same file. */
+static void validate(struct loop *l)
+{
+	struct training *t = l->t;
+
+	t->valid_loss = evaluate(l);
+	put_member(l->log, "step", (double)t->step);
+	put_member(l->log, "valid_loss", t->valid_loss);
+	end_line(l);
+	if (isnan(t->best_loss) || t->valid_loss < t->best_loss) {
+		t->best_loss = t->valid_loss;
+		t->best_step = t->step;
+		if (t->opt->keep_best) {
+			char *path = state_path(t->staging, BEST);
+			nn_params_save(t->model->params, path, ST_F32, "param.", NULL);
+			free(path);
+		}
+	}
+}
+
+static void take_best(struct training *t)
+{
+	char *path = state_path(t->staging, BEST);
+	struct st_file *f = st_open(path);
+
+	for (int i = 0; i < t->model->params->n; i++)
+		get_tensor(f, "param", &t->model->params->item[i], t->model->params->item[i].value);
+	nn_cast(t->model);
+	st_close(f);
+	free(path);
+}
+
+void train(struct training *t)
+{
+	const struct train_options *opt = t->opt;
+	struct loop l = {.t = t, .started = now()};
+	char note[32];
+
+	l.log_path = state_path(t->staging, LOG);
+	l.shuffle = shuffle_make(t->corpus, opt->context, opt->seed);
+	l.epoch_steps = train_epoch_steps(t->corpus, opt->context, opt->batch);
+	l.id = xcalloc((size_t)(opt->micro_batch * opt->context), sizeof *l.id);
+	l.target = xcalloc((size_t)(opt->micro_batch * opt->context), sizeof *l.target);
+	t->valid_loss = t->best_loss = (double)NAN;
+	bool resumed = resume(&l);
+	l.log = fopen(l.log_path, resumed ? "ab" : "wb");
+	if (!l.log || fseek(l.log, 0, SEEK_END))
+		die("cannot write %s:", l.log_path);
+	l.last_save = now();
+	if (resumed && !progress_quiet)
+		fprintf(stderr, "%s: going on after step %lld of %lld\n", tool_name, (long long)t->step, (long long)opt->steps);
+
+	catch_signals();
+	progress_start("training", "tokens", blocks_before(&l, opt->steps) * (uint64_t)opt->context);
+	while (t->step < opt->steps) {
+		bool whole = step(&l);
+		if (whole && t->valid && (t->step == opt->steps || (opt->eval_every && t->step % opt->eval_every == 0)))
+			validate(&l);
+		snprintf(note, sizeof note, "loss %.3f", t->loss);
+		progress_update(t->tokens, note);
+		if (stop_signal || (t->step < opt->steps && (opt->save_every ? whole && t->step % opt->save_every == 0
+		                                                              : now() - l.last_save >= SAVE_SECONDS)))
+			save(&l);
+		if (stop_signal) {
+			progress_clear();
+			fprintf(stderr, "%s: stopped by a signal: step %lld of %lld is saved in %s\n", tool_name, (long long)t->step,
+			        (long long)opt->steps, t->staging);
+			end_by_signal(stop_signal);
+		}
+	}
+	progress_end();
+	if (fflush(l.log) || fsync(fileno(l.log)) || fclose(l.log))
+		die("cannot write %s:", l.log_path);
+	t->seconds = now() - l.started;
+	if (opt->keep_best && t->best_step != t->step)
+		take_best(t);
+	shuffle_free(&l.shuffle);
+	free(l.log_path);
+	free(l.id);
+	free(l.target);
+}
+
+void train_clean(const char *staging)
+{
+	static const char *const names[] = {STATE, BEST};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char *path = state_path(staging, names[i]);
+		if (unlink(path) && errno != ENOENT)
+			die("cannot remove %s:", path);
+		free(path);
+	}
+}

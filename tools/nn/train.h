@@ -1,0 +1,68 @@
+/*
+ * Training on one domain: the loop, its saved state, its log.
+ *
+ * In the staging directory while it runs: train.log.jsonl, state.safetensors (parameters, moments, counters and the
+ * identity of the run), best.safetensors. A run that finds a state of the same identity goes on from it, and
+ * ends with the same bytes as one that was never interrupted.
+ */
+#ifndef PALIMPSEST_TRAIN_H
+#define PALIMPSEST_TRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/hash.h"
+#include "nn/batches.h"
+#include "nn/family.h"
+#include "nn/optim.h"
+
+struct train_options {
+	int64_t batch, micro_batch; /* blocks in an optimiser step, and in one pass through the model */
+	int64_t context;            /* tokens in a block */
+	double lr;
+	enum schedule schedule;
+	int64_t steps, warmup, decay; /* optimiser steps */
+	double clip;                  /* 0: none */
+	uint64_t seed;
+	int64_t save_every; /* steps; 0: every ten minutes */
+	int64_t eval_every; /* steps; 0: at the end only, if there is valid */
+	bool keep_best;
+	struct nn_dropout dropout; /* probabilities; all 0: none */
+};
+
+struct training {
+	const struct train_options *opt;
+	struct nn_model *model;
+	struct optim *optim;
+	const struct corpus *corpus, *valid; /* valid: NULL if none */
+	const char *staging;
+	uint8_t run[HASH_BYTES]; /* identity: a hash of all that the result depends on */
+	/* results */
+	int64_t step;            /* done */
+	uint64_t tokens;         /* seen */
+	double loss;             /* of the last step */
+	double loss_sum;         /* over steps */
+	double valid_loss;       /* last; NaN before the first */
+	double best_loss;        /* lowest; NaN before the first */
+	int64_t best_step;
+	double seconds;          /* in this process */
+	uint64_t tokens_before;  /* in earlier processes */
+};
+
+/* Optimiser steps in one epoch, and blocks seen after so many steps. The last step of an epoch may be a smaller one. */
+int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch);
+
+/*
+ * Trains to the last step, and leaves in the model's parameters the final ones, or with keep_best the best. SIGTERM, SIGINT and SIGHUP save the state and
+ * then end the process by that signal. A loss or a gradient that is not finite: exit 1, the last state stays.
+ */
+void train(struct training *t);
+
+/* Removes what a resume needs, once the model is written. */
+void train_clean(const char *staging);
+
+/* The moments, to hand on to the next domain. */
+void optim_save(const struct optim *o, const char *path);
+void optim_load(struct optim *o, const char *path); /* a moment missing or of a wrong shape: exit 3 */
+
+#endif
