@@ -1,0 +1,350 @@
+/* cpt-step: trains a model on one domain, the step from M(k-1) to M(k) of a continual pretraining sequence. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/atomic.h"
+#include "lib/checked.h"
+#include "lib/die.h"
+#include "lib/hash.h"
+#include "lib/json.h"
+#include "lib/options.h"
+#include "lib/tokenizer.h"
+#include "nn/batches.h"
+#include "nn/family.h"
+#include "nn/modeldir.h"
+#include "nn/optim.h"
+#include "nn/runtime.h"
+#include "nn/train.h"
+
+#define OPTIMIZER "optimizer.safetensors"
+#define MICRO_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
+
+static const char *in_dir, *out_dir;
+static const char *objective = "clm", *schedule = "linear", *precision = "f32", *dtype = "f32", *device_name = "auto";
+static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, eval_every, threads;
+static uint64_t tokens;
+static double lr = 5e-5, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
+static double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+static bool keep_optimizer, keep_best;
+static const char *valid_path;
+
+static const struct option options[] = {
+	{'m', "model", OPT_STRING, &in_dir, "IN_DIR", "model to start from", .unrecorded = true},
+	{'o', "output", OPT_STRING, &out_dir, "OUT_DIR", "model to write", .unrecorded = true},
+	{0, "objective", OPT_CHOICE, &objective, "NAME", "what is learned: the next token", "clm"},
+	{0, "batch", OPT_INT, &batch, "N", "blocks in an optimiser step", .min = 1, .max = 1 << 20},
+	{0, "micro-batch", OPT_INT, &micro_batch, "N", "blocks that go through the model at once; 0: 4096 tokens' worth",
+	 .max = 1 << 20},
+	{0, "context", OPT_INT, &context, "N", "tokens in a block; 0: the model's positions, at most 1024", .max = 1 << 24},
+	{0, "lr", OPT_REAL, &lr, "R", "peak learning rate"},
+	{0, "schedule", OPT_CHOICE, &schedule, "NAME", "of the learning rate", "linear|cosine|constant|wsd"},
+	{0, "warmup", OPT_REAL, &warmup, "R", "warm-up: a share of the steps if below 1, else their number"},
+	{0, "decay", OPT_REAL, &decay, "R", "decay of wsd: likewise"},
+	{0, "epochs", OPT_REAL, &epochs, "R", "passes over the data"},
+	{0, "steps", OPT_INT, &steps, "N", "optimiser steps, in place of --epochs", .max = (double)(1LL << 40)},
+	{0, "tokens", OPT_SIZE, &tokens, "N", "tokens, in place of --epochs"},
+	{0, "dropout", OPT_REAL, &dropout, "P", "dropout everywhere; -1: what config.json says", .min = -1, .max = 0.99},
+	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation; weights and moments are f32", "f32|bf16"},
+	{0, "weight-decay", OPT_REAL, &weight_decay, "R", "of matrices"},
+	{0, "clip", OPT_REAL, &clip, "R", "largest norm of the gradient; 0: any"},
+	{0, "beta1", OPT_REAL, &beta1, "R", "of Adam's first moment", .max = 0.999999},
+	{0, "beta2", OPT_REAL, &beta2, "R", "of Adam's second moment", .max = 0.9999999},
+	{0, "eps", OPT_REAL, &epsilon, "R", "of Adam"},
+	{0, "seed", OPT_INT, &seed, "S", "of the data's order and of dropout"},
+	{0, "dtype", OPT_CHOICE, &dtype, "NAME", "of the weights that are written", "f32|bf16|f16"},
+	{0, "save-every", OPT_INT, &save_every, "N", "steps between two saved states; 0: ten minutes", .unrecorded = true},
+	{0, "keep-optimizer", OPT_FLAG, &keep_optimizer, NULL, "take Adam's moments from IN_DIR if there, leave them in OUT_DIR"},
+	{0, "valid", OPT_STRING, &valid_path, "FILE", "text to validate on", .unrecorded = true},
+	{0, "eval-every", OPT_INT, &eval_every, "N", "steps between two validations; 0: one at the end"},
+	{0, "keep-best", OPT_FLAG, &keep_best, NULL, "write the model that did best in validation, not the last"},
+	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
+	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096},
+	{0},
+};
+
+static const struct tool tool = {"cpt-step", "train a model on one domain", "-m IN_DIR -o OUT_DIR [options] TRAIN.tok...",
+                                 options};
+
+/* A share of the steps, rounded up as the Trainer does, or a number of them. */
+static int64_t share(double r, int64_t all, const char *name)
+{
+	int64_t n = (int64_t)(r < 1 ? ceil(r * (double)all) : r);
+
+	if (n > all)
+		die_usage("--%s is %lld steps, more than the %lld in all", name, (long long)n, (long long)all);
+	return n;
+}
+
+static enum schedule schedule_of(const char *name)
+{
+	return strcmp(name, "linear") == 0 ? SCHEDULE_LINEAR
+	     : strcmp(name, "cosine") == 0 ? SCHEDULE_COSINE
+	     : strcmp(name, "wsd") == 0    ? SCHEDULE_WSD
+	                                   : SCHEDULE_CONSTANT;
+}
+
+static enum st_dtype dtype_of(const char *name)
+{
+	return strcmp(name, "bf16") == 0 ? ST_BF16 : strcmp(name, "f16") == 0 ? ST_F16 : ST_F32;
+}
+
+static int64_t count_steps(int64_t epoch_steps)
+{
+	double n = ceil(epochs * (double)epoch_steps);
+
+	if (option_given("steps"))
+		n = (double)steps;
+	else if (option_given("tokens"))
+		n = ceil((double)tokens / ((double)batch * (double)context));
+	if (!(n >= 1 && n < 9e15))
+		die_usage("%g steps of training: give more", n);
+	return (int64_t)n;
+}
+
+/* What the record in palimpsest.json is made from. */
+struct provenance {
+	const struct training *t;
+	uint8_t model[HASH_BYTES];
+	bool optimizer; /* Adam's moments were taken over */
+	const struct train_options *opt;
+};
+
+static void put_hash(FILE *out, const char *name, const uint8_t hash[HASH_BYTES])
+{
+	char hex[HASH_HEX];
+
+	hash_hex(hash, hex);
+	fprintf(out, "\"%s\": \"%s\"", name, hex);
+}
+
+static void put_real(FILE *out, const char *name, double value)
+{
+	fprintf(out, ", \"%s\": ", name);
+	json_put_real(out, value);
+}
+
+/* The last two parts of a file's path, which tell the domain wherever the data lie. */
+static const char *short_name(const char *path)
+{
+	const char *p = path + strlen(path);
+
+	for (int slashes = 0; p > path; p--)
+		if (p[-1] == '/' && ++slashes == 2)
+			break;
+	return p;
+}
+
+static void put_corpus(FILE *out, const char *name, const struct corpus *c)
+{
+	fprintf(out, ", \"%s\": [", name);
+	for (int i = 0; i < c->n; i++) {
+		uint8_t hash[HASH_BYTES];
+		tok_data_hash(c->file[i], hash);
+		fprintf(out, "%s{\"file\": ", i ? ", " : "");
+		json_put_string(out, short_name(tok_name(c->file[i])));
+		fputs(", ", out);
+		put_hash(out, "hash", hash);
+		fprintf(out, ", \"tokens\": %llu}", (unsigned long long)tok_count(c->file[i]));
+	}
+	fputc(']', out);
+}
+
+static void put_record(FILE *out, void *arg)
+{
+	const struct provenance *p = arg;
+	const struct training *t = p->t;
+
+	fputs("\"made\": ", out);
+	json_put_string(out, option_record());
+	fprintf(out, ", \"libtorch\": \"%s\", \"device\": \"%s\", ", th_libtorch_version(), th_device_name(t->model->device));
+	put_hash(out, "from", p->model);
+	put_corpus(out, "data", t->corpus);
+	if (t->valid)
+		put_corpus(out, "valid", t->valid);
+	fputs(", ", out);
+	put_hash(out, "run", t->run);
+	fprintf(out, ", \"optimizer_taken_over\": %s", p->optimizer ? "true" : "false");
+	put_real(out, "context", (double)p->opt->context);
+	put_real(out, "micro_batch", (double)p->opt->micro_batch);
+	put_real(out, "steps", (double)t->step);
+	put_real(out, "tokens", (double)t->tokens);
+	put_real(out, "mean_loss", t->loss_sum / (double)t->step);
+	if (t->valid)
+		put_real(out, "valid_loss", p->opt->keep_best ? t->best_loss : t->valid_loss);
+	if (p->opt->keep_best)
+		put_real(out, "best_step", (double)t->best_step);
+}
+
+static void add_string(struct hash *h, const char *s)
+{
+	hash_add(h, s, strlen(s) + 1);
+}
+
+/* All that the result depends on: a state saved by a run of another identity is not gone on with. */
+static void identify(struct training *t, const struct provenance *p)
+{
+	struct hash h;
+	uint8_t one[HASH_BYTES];
+	char *config = path_join(in_dir, "config.json"), *moments = path_join(in_dir, OPTIMIZER);
+
+	hash_start(&h);
+	add_string(&h, option_record());
+	add_string(&h, th_libtorch_version());
+	add_string(&h, th_device_name(t->model->device));
+	hash_add(&h, p->model, sizeof p->model);
+	hash_file(config, one);
+	hash_add(&h, one, sizeof one);
+	if (p->optimizer) {
+		hash_file(moments, one);
+		hash_add(&h, one, sizeof one);
+	}
+	hash_add(&h, t->corpus->hash, HASH_BYTES);
+	if (t->valid)
+		hash_add(&h, t->valid->hash, HASH_BYTES);
+	hash_end(&h, t->run);
+	free(config);
+	free(moments);
+}
+
+/* Was the run done, but for the staging directory's renaming? The record is written last. */
+static bool finished(const char *staging, const uint8_t run[HASH_BYTES])
+{
+	char *path = path_join(staging, "palimpsest.json"), hex[HASH_HEX];
+	bool same = false;
+
+	hash_hex(run, hex);
+	if (access(path, F_OK) == 0) {
+		struct json *doc = json_read(path, 64 << 20);
+		const json_value *last = NULL;
+		for (const json_value *v = json_first(json_get(json_root(doc), "chain")); v; v = json_next(v))
+			last = v;
+		same = strcmp(json_get_string(doc, last, "run", ""), hex) == 0;
+		json_free(doc);
+		if (!same && unlink(path))
+			die("cannot remove %s:", path);
+	}
+	free(path);
+	return same;
+}
+
+static bool exists(const char *dir, const char *name)
+{
+	char *path = path_join(dir, name);
+	bool there = access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+static void check_options(int operands)
+{
+	if (!in_dir || !out_dir)
+		die_usage("-m and -o are needed");
+	if (operands == 0)
+		die_usage("no token file given");
+	if (strcmp(in_dir, out_dir) == 0)
+		die_usage("-m and -o are the same directory: %s", in_dir);
+	if (option_given("steps") + option_given("tokens") + option_given("epochs") > 1)
+		die_usage("--steps, --tokens and --epochs exclude each other");
+	if ((option_given("eval-every") || keep_best) && !valid_path)
+		die_usage("--eval-every and --keep-best need --valid");
+}
+
+static void summary(const struct training *t)
+{
+	uint64_t here = t->tokens - t->tokens_before;
+
+	fputs("{\"model\": ", stdout);
+	json_put_string(stdout, out_dir);
+	put_real(stdout, "steps", (double)t->step);
+	put_real(stdout, "tokens", (double)t->tokens);
+	put_real(stdout, "loss", t->loss);
+	put_real(stdout, "mean_loss", t->loss_sum / (double)t->step);
+	if (t->valid)
+		put_real(stdout, "valid_loss", t->valid_loss);
+	put_real(stdout, "seconds", t->seconds);
+	put_real(stdout, "tokens_per_second", t->seconds > 0 ? (double)here / t->seconds : 0);
+	puts("}");
+}
+
+int main(int argc, char **argv)
+{
+	int first = parse_options(argc, argv, &tool);
+	uint8_t fingerprint[HASH_BYTES];
+
+	check_options(argc - first);
+	bool has_tokenizer = tokenizer_fingerprint_of(in_dir, fingerprint);
+	const uint8_t *tokenizer = has_tokenizer ? fingerprint : NULL;
+
+	th_device device = nn_start(device_name, threads);
+	struct nn_model *m = nn_model_load(in_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, true);
+	if (context == 0)
+		context = m->positions < 1024 ? m->positions : 1024;
+	if (context > m->positions)
+		die_input("%s: context of %lld tokens is longer than the model's %lld positions", in_dir, (long long)context,
+		          (long long)m->positions);
+	if (context < 2)
+		die_usage("--context is 1: there would be nothing to predict");
+
+	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->vocab);
+	if (corpus_tokens(corpus) < (uint64_t)context)
+		die_input("%s: %llu tokens are less than one block of %lld", argv[first],
+		          (unsigned long long)corpus_tokens(corpus), (long long)context);
+	struct corpus *valid = valid_path ? corpus_open(&valid_path, 1, tokenizer, m->vocab) : NULL;
+	if (valid && corpus_tokens(valid) < 2)
+		die_input("%s: has nothing to predict", valid_path);
+
+	struct train_options opt = {
+		.batch = batch, .context = context, .lr = lr, .schedule = schedule_of(schedule), .clip = clip,
+		.seed = (uint64_t)seed, .save_every = save_every, .eval_every = eval_every, .keep_best = keep_best,
+		.dropout = m->dropout,
+	};
+	opt.micro_batch = micro_batch ? micro_batch : MICRO_TOKENS / context;
+	opt.micro_batch = opt.micro_batch < 1 ? 1 : opt.micro_batch > batch ? batch : opt.micro_batch;
+	opt.steps = count_steps(train_epoch_steps(corpus, context, batch));
+	opt.warmup = share(warmup, opt.steps, "warmup");
+	opt.decay = share(decay, opt.steps, "decay");
+	if (dropout >= 0)
+		opt.dropout.embd = opt.dropout.attn = opt.dropout.resid = dropout;
+
+	struct training t = {.opt = &opt, .model = m, .corpus = corpus, .valid = valid};
+	struct provenance p = {.t = &t, .opt = &opt, .optimizer = keep_optimizer && exists(in_dir, OPTIMIZER)};
+	nn_model_hash(in_dir, p.model);
+	identify(&t, &p);
+
+	t.optim = optim_new(m->params, beta1, beta2, epsilon, weight_decay);
+	if (p.optimizer) {
+		char *path = path_join(in_dir, OPTIMIZER);
+		optim_load(t.optim, path);
+		free(path);
+	}
+
+	char *staging = dir_begin(out_dir);
+	t.staging = staging;
+	train(&t);
+	if (!finished(staging, t.run)) {
+		char *weights = path_join(staging, "model.safetensors"), *moments = path_join(staging, OPTIMIZER);
+		modeldir_copy(in_dir, staging);
+		nn_model_save(m, weights, dtype_of(dtype));
+		if (keep_optimizer)
+			optim_save(t.optim, moments);
+		modeldir_provenance(in_dir, staging, put_record, &p);
+		free(weights);
+		free(moments);
+	}
+	train_clean(staging);
+	dir_commit(out_dir, staging);
+
+	summary(&t);
+	close_stdout();
+	free(staging);
+	optim_free(t.optim);
+	corpus_close(valid);
+	corpus_close(corpus);
+	nn_model_free(m);
+	th_shutdown();
+	return EXIT_DONE;
+}
