@@ -103,7 +103,7 @@ $(lib) $(nn):
 
 $(shim): $(shim_obj) shim/shim.map
 	@mkdir -p $(@D)
-	$(CXX) -shared -o $@ $(shim_obj) -Wl,--version-script=shim/shim.map $(torch_ld) $(ldflags)
+	$(CXX) -shared -Wl,-soname,$(@F) -o $@ $(shim_obj) -Wl,--version-script=shim/shim.map $(torch_ld) $(ldflags)
 
 $(addprefix $(BUILD)/bin/,$(c_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(lib)
 	@mkdir -p $(@D)

@@ -10,6 +10,7 @@
 #include "lib/die.h"
 #include "lib/hash.h"
 #include "lib/json.h"
+#include "lib/model.h"
 #include "lib/options.h"
 #include "lib/tokenizer.h"
 #include "nn/batches.h"
@@ -20,6 +21,7 @@
 #include "nn/train.h"
 
 #define OPTIMIZER "optimizer.safetensors"
+#define MAX_PROVENANCE (64 << 20)
 #define MICRO_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
 
 static const char *in_dir, *out_dir;
@@ -188,15 +190,13 @@ static void identify(struct training *t, const struct provenance *p)
 {
 	struct hash h;
 	uint8_t one[HASH_BYTES];
-	char *config = path_join(in_dir, "config.json"), *moments = path_join(in_dir, OPTIMIZER);
+	char *moments = path_join(in_dir, OPTIMIZER);
 
 	hash_start(&h);
 	add_string(&h, option_record());
 	add_string(&h, th_libtorch_version());
 	add_string(&h, th_device_name(t->model->device));
 	hash_add(&h, p->model, sizeof p->model);
-	hash_file(config, one);
-	hash_add(&h, one, sizeof one);
 	if (p->optimizer) {
 		hash_file(moments, one);
 		hash_add(&h, one, sizeof one);
@@ -205,26 +205,32 @@ static void identify(struct training *t, const struct provenance *p)
 	if (t->valid)
 		hash_add(&h, t->valid->hash, HASH_BYTES);
 	hash_end(&h, t->run);
-	free(config);
 	free(moments);
 }
 
-/* Was the run done, but for the staging directory's renaming? The record is written last. */
-static bool finished(const char *staging, const uint8_t run[HASH_BYTES])
+/*
+ * Was the run done, but for the staging directory's renaming? The record is written last. Then the results are
+ * taken from it.
+ */
+static bool finished(struct training *t)
 {
-	char *path = path_join(staging, "palimpsest.json"), hex[HASH_HEX];
+	char *path = path_join(t->staging, "palimpsest.json"), hex[HASH_HEX];
 	bool same = false;
 
-	hash_hex(run, hex);
+	hash_hex(t->run, hex);
 	if (access(path, F_OK) == 0) {
-		struct json *doc = json_read(path, 64 << 20);
+		struct json *doc = json_read(path, MAX_PROVENANCE);
 		const json_value *last = NULL;
 		for (const json_value *v = json_first(json_get(json_root(doc), "chain")); v; v = json_next(v))
 			last = v;
 		same = strcmp(json_get_string(doc, last, "run", ""), hex) == 0;
+		if (same) {
+			t->step = json_get_int(doc, last, "steps", 0);
+			t->tokens = t->tokens_before = (uint64_t)json_get_int(doc, last, "tokens", 0);
+			t->loss_sum = json_get_real(doc, last, "mean_loss", 0) * (double)t->step;
+			t->valid_loss = json_get_real(doc, last, "valid_loss", 0);
+		}
 		json_free(doc);
-		if (!same && unlink(path))
-			die("cannot remove %s:", path);
 	}
 	free(path);
 	return same;
@@ -253,6 +259,21 @@ static void check_options(int operands)
 		die_usage("--eval-every and --keep-best need --valid");
 }
 
+/* The record last: it says that all is there. */
+static void write_model(struct provenance *p)
+{
+	const char *staging = p->t->staging;
+	char *weights = path_join(staging, "model.safetensors"), *moments = path_join(staging, OPTIMIZER);
+
+	modeldir_copy(in_dir, staging);
+	nn_model_save(p->t->model, weights, dtype_of(dtype));
+	if (keep_optimizer)
+		optim_save(p->t->optim, moments);
+	modeldir_provenance(in_dir, staging, put_record, p);
+	free(weights);
+	free(moments);
+}
+
 static void summary(const struct training *t)
 {
 	uint64_t here = t->tokens - t->tokens_before;
@@ -261,7 +282,6 @@ static void summary(const struct training *t)
 	json_put_string(stdout, out_dir);
 	put_real(stdout, "steps", (double)t->step);
 	put_real(stdout, "tokens", (double)t->tokens);
-	put_real(stdout, "loss", t->loss);
 	put_real(stdout, "mean_loss", t->loss_sum / (double)t->step);
 	if (t->valid)
 		put_real(stdout, "valid_loss", t->valid_loss);
@@ -282,25 +302,25 @@ int main(int argc, char **argv)
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(in_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, true);
 	if (context == 0)
-		context = m->positions < 1024 ? m->positions : 1024;
-	if (context > m->positions)
+		context = m->config.n_positions < 1024 ? m->config.n_positions : 1024;
+	if (context > m->config.n_positions)
 		die_input("%s: context of %lld tokens is longer than the model's %lld positions", in_dir, (long long)context,
-		          (long long)m->positions);
+		          (long long)m->config.n_positions);
 	if (context < 2)
 		die_usage("--context is 1: there would be nothing to predict");
 
-	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->vocab);
+	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);
 	if (corpus_tokens(corpus) < (uint64_t)context)
 		die_input("%s: %llu tokens are less than one block of %lld", argv[first],
 		          (unsigned long long)corpus_tokens(corpus), (long long)context);
-	struct corpus *valid = valid_path ? corpus_open(&valid_path, 1, tokenizer, m->vocab) : NULL;
+	struct corpus *valid = valid_path ? corpus_open(&valid_path, 1, tokenizer, m->config.vocab_size) : NULL;
 	if (valid && corpus_tokens(valid) < 2)
 		die_input("%s: has nothing to predict", valid_path);
 
 	struct train_options opt = {
 		.batch = batch, .context = context, .lr = lr, .schedule = schedule_of(schedule), .clip = clip,
 		.seed = (uint64_t)seed, .save_every = save_every, .eval_every = eval_every, .keep_best = keep_best,
-		.dropout = m->dropout,
+		.dropout = {.embd = m->config.embd_pdrop, .attn = m->config.attn_pdrop, .resid = m->config.resid_pdrop},
 	};
 	opt.micro_batch = micro_batch ? micro_batch : MICRO_TOKENS / context;
 	opt.micro_batch = opt.micro_batch < 1 ? 1 : opt.micro_batch > batch ? batch : opt.micro_batch;
@@ -312,7 +332,7 @@ int main(int argc, char **argv)
 
 	struct training t = {.opt = &opt, .model = m, .corpus = corpus, .valid = valid};
 	struct provenance p = {.t = &t, .opt = &opt, .optimizer = keep_optimizer && exists(in_dir, OPTIMIZER)};
-	nn_model_hash(in_dir, p.model);
+	model_hash(in_dir, p.model);
 	identify(&t, &p);
 
 	t.optim = optim_new(m->params, beta1, beta2, epsilon, weight_decay);
@@ -324,16 +344,9 @@ int main(int argc, char **argv)
 
 	char *staging = dir_begin(out_dir);
 	t.staging = staging;
-	train(&t);
-	if (!finished(staging, t.run)) {
-		char *weights = path_join(staging, "model.safetensors"), *moments = path_join(staging, OPTIMIZER);
-		modeldir_copy(in_dir, staging);
-		nn_model_save(m, weights, dtype_of(dtype));
-		if (keep_optimizer)
-			optim_save(t.optim, moments);
-		modeldir_provenance(in_dir, staging, put_record, &p);
-		free(weights);
-		free(moments);
+	if (!finished(&t)) {
+		train(&t);
+		write_model(&p);
 	}
 	train_clean(staging);
 	dir_commit(out_dir, staging);

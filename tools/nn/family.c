@@ -1,15 +1,12 @@
 #include "nn/family.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/checked.h"
 #include "lib/die.h"
 #include "lib/rng.h"
 
-static const struct nn_family *const families[] = {&nn_gpt2};
-
-#define MAX_CONFIG (1 << 20)
+static const struct nn_family *const families[] = {[MODEL_GPT2] = &nn_gpt2};
 
 th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place)
 {
@@ -22,23 +19,17 @@ th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place)
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train)
 {
 	struct nn_model *m = xcalloc(1, sizeof *m);
-	char *path = path_join(dir, "config.json");
-	struct json *config = json_read(path, MAX_CONFIG);
-	const char *type = json_get_string(config, json_root(config), "model_type", "");
 
-	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-		if (strcmp(families[i]->model_type, type) == 0)
-			m->family = families[i];
+	model_config_read(&m->config, dir);
+	size_t which = (size_t)m->config.family;
+	m->family = which < sizeof families / sizeof *families ? families[which] : NULL;
 	if (!m->family)
-		die_input("%s: model_type '%s' is not known", path, type);
-
+		die_input("%s: a model of this kind (%s) cannot be trained or scored", dir, m->config.architecture);
 	m->device = device;
 	m->compute = compute;
 	m->params = nn_params_open(dir, m->family->prefix, device);
-	m->family->load(m, config, path);
+	m->family->load(m);
 	nn_params_loaded(m->params, m->family->ignored);
-	json_free(config);
-	free(path);
 
 	if (train) {
 		for (int i = 0; i < m->params->n; i++)

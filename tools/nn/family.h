@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "lib/json.h"
+#include "lib/model.h"
 #include "nn/params.h"
 #include "shim/tensor.h"
 
@@ -25,12 +25,11 @@ th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place);
 struct nn_model;
 
 struct nn_family {
-	const char *model_type;           /* config.json's */
 	const char *prefix;               /* of tensors in a checkpoint with a head: "transformer." */
 	const char *const *bare;          /* tensors that have no prefix even there; NULL ends */
 	const char *const *ignored;       /* tensors that may lie in a checkpoint unused; NULL ends */
-	/* Reads the configuration (path: for messages), asks for the parameters, fills m->net and the fields after it. */
-	void (*load)(struct nn_model *m, const struct json *config, const char *path);
+	/* Asks for the parameters that m->config speaks of, fills m->net and m->head. */
+	void (*load)(struct nn_model *m);
 	/* id (B, T) i64 -> (B, T, C), what the head is applied to. dropout: NULL for none. */
 	th_tensor *(*hidden)(const struct nn_model *m, th_tensor *id, const struct nn_dropout *dropout);
 	void (*unload)(struct nn_model *m);
@@ -47,16 +46,15 @@ struct nn_model {
 	th_dtype compute; /* TH_F32 or TH_BF16 */
 	struct nn_copy *copy; /* none if computing in f32 */
 	int n_copies, cap_copies;
+	struct model_config config;
 	/* by the family */
 	void *net;
-	th_tensor *head;        /* (V, C): logits = hidden head^T */
-	int64_t vocab, positions;
-	struct nn_dropout dropout; /* the configuration's probabilities; the rest 0 */
+	th_tensor *head; /* (V, C): logits = hidden head^T */
 };
 
 /*
- * Loads the model in DIR (config.json, model.safetensors). An unknown model_type, a setting that we do not compute,
- * a tensor that does not fit: exit 3. Call it with no scope open. train: parameters get gradients.
+ * Loads the model in DIR (config.json, model.safetensors). A setting that we do not compute, a tensor that does not
+ * fit, a family that is no language model here: exit 3. Call it with no scope open. train: parameters get gradients.
  */
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train);
 void nn_model_free(struct nn_model *m);

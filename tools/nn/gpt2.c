@@ -5,10 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/checked.h"
-#include "lib/die.h"
 #include "nn/family.h"
 
 typedef th_tensor *activation(th_tensor *x);
@@ -53,63 +51,22 @@ static struct conv1d conv1d_params(struct nn_model *m, int64_t in, int64_t out, 
 	                       nn_compute(m, nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name))};
 }
 
-static activation *activation_of(const char *name, const char *path)
+static activation *const activations[] = {[MODEL_GELU] = th_gelu,
+                                          [MODEL_GELU_TANH] = th_gelu_tanh,
+                                          [MODEL_RELU] = th_relu,
+                                          [MODEL_SILU] = th_silu,
+                                          [MODEL_TANH] = th_tanh};
+
+static void load(struct nn_model *m)
 {
-	static const struct {
-		const char *name;
-		activation *f;
-	} known[] = {{"gelu_new", th_gelu_tanh}, {"gelu_pytorch_tanh", th_gelu_tanh}, {"gelu", th_gelu}, {"relu", th_relu},
-	             {"silu", th_silu}, {"swish", th_silu}, {"tanh", th_tanh}};
-
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strcmp(known[i].name, name) == 0)
-			return known[i].f;
-	die_input("%s: activation_function '%s' is not known", path, name);
-}
-
-static int64_t bounded(const struct json *doc, const char *path, const char *key, int64_t otherwise, int64_t max)
-{
-	int64_t n = json_get_int(doc, json_root(doc), key, otherwise);
-
-	if (n < 1 || n > max)
-		die_input("%s: %s is %lld, not in 1..%lld", path, key, (long long)n, (long long)max);
-	return n;
-}
-
-static double probability(const struct json *doc, const char *path, const char *key)
-{
-	double p = json_get_real(doc, json_root(doc), key, 0.1);
-
-	if (!(p >= 0 && p < 1))
-		die_input("%s: %s is %g, not in [0, 1)", path, key, p);
-	return p;
-}
-
-static void load(struct nn_model *m, const struct json *config, const char *path)
-{
-	const json_value *root = json_root(config);
+	const struct model_config *c = &m->config;
 	struct gpt2 *g = m->net = xcalloc(1, sizeof *g);
 
-	m->vocab = bounded(config, path, "vocab_size", 50257, INT32_MAX);
-	m->positions = bounded(config, path, "n_positions", 1024, 1 << 24);
-	g->C = bounded(config, path, "n_embd", 768, 1 << 20);
-	g->H = bounded(config, path, "n_head", 12, g->C);
-	g->n_layers = (int)bounded(config, path, "n_layer", 12, 1 << 12);
-	int64_t inner = bounded(config, path, "n_inner", 4 * g->C, 1 << 24);
-	g->eps = json_get_real(config, root, "layer_norm_epsilon", 1e-5);
-	g->scale_by_head = json_get_bool(config, root, "scale_attn_weights", true);
-	g->scale_by_layer = json_get_bool(config, root, "scale_attn_by_inverse_layer_idx", false);
-	g->act = activation_of(json_get_string(config, root, "activation_function", "gelu_new"), path);
-	m->dropout.embd = probability(config, path, "embd_pdrop");
-	m->dropout.attn = probability(config, path, "attn_pdrop");
-	m->dropout.resid = probability(config, path, "resid_pdrop");
-	if (g->C % g->H)
-		die_input("%s: n_embd %lld is no multiple of n_head %lld", path, (long long)g->C, (long long)g->H);
-	if (json_get_bool(config, root, "add_cross_attention", false))
-		die_input("%s: add_cross_attention: cross attention is not supported", path);
-
-	g->wte = nn_param(m->params, 2, (int64_t[]){m->vocab, g->C}, "wte.weight");
-	g->wpe = nn_param(m->params, 2, (int64_t[]){m->positions, g->C}, "wpe.weight");
+	*g = (struct gpt2){.C = c->n_embd, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
+	                   .scale_by_head = c->scale_attn_weights, .scale_by_layer = c->scale_attn_by_inverse_layer_idx,
+	                   .act = activations[c->activation]};
+	g->wte = nn_param(m->params, 2, (int64_t[]){c->vocab_size, g->C}, "wte.weight");
+	g->wpe = nn_param(m->params, 2, (int64_t[]){c->n_positions, g->C}, "wpe.weight");
 	g->block = xcalloc((size_t)g->n_layers, sizeof *g->block);
 	for (int i = 0; i < g->n_layers; i++) {
 		struct block *b = &g->block[i];
@@ -119,16 +76,16 @@ static void load(struct nn_model *m, const struct json *config, const char *path
 		b->attn = conv1d_params(m, g->C, 3 * g->C, NAME("attn.c_attn"));
 		b->attn_proj = conv1d_params(m, g->C, g->C, NAME("attn.c_proj"));
 		b->ln_2 = norm_params(m, g->C, NAME("ln_2"));
-		b->fc = conv1d_params(m, g->C, inner, NAME("mlp.c_fc"));
-		b->fc_proj = conv1d_params(m, inner, g->C, NAME("mlp.c_proj"));
+		b->fc = conv1d_params(m, g->C, c->n_inner, NAME("mlp.c_fc"));
+		b->fc_proj = conv1d_params(m, c->n_inner, g->C, NAME("mlp.c_proj"));
 #undef NAME
 	}
 	g->ln_f = norm_params(m, g->C, "ln_f");
 
 	/* Tied, the head is the embedding, and a copy of it in the file is not read, as in transformers. */
 	th_tensor *head = g->wte;
-	if (!json_get_bool(config, root, "tie_word_embeddings", true))
-		head = nn_param(m->params, 2, (int64_t[]){m->vocab, g->C}, "lm_head.weight");
+	if (!c->tie_word_embeddings)
+		head = nn_param(m->params, 2, (int64_t[]){c->vocab_size, g->C}, "lm_head.weight");
 	m->head = nn_compute(m, head);
 }
 
@@ -208,7 +165,6 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 }
 
 const struct nn_family nn_gpt2 = {
-	.model_type = "gpt2",
 	.prefix = "transformer.",
 	.bare = (const char *const[]){"lm_head.weight", NULL},
 	/* Masks that old checkpoints hold. */

@@ -200,11 +200,3 @@ void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype d
 	free(name);
 	free(t);
 }
-
-void nn_model_hash(const char *dir, uint8_t out[HASH_BYTES])
-{
-	char *path = path_join(dir, "model.safetensors");
-
-	hash_file(path, out);
-	free(path);
-}

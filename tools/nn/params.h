@@ -16,7 +16,6 @@
 
 #include <stdbool.h>
 
-#include "lib/hash.h"
 #include "lib/safetensors.h"
 #include "shim/tensor.h"
 
@@ -66,8 +65,5 @@ void nn_params_free(struct nn_params *p);           /* the names; the tensors be
  */
 void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype dtype, const char *prefix,
                     const char *const *bare);
-
-/* SHA-256 of DIR/model.safetensors: what sha256sum prints. This is a model's hash everywhere. */
-void nn_model_hash(const char *dir, uint8_t out[HASH_BYTES]);
 
 #endif

@@ -1,5 +1,6 @@
 #include "nn/train.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -227,7 +228,23 @@ static void save(struct loop *l)
 	l->last_save = now();
 }
 
-/* Goes on from the saved state, if there is one of this run. False: start at the beginning. */
+/* Temporary files of a process that was killed. */
+static void remove_leftovers(const char *staging)
+{
+	DIR *dir = opendir(staging);
+
+	if (!dir)
+		die("cannot read %s:", staging);
+	for (struct dirent *e; (e = readdir(dir));) {
+		char *path = path_join(staging, e->d_name);
+		if (strstr(e->d_name, ".tmp.") && unlink(path))
+			die("cannot remove %s:", path);
+		free(path);
+	}
+	closedir(dir);
+}
+
+/* Goes on from the saved state, if there is one of this run. False: start at the beginning, in an empty directory. */
 static bool resume(struct loop *l)
 {
 	struct training *t = l->t;
@@ -264,6 +281,12 @@ static bool resume(struct loop *l)
 			warn("%s: is of a run with other options or inputs: starting over", path);
 		}
 		st_close(f);
+	}
+	if (same) {
+		remove_leftovers(t->staging);
+	} else {
+		dir_remove(t->staging);
+		make_dirs(t->staging);
 	}
 	free(path);
 	return same;

@@ -58,7 +58,7 @@ int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch
  */
 void train(struct training *t);
 
-/* Removes what a resume needs, once the model is written. */
+/* Removes what a resume needs, once all the rest is written. */
 void train_clean(const char *staging);
 
 /* The moments, to hand on to the next domain. */
