@@ -19,7 +19,7 @@ static bool partial;
 static const struct option options[] = {
 	{0, "order", OPT_STRING, &order, "FILE", "the sequence of domains, from order-domains", .unrecorded = true},
 	{'o', "output", OPT_STRING, &out, "DIR", "write matrix, measures and tables into DIR", .unrecorded = true},
-	{0, "name", OPT_STRING, &name, "NAME", "of this sequence in headings (default: the order's file name)"},
+	{0, "name", OPT_STRING, &name, "NAME", "of this sequence in headings (default: from the order's file name)"},
 	{0, "partial", OPT_FLAG, &partial, NULL, "accept steps and domains without any row"},
 	{0, "color", OPT_CHOICE, &color, "WHEN", "colours on the terminal", .choices = "auto|always|never", .unrecorded = true},
 	{0}
@@ -29,12 +29,18 @@ static const struct tool tool = {
 	"transfer-matrix", "what a sequence of models has learned, kept and lost",
 	"--order FILE [-o DIR] [options] ROWS.tsv...", options};
 
-/* "similar" for "a/b/similar.tsv"; you free() it. */
-static char *stem(const char *path)
+/* "similar" for a/similar.tsv and for similar/order.tsv; you free() it. */
+static char *name_of(const char *path)
 {
-	const char *base = strrchr(path, '/');
+	const char *base = strrchr(path, '/'), *parent;
 	size_t n;
 
+	if (base && base > path && !strcmp(base, "/order.tsv")) {
+		for (parent = base; parent > path && parent[-1] != '/'; parent--)
+			;
+		if (parent < base && strncmp(parent, "..", (size_t)(base - parent)))
+			return xstrndup(parent, (size_t)(base - parent));
+	}
 	base = base ? base + 1 : path;
 	n = strlen(base);
 	return xstrndup(base, n > 4 && !strcmp(base + n - 4, ".tsv") ? n - 4 : n);
@@ -87,7 +93,7 @@ int main(int argc, char **argv)
 		die_usage("--order is missing");
 	if (n_rows == 0)
 		die_usage("no rows given");
-	title = name ? xstrdup(name) : stem(order);
+	title = name ? xstrdup(name) : name_of(order);
 	if (!tsv_is_clean(title))
 		die_usage("--name: empty, or with control characters");
 	if (out)

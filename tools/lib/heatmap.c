@@ -48,14 +48,14 @@ bool heat_is_dark(const uint8_t rgb[3])
 {
 	double light = 0;
 
-	/* relative luminance as WCAG 2 defines it; black and white have equal contrast at 0.179 */
+	/* relative luminance as WCAG 2 defines it; white has a contrast of 3.5 to 1 and more below 0.25 */
 	for (int c = 0; c < 3; c++) {
 		static const double weight[3] = {0.2126, 0.7152, 0.0722};
 		double v = rgb[c] / 255.0;
 
 		light += weight[c] * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
 	}
-	return light < 0.179;
+	return light < 0.25;
 }
 
 static int ascending(const void *a, const void *b)
@@ -123,6 +123,14 @@ static int text_width(const char *s, struct screen screen)
 	for (; *s; s++)
 		n += !screen.utf8 || ((unsigned char)*s & 0xc0) != 0x80;
 	return n;
+}
+
+/* What to show of a name for which there is no room: of L1__L2 the part that tells it from its neighbours. */
+static const char *short_name(const char *s, int width, struct screen screen)
+{
+	const char *tail = strstr(s, "__");
+
+	return tail && tail[2] && text_width(s, screen) > width ? tail + 2 : s;
 }
 
 /* s in exactly width columns, cut with a mark if it is longer. */
@@ -234,7 +242,7 @@ static struct layout lay_out(const struct matrix *m, struct screen screen)
 
 	l.digits = snprintf(text, sizeof text, "%d", m->n);
 	for (int j = 0; j < m->n; j++) {
-		int w = text_width(m->domain[j].name, screen);
+		int w = text_width(short_name(m->domain[j].name, 24, screen), screen);
 
 		longest = w > longest ? w : longest;
 		for (int k = 1; k <= m->n; k++) {
@@ -382,7 +390,7 @@ void heatmap_print(FILE *out, const struct matrix *m, struct screen s)
 		if (l.block > 1)
 			fprintf(out, "%-*s", l.name, "");
 		else
-			put_padded(out, m->domain[k - 1].name, l.name, s);
+			put_padded(out, short_name(m->domain[k - 1].name, l.name, s), l.name, s);
 		fputc(' ', out);
 		for (int j = 0; j < m->n; j += l.block) {
 			if (rule_before(m, &l, j))

@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# transfer-report and pipelines/report.sh, on synthetic matrices.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	PATH="${BUILD:-$BATS_TEST_DIRNAME/../build}/bin:$PATH"
+	cd "$BATS_TEST_TMPDIR" || return 1
+	unset NO_COLOR COLORTERM
+	export LC_ALL=C.UTF-8
+	rows="$BATS_TEST_DIRNAME/synthetic-rows.sh"
+	report="$BATS_TEST_DIRNAME/../pipelines/report.sh"
+	study similar 6
+	study random 6 7
+}
+
+# study NAME N [SEED]
+study() {
+	"$rows" "$2" "in-$1" "${3:-1}"
+	transfer-matrix --order "in-$1/order.tsv" --name "$1" -o "$1" "in-$1/rows.tsv" >/dev/null
+}
+
+# refused CODE WORD COMMAND...
+refused() {
+	local code=$1 word=$2
+	shift 2
+	run --separate-stderr "$@"
+	[ "$status" -eq "$code" ] || { echo "exit $status: $stderr"; return 1; }
+	[ -z "$output" ] && [ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == *"$word"* ]] && [ ! -e page.html ] || { echo "$stderr"; return 1; }
+}
+
+need_gnuplot() {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+}
+
+@test "a page of two sequences, all inside, every element closed" {
+	transfer-report -o page.html similar random
+	[ "$(head -n 1 page.html)" = "<!DOCTYPE html>" ] && [ "$(tail -n 1 page.html)" = "</html>" ]
+	run ! grep -qE '(src|href)="[^#d]|url\(|@import|<script|<link' page.html
+	for tag in html head body table tr td th div p h1 h2 details summary small a b; do
+		[ "$(grep -oE "<$tag[ >]" page.html | wc -l)" -eq "$(grep -oF "</$tag>" page.html | wc -l)" ] || { echo "$tag"; return 1; }
+	done
+	for id in $(grep -oE 'href="#[a-z0-9]+' page.html | cut -d'#' -f2); do
+		grep -q "id=\"$id\"" page.html
+	done
+	cp page.html before.html
+	transfer-report similar random | cmp - before.html
+}
+
+@test "the page's data are the directory's files" {
+	transfer-report similar >page.html
+	grep -oE 'download="similar.matrix.tsv" href="data:text/tab-separated-values;base64,[^"]*' page.html | sed 's/.*base64,//' |
+		base64 -d | cmp - similar/matrix.tsv
+}
+
+@test "numbers are those of transfer-matrix" {
+	value=$(awk -F'\t' '$1 == "LC.ppl" && $2 == "all" { printf "%.2f", $3 }' similar/metrics.tsv)
+	change=$(awk -F'\t' '$1 == "FG.cpt" && $2 == "all" { printf "%+.1f %%", 100 * (exp($3) - 1) }' similar/metrics.tsv)
+	transfer-report --text similar random >text
+	grep -qE "^LC: at the end +$value " text
+	grep -qF "$change" text
+	transfer-report similar random | grep -qF "<td>$value</td>" || transfer-report similar random | grep -qF "<td><b>$value</b></td>"
+}
+
+@test "names with marks of HTML stay text" {
+	sed 's/domain_1	/a<b>\&"c	/g' in-similar/order.tsv >order.tsv
+	sed 's/domain_1	/a<b>\&"c	/g; s/domain_1$/x/' in-similar/rows.tsv >rows.tsv
+	transfer-matrix --order order.tsv --name '<script>' -o odd rows.tsv >/dev/null
+	transfer-report --title 'a < b' odd >page.html
+	run ! grep -qE '<script|a<b>' page.html
+	grep -q 'a&#60;b&#62;&#38;&#34;c' page.html
+}
+
+@test "bold for the better one, on a terminal that has it" {
+	transfer-report --text similar random >plain
+	run ! grep -q "$(printf '\033')" plain
+	transfer-report --text --color always similar random | grep -q "$(printf '\033\\[1m')"
+}
+
+@test "refuses other protocols, other test data, one name twice" {
+	"$rows" 6 in-other
+	sed -i 's/	disjoint	/	m2d2	/' in-other/rows.tsv
+	transfer-matrix --order in-other/order.tsv --name other -o other in-other/rows.tsv >/dev/null
+	refused 3 m2d2 transfer-report -o page.html similar other
+	"$rows" 6 in-third
+	sed -i 's/	data-domain_3	/	data-new	/' in-third/rows.tsv
+	transfer-matrix --order in-third/order.tsv --name third -o third in-third/rows.tsv >/dev/null
+	refused 3 domain_3 transfer-report -o page.html similar third
+	cp -r similar again
+	refused 3 "both are named similar" transfer-report -o page.html similar again
+}
+
+@test "refuses directories that are broken" {
+	refused 1 nowhere transfer-report -o page.html nowhere
+	cp -r similar broken
+	head -c -5 similar/matrix.tsv >broken/matrix.tsv
+	refused 3 broken/matrix.tsv transfer-report -o page.html broken
+	head -n -1 similar/matrix.tsv >broken/matrix.tsv
+	refused 3 broken/matrix.tsv transfer-report -o page.html broken
+	sed 's/	domain_2	/	domain_x	/' similar/matrix.tsv >broken/matrix.tsv
+	refused 3 domain_x transfer-report -o page.html broken
+	cp similar/matrix.tsv broken
+	sed '/^protocol/d' similar/about.tsv >broken/about.tsv
+	refused 3 broken/about.tsv transfer-report -o page.html broken
+	refused 1 figures transfer-report -o page.html --figures figures similar
+	refused 2 directory transfer-report -o page.html
+}
+
+@test "report.sh: a page with all its figures" {
+	need_gnuplot
+	run --separate-stderr "$report" -o page.html -f figures similar random
+	[ "$status" -eq 0 ] && [ -z "$output$stderr" ]
+	[ "$(cd figures && echo *)" = "course.svg distance.svg random.forgetting.svg random.heat.svg random.l1.svg random.sequence.svg similar.forgetting.svg similar.heat.svg similar.l1.svg similar.sequence.svg" ]
+	[ "$(grep -c '<figure><img [^>]*src="data:image/svg+xml;base64,' page.html)" -eq 10 ]
+	for svg in figures/*.svg; do
+		[ "$(grep . "$svg" | tail -n 1)" = "</svg>" ]
+		run ! grep -qE "[=', (>]-?nan" "$svg"
+	done
+	# each name is there, and each curve
+	for i in 1 2 3 4 5 6; do grep -q ">domain_$i<" figures/similar.sequence.svg; done
+	grep -q 'random: not seen yet' figures/course.svg
+}
+
+@test "report.sh: one domain, no FT, missing cells, more sequences than gnuplot has arguments" {
+	need_gnuplot
+	"$rows" 1 in-one
+	grep -v '^FT' in-one/rows.tsv >one.tsv
+	transfer-matrix --order in-one/order.tsv --name one -o one one.tsv >/dev/null
+	"$report" -o one.html one
+	grep -v '^M3	[^	]*	domain_2' in-similar/rows.tsv | grep -v '^M0	[^	]*	domain_4' | grep -v ^FT >some.tsv
+	transfer-matrix --order in-similar/order.tsv --name some -o some some.tsv >/dev/null
+	"$report" -o some.html some
+	for i in 1 2 3 4 5 6; do transfer-matrix --order in-similar/order.tsv --name "n$i" -o "n$i" in-similar/rows.tsv >/dev/null; done
+	"$report" -o many.html -f many n1 n2 n3 n4 n5 n6
+	[ "$(grep -oE 'n[1-6]<' many/distance.svg | sort -u | wc -l)" -eq 6 ]
+}
+
+@test "report.sh: names with per cent and blanks; 160 domains stay small" {
+	need_gnuplot
+	sed 's/domain_1	/50% (a) x	/g' in-similar/order.tsv >order.tsv
+	sed 's/domain_1	/50% (a) x	/g' in-similar/rows.tsv >rows.tsv
+	transfer-matrix --order order.tsv --name "it's 5 %" -o 'odd name' rows.tsv >/dev/null
+	"$report" -o odd.html -f odd 'odd name'
+	grep -q ">50% (a) x<" odd/it_s_5__.sequence.svg
+	study big 160
+	timeout 60 "$report" -o big.html big
+	[ "$(wc -c <big.html)" -lt 3000000 ]
+}
+
+@test "report.sh: wrong usage, and what transfer-matrix did not write" {
+	run --separate-stderr "$report"
+	[ "$status" -eq 2 ]
+	need_gnuplot
+	mkdir empty
+	run --separate-stderr "$report" -o page.html empty
+	[ "$status" -ne 0 ] && [ ! -e page.html ]
+}
