@@ -1,0 +1,815 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "atomic.h"
+#include "checked.h"
+#include "die.h"
+#include "docset.h"
+#include "jsonl.h"
+#include "m2d2tree.h"
+#include "options.h"
+#include "progress.h"
+#include "reader.h"
+#include "rng.h"
+#include "spool.h"
+#include "tsv.h"
+#include "utf8.h"
+
+#define MAX_DOMAINS 10000
+#define MAX_DOCUMENT ((size_t)1 << 28) /* bytes in a line of input */
+#define TENTH 10 /* without --valid-bytes, --test-bytes: at most this part of a domain each */
+
+static const char *out = "domains", *format = "auto", *newlines = "space", *level = "all";
+static uint64_t valid_bytes = 5000000, test_bytes = 5000000;
+static uint64_t min_train_bytes, max_train_bytes, balance, max_domain_bytes = 5000000000;
+static bool dedupe;
+static int64_t seed;
+
+static const struct option options[] = {
+	{'o', "output", OPT_STRING, &out, "DIR", "make the folder DIR", .unrecorded = true},
+	{0, "format", OPT_CHOICE, &format, "FORMAT", "of the input; auto: by the operand's name",
+	 .choices = "auto|m2d2|jsonl|tsv"},
+	{0, "valid-bytes", OPT_SIZE, &valid_bytes, "N", "validation text of a domain; by default at most a tenth of it",
+	 .min = 1},
+	{0, "test-bytes", OPT_SIZE, &test_bytes, "N", "test text of a domain; by default at most a tenth of it", .min = 1},
+	{0, "min-train-bytes", OPT_SIZE, &min_train_bytes, "N", "leave out domains with less training text"},
+	{0, "max-train-bytes", OPT_SIZE, &max_train_bytes, "N", "training text of a domain at most; 0: all"},
+	{0, "max-domain-bytes", OPT_SIZE, &max_domain_bytes, "N", "leave out domains with more training text; 0: none"},
+	{0, "balance", OPT_SIZE, &balance, "N", "training text of every domain; 0: as it comes"},
+	{0, "dedupe", OPT_FLAG, &dedupe, NULL, "keep one of equal documents, in test before validation before training"},
+	{0, "newlines", OPT_CHOICE, &newlines, "HOW", "what line breaks inside a document become", .choices = "space|keep"},
+	{0, "level", OPT_CHOICE, &level, "LEVEL", "of M2D2's domains", .choices = "all|l1|l2"},
+	{0, "seed", OPT_INT, &seed, "S", "of the split"},
+	{0},
+};
+
+static const struct tool tool = {
+	"m2d2-split", "divide labelled documents into domains and splits",
+	"[-q] [-o DIR] [--format FORMAT] [--valid-bytes N] [--test-bytes N] [--min-train-bytes N] [--max-train-bytes N] "
+	"[--max-domain-bytes N] [--balance N] [--dedupe] [--newlines HOW] [--level LEVEL] [--seed S] FILE|DIR...",
+	options};
+
+/*
+ * Documents lie in staging files, one after the other, and beside them an index. A document's key is a pseudo-random
+ * function of seed, domain and content: whatever is taken from a pool is those with the smallest keys, so it depends
+ * neither on the order of the input nor on the other domains, and equal documents stay together.
+ */
+struct entry {
+	uint64_t key; /* 63 bits, so that a range can end behind the last */
+	uint64_t bytes;
+};
+
+struct pool {
+	struct spool *text, *index;
+	char *text_path, *index_path;
+	uint64_t docs, bytes, entries;
+	uint64_t last_key;
+};
+
+enum { UNSPLIT = N_SPLITS, N_POOLS };
+
+struct domain {
+	char *name, *l1, *portion;
+	uint64_t id;
+	char *folder;
+	struct pool pool[N_POOLS];
+	uint64_t docs[N_SPLITS], bytes[N_SPLITS]; /* of the result */
+};
+
+static struct domain **domain;
+static size_t n_domains, cap_domains;
+static struct domain **slot; /* by name: open addressing, at most half full */
+static size_t n_slots;
+
+static char *staging;
+static struct docset seen;
+static uint64_t n_duplicates, n_empty, n_joined, n_joined_docs;
+static uint64_t bytes_done;
+
+/* The staging folder is of no use to a later run. */
+static void remove_staging(void)
+{
+	if (staging) {
+		char *doomed = staging;
+
+		staging = NULL;
+		dir_remove(doomed);
+	}
+}
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int sig)
+{
+	stopped = sig;
+}
+
+/* A second signal ends us at once, in case we wait for input. What is ignored (nohup) stays so. */
+static void catch_signals(void)
+{
+	static const int sigs[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART}, old;
+
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
+		if (!sigaction(sigs[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(sigs[i], &action, NULL);
+}
+
+static void stop_if_asked(void)
+{
+	if (stopped) {
+		remove_staging();
+		signal(stopped, SIG_DFL);
+		raise(stopped);
+	}
+}
+
+static size_t place(const char *name, size_t n)
+{
+	uint64_t h = hash_document(name, n).a;
+	size_t i = (size_t)h & (n_slots - 1);
+
+	while (slot[i] && (strlen(slot[i]->name) != n || memcmp(slot[i]->name, name, n)))
+		i = (i + 1) & (n_slots - 1);
+	return i;
+}
+
+static struct domain *find_domain(const char *name, size_t n)
+{
+	return n_slots ? slot[place(name, n)] : NULL;
+}
+
+/* Takes over its strings. */
+static struct domain *add_domain(char *name, char *l1, char *portion)
+{
+	struct domain *d = xcalloc(1, sizeof *d);
+
+	d->name = name;
+	d->l1 = l1;
+	d->portion = portion;
+	d->id = rng_stream(name, 0, 0);
+	d->folder = path_join(staging, name);
+	if (mkdir(d->folder, 0777))
+		die("cannot make folder %s:", d->folder);
+	if (2 * n_domains >= n_slots) {
+		n_slots = n_slots ? 2 * n_slots : 256;
+		slot = xreallocarray(slot, n_slots, sizeof *slot);
+		memset(slot, 0, n_slots * sizeof *slot);
+		for (size_t i = 0; i < n_domains; i++)
+			slot[place(domain[i]->name, strlen(domain[i]->name))] = domain[i];
+	}
+	slot[place(name, strlen(name))] = d;
+	GROW(domain, n_domains, cap_domains);
+	domain[n_domains++] = d;
+	return d;
+}
+
+static void open_pool(struct domain *d, int which)
+{
+	struct pool *p = &d->pool[which];
+	char *name = xasprintf("%s.txt", which == UNSPLIT ? "unsplit" : split_name[which]);
+
+	p->text_path = path_join(d->folder, name);
+	p->index_path = xasprintf("%s.index", p->text_path);
+	p->text = spool_open(p->text_path);
+	p->index = spool_open(p->index_path);
+	free(name);
+}
+
+static void put_entry(struct pool *p, uint64_t key, const char *text, size_t n)
+{
+	struct entry e = {key, n + 1};
+
+	spool_write(p->text, text, n);
+	spool_write(p->text, "\n", 1);
+	spool_write(p->index, &e, sizeof e);
+	p->bytes += n + 1;
+	p->entries++;
+	p->last_key = key;
+}
+
+static void put_document(struct domain *d, int which, const char *text, size_t n)
+{
+	struct pool *p = &d->pool[which];
+	struct doc_hash h = hash_document(text, n);
+
+	stop_if_asked();
+	if (!p->text)
+		open_pool(d, which);
+	if (dedupe && !docset_add(&seen, h)) {
+		n_duplicates++;
+		return;
+	}
+	put_entry(p, rng_stream("split", h.a ^ d->id, h.b ^ (uint64_t)seed) >> 1, text, n);
+	p->docs++;
+}
+
+static bool is_blank(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (text[i] != ' ' && (text[i] < '\t' || text[i] > '\r'))
+			return false;
+	return true;
+}
+
+/*
+ * Line breaks at the ends go. Those inside: the run of them becomes one blank, or all stay as they are. Returns the new
+ * length.
+ */
+static size_t flatten(char **text, size_t n)
+{
+	char *p = *text, *in, *to, *end, *next;
+
+	while (n && (p[n - 1] == '\n' || p[n - 1] == '\r'))
+		n--;
+	while (n && (*p == '\n' || *p == '\r')) {
+		p++;
+		n--;
+	}
+	*text = p;
+	end = p + n;
+	if (!strcmp(newlines, "keep") || !memchr(p, '\n', n))
+		return n;
+	n_joined_docs++;
+	for (in = to = p; (next = memchr(in, '\n', (size_t)(end - in)));) {
+		char *stop = next;
+
+		while (stop[-1] == '\r')
+			stop--;
+		while (*next == '\n' || *next == '\r') /* the last character is neither */
+			next++;
+		memmove(to, in, (size_t)(stop - in));
+		to += stop - in;
+		*to++ = ' ';
+		in = next;
+		n_joined++;
+	}
+	memmove(to, in, (size_t)(end - in));
+	return (size_t)(to - p) + (size_t)(end - in);
+}
+
+static void show_progress(const struct reader *r)
+{
+	progress_update(bytes_done + reader_offset(r), NULL);
+}
+
+/* The table lies beside the domains' folders. */
+static bool is_domain_folder(const char *name)
+{
+	return is_domain_name(name) && strcmp(name, "domains.tsv");
+}
+
+/* A labelled document; name and number: where it stands. */
+static void take_record(const struct jsonl_field field[4], const char *name, uint64_t number)
+{
+	static struct domain *last;
+	struct domain *d = last;
+	char *text = field[3].text;
+	size_t n;
+
+	if (!d || strlen(d->name) != field[0].n || memcmp(d->name, field[0].text, field[0].n))
+		d = find_domain(field[0].text, field[0].n);
+	if (!d) {
+		char *label[3];
+
+		for (int i = 0; i < 3; i++) {
+			label[i] = xstrndup(field[i].text, field[i].n);
+			if (strlen(label[i]) != field[i].n || !(i ? tsv_is_clean(label[i]) : is_domain_folder(label[i])))
+				die_input("bad %s name: %s:%" PRIu64 ": '%s'", field[i].key, name, number, label[i]);
+		}
+		if (n_domains == MAX_DOMAINS)
+			die_input("too many domains: %s:%" PRIu64 ": more than %d", name, number, MAX_DOMAINS);
+		d = add_domain(label[0], label[1], label[2]);
+	}
+	if (strlen(d->l1) != field[1].n || memcmp(d->l1, field[1].text, field[1].n))
+		die_input("two l1 of domain %s: %s:%" PRIu64 ": %.*s, and %s before", d->name, name, number,
+		          (int)(field[1].n < 200 ? field[1].n : 200), field[1].text, d->l1);
+	if (strlen(d->portion) != field[2].n || memcmp(d->portion, field[2].text, field[2].n))
+		die_input("two portions of domain %s: %s:%" PRIu64 ": %.*s, and %s before", d->name, name, number,
+		          (int)(field[2].n < 200 ? field[2].n : 200), field[2].text, d->portion);
+	last = d;
+	n = flatten(&text, field[3].n);
+	if (is_blank(text, n))
+		n_empty++;
+	else
+		put_document(d, UNSPLIT, text, n);
+}
+
+static void read_jsonl(const char *path)
+{
+	struct jsonl_field field[] = {{.key = "domain"}, {.key = "l1"}, {.key = "portion"}, {.key = "text"}};
+	struct reader *r = reader_open(path);
+	char *line;
+	ssize_t n;
+
+	while ((n = reader_line(r, &line, MAX_DOCUMENT)) >= 0) {
+		jsonl_scan(line, (size_t)n, field, 4, reader_name(r), reader_line_number(r));
+		take_record(field, reader_name(r), reader_line_number(r));
+		show_progress(r);
+	}
+	bytes_done += reader_offset(r);
+	reader_close(r);
+}
+
+static void check_utf8(const struct reader *r, const char *line, size_t n)
+{
+	size_t good = utf8_valid(line, n);
+
+	if (good < n)
+		die_input("invalid UTF-8: %s:%" PRIu64 ": byte %zu", reader_name(r), reader_line_number(r), good + 1);
+}
+
+static void read_tsv(const char *path)
+{
+	struct jsonl_field field[] = {{.key = "domain"}, {.key = "l1"}, {.key = "portion"}, {.key = "text"}};
+	struct reader *r = reader_open(path);
+	int column[4], n_columns = 0;
+	char *line, *cell;
+	ssize_t n;
+
+	if (reader_line(r, &line, MAX_DOCUMENT) < 0)
+		die_input("bad table: %s: empty file", reader_name(r));
+	for (int i = 0; i < 4; i++)
+		column[i] = -1;
+	for (cell = line; cell; n_columns++) {
+		char *tab = strchr(cell, '\t');
+
+		if (tab)
+			*tab++ = '\0';
+		for (int i = 0; i < 4; i++)
+			if (!strcmp(cell, field[i].key)) {
+				if (column[i] >= 0)
+					die_input("bad table: %s:1: column %s stands twice", reader_name(r), cell);
+				column[i] = n_columns;
+			}
+		cell = tab;
+	}
+	for (int i = 0; i < 4; i++)
+		if (column[i] < 0)
+			die_input("bad table: %s:1: no column %s in the header line", reader_name(r), field[i].key);
+	while ((n = reader_line(r, &line, MAX_DOCUMENT)) >= 0) {
+		int i = 0;
+
+		check_utf8(r, line, (size_t)n);
+		cell = line;
+		do {
+			char *tab = memchr(cell, '\t', (size_t)(line + n - cell));
+			char *end = tab ? tab : line + n;
+
+			for (int k = 0; k < 4; k++)
+				if (column[k] == i) {
+					field[k].text = cell;
+					field[k].n = (size_t)(end - cell);
+				}
+			i++;
+			cell = tab ? tab + 1 : NULL;
+		} while (cell);
+		if (i != n_columns)
+			die_input("bad table: %s:%" PRIu64 ": %d cells, and %d in the header", reader_name(r),
+			          reader_line_number(r), i, n_columns);
+		if (!reader_newline(r))
+			die_input("bad table: %s:%" PRIu64 ": the last line has no newline: the file is truncated",
+			          reader_name(r), reader_line_number(r));
+		take_record(field, reader_name(r), reader_line_number(r));
+		show_progress(r);
+	}
+	bytes_done += reader_offset(r);
+	reader_close(r);
+}
+
+/*
+ * Lines that start in bytes [from, to) of the files taken together. Lines without text are no documents but belong to
+ * the files, so they stay behind the document before them.
+ */
+static void read_lines(struct domain *d, enum split split, char **path, int n_paths, uint64_t from, uint64_t to)
+{
+	uint64_t before = 0; /* bytes of the files already read */
+
+	for (int i = 0; i < n_paths; i++) {
+		struct reader *r = reader_open(path[i]);
+		uint64_t start = before;
+		char *line;
+		ssize_t n;
+
+		for (; (n = reader_line(r, &line, MAX_DOCUMENT)) >= 0; start = before + reader_offset(r)) {
+			struct pool *p = &d->pool[split];
+
+			show_progress(r);
+			if (start < from || start >= to)
+				continue;
+			check_utf8(r, line, (size_t)n);
+			if (!is_blank(line, (size_t)n))
+				put_document(d, split, line, (size_t)n);
+			else if (p->text)
+				put_entry(p, p->last_key, line, (size_t)n);
+		}
+		before = start;
+		bytes_done += reader_offset(r);
+		reader_close(r);
+	}
+}
+
+static uint64_t total_bytes(char **path, int n)
+{
+	char *buffer = xmalloc(1 << 20);
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct reader *r = reader_open(path[i]);
+
+		while (reader_read(r, buffer, 1 << 20))
+			stop_if_asked();
+		bytes += reader_offset(r);
+		reader_close(r);
+	}
+	free(buffer);
+	return bytes;
+}
+
+/* Test sets first, then validation, then training text: with --dedupe the first of equal documents stays. */
+static void read_tree(char **folder, int n)
+{
+	static const enum split turn[] = {TEST, VALID, TRAIN};
+	struct m2d2_tree tree = m2d2_find(folder, n);
+	struct domain **known = xcalloc((size_t)tree.n + 1, sizeof *known);
+	uint64_t *half = xcalloc((size_t)tree.n + 1, sizeof *half);
+
+	if (tree.n > MAX_DOMAINS)
+		die_input("too many domains: %s: more than %d", folder[0], MAX_DOMAINS);
+	for (int i = 0; i < tree.n; i++) {
+		struct m2d2_domain *m = &tree.domain[i];
+		const char *portion;
+		bool whole_l1;
+		char *l1;
+
+		if (!is_domain_folder(m->name))
+			die_input("bad domain name: %s", m->folder);
+		m2d2_labels(m->name, &l1, &portion, &whole_l1);
+		if (strcmp(level, "all") && whole_l1 != !strcmp(level, "l1")) {
+			warn("left out: %s: an L%d domain", m->name, whole_l1 ? 1 : 2);
+			free(l1);
+			continue;
+		}
+		known[i] = add_domain(m->name, l1, xstrdup(portion));
+		if (m->held_out.n)
+			half[i] = (total_bytes(m->held_out.path, m->held_out.n) + 1) / 2;
+	}
+	for (int t = 0; t < N_SPLITS; t++)
+		for (int i = 0; i < tree.n; i++) {
+			struct m2d2_domain *m = &tree.domain[i];
+			enum split split = turn[t];
+
+			if (!known[i])
+				continue;
+			read_lines(known[i], split, m->file[split].path, m->file[split].n, 0, UINT64_MAX);
+			if (m->held_out.n && split != TRAIN)
+				read_lines(known[i], split, m->held_out.path, m->held_out.n,
+				           split == VALID ? 0 : half[i], split == VALID ? half[i] : UINT64_MAX);
+		}
+	free(known);
+	free(half);
+}
+
+/*
+ * The smallest key K such that entries with keys in [from, K] have at least want bytes; false if all have fewer. A radix
+ * descent, 16 bits a time: four passes over the index, and memory that does not depend on it.
+ */
+static bool key_at(const struct entry *e, uint64_t n, uint64_t from, uint64_t want, uint64_t *result)
+{
+	uint64_t *sum = xcalloc(1 << 16, sizeof *sum), prefix = 0, below = 0;
+	bool enough = true;
+
+	for (int shift = 48; shift >= 0 && enough; shift -= 16) {
+		uint64_t digit = 0;
+
+		memset(sum, 0, sizeof *sum << 16);
+		for (uint64_t i = 0; i < n; i++)
+			if (e[i].key >= from && (shift == 48 || e[i].key >> (shift + 16) == prefix))
+				sum[e[i].key >> shift & 0xffff] += e[i].bytes;
+		while (digit < 0x10000 && below + sum[digit] < want)
+			below += sum[digit++];
+		enough = digit < 0x10000;
+		prefix = prefix << 16 | digit;
+	}
+	free(sum);
+	*result = prefix;
+	return enough;
+}
+
+/* Ranges of keys, one for each split: [from, to). */
+struct range {
+	uint64_t from, to;
+};
+
+#define END ((uint64_t)1 << 63)
+
+/* [from, to) with at least want bytes, or all there is. */
+static struct range at_least(const struct entry *e, uint64_t n, uint64_t from, uint64_t want)
+{
+	uint64_t key;
+
+	return (struct range){from, key_at(e, n, from, want, &key) ? key + 1 : END};
+}
+
+/* [from, to) with at most limit bytes. */
+static struct range at_most(const struct entry *e, uint64_t n, uint64_t from, uint64_t limit)
+{
+	uint64_t key;
+
+	return (struct range){from, limit < UINT64_MAX && key_at(e, n, from, limit + 1, &key) ? key : END};
+}
+
+/* Moves the entries of each range to its split's file, in the order in which they came. */
+static void distribute(struct domain *d, struct pool *p, const struct range range[N_SPLITS], const char *suffix)
+{
+	const struct entry *e = map_file(p->index_path, p->entries * sizeof *e);
+	const char *text = map_file(p->text_path, p->bytes);
+	struct spool *to[N_SPLITS] = {NULL};
+	uint64_t start = 0, end = 0; /* bytes that go to the same file are written at once */
+	int current = -1;
+
+	for (int s = 0; s < N_SPLITS; s++)
+		if (range[s].from < range[s].to) {
+			char *path = xasprintf("%s/%s.txt%s", d->folder, split_name[s], suffix);
+
+			to[s] = spool_open(path);
+			d->docs[s] = d->bytes[s] = 0;
+			free(path);
+		}
+	for (uint64_t i = 0; i <= p->entries; i++) {
+		int s = -1;
+
+		if (i < p->entries)
+			for (s = N_SPLITS - 1; s >= 0; s--)
+				if (e[i].key >= range[s].from && e[i].key < range[s].to)
+					break;
+		if (i == p->entries || s != current || end - start > 1 << 20) {
+			if (current >= 0)
+				spool_write(to[current], text + start, end - start);
+			start = end;
+			current = s;
+			stop_if_asked();
+		}
+		if (i < p->entries) {
+			end += e[i].bytes;
+			if (s >= 0) {
+				d->bytes[s] += e[i].bytes;
+				d->docs[s] += !is_blank(text + end - e[i].bytes, e[i].bytes);
+			}
+		}
+	}
+	for (int s = 0; s < N_SPLITS; s++)
+		if (to[s])
+			spool_close(to[s]);
+	unmap_file(e, p->entries * sizeof *e);
+	unmap_file(text, p->bytes);
+}
+
+static void close_pool(struct pool *p)
+{
+	spool_close(p->text);
+	spool_close(p->index);
+	p->text = p->index = NULL;
+}
+
+static void unlink_or_die(const char *path)
+{
+	if (unlink(path))
+		die("cannot remove %s:", path);
+}
+
+/* Bounds of a split whose documents are already known: the whole of it, or as much as is asked for. */
+static uint64_t cap_of(int split)
+{
+	uint64_t cap = UINT64_MAX;
+
+	if (split == TRAIN) {
+		cap = max_train_bytes ? max_train_bytes : cap;
+		return balance && balance < cap ? balance : cap;
+	}
+	if (split == VALID)
+		return option_given("valid-bytes") ? valid_bytes : cap;
+	return option_given("test-bytes") ? test_bytes : cap;
+}
+
+static bool too_large(uint64_t train)
+{
+	return max_domain_bytes && train > max_domain_bytes;
+}
+
+/* Divides documents that came without a split: first the test text, then validation text, the rest is for training. */
+static uint64_t divide(struct domain *d)
+{
+	struct pool *p = &d->pool[UNSPLIT];
+	struct range range[N_SPLITS];
+	uint64_t want_test = test_bytes, want_valid = valid_bytes, tenth = p->bytes / TENTH, train = 0;
+	const struct entry *e;
+
+	close_pool(p);
+	e = map_file(p->index_path, p->entries * sizeof *e);
+	if (!option_given("test-bytes") && want_test > tenth)
+		want_test = tenth;
+	if (!option_given("valid-bytes") && want_valid > tenth)
+		want_valid = tenth;
+	range[TEST] = at_least(e, p->entries, 0, want_test ? want_test : 1);
+	range[VALID] = at_least(e, p->entries, range[TEST].to, want_valid ? want_valid : 1);
+	range[TRAIN] = at_most(e, p->entries, range[VALID].to, cap_of(TRAIN));
+	for (uint64_t i = 0; i < p->entries; i++)
+		if (e[i].key >= range[VALID].to)
+			train += e[i].bytes;
+	unmap_file(e, p->entries * sizeof *e);
+	if (!too_large(train))
+		distribute(d, p, range, "");
+	unlink_or_die(p->text_path);
+	unlink_or_die(p->index_path);
+	return train;
+}
+
+/* A split that came as such: it stays, or a part of it. */
+static uint64_t trim(struct domain *d, int split)
+{
+	struct pool *p = &d->pool[split];
+	struct range range[N_SPLITS] = {{0, 0}, {0, 0}, {0, 0}};
+	uint64_t cap = cap_of(split);
+
+	if (!p->text)
+		return 0;
+	close_pool(p);
+	d->docs[split] = p->docs;
+	d->bytes[split] = p->bytes;
+	if (p->bytes > cap) {
+		const struct entry *e = map_file(p->index_path, p->entries * sizeof *e);
+		char *part = xasprintf("%s.part", p->text_path);
+
+		range[split] = at_most(e, p->entries, 0, cap);
+		unmap_file(e, p->entries * sizeof *e);
+		distribute(d, p, range, ".part");
+		if (rename(part, p->text_path))
+			die("cannot write %s:", p->text_path);
+		free(part);
+	}
+	unlink_or_die(p->index_path);
+	return p->bytes;
+}
+
+/* False if the domain is left out, which a note says; a domain without text in a split ends the tool. */
+static bool finish(struct domain *d, bool tests_alone)
+{
+	uint64_t train = 0;
+
+	if (d->pool[UNSPLIT].text) {
+		train = divide(d);
+	} else {
+		trim(d, TEST);
+		trim(d, VALID);
+		train = trim(d, TRAIN);
+	}
+	if (!tests_alone) {
+		if (too_large(train)) {
+			warn("left out: %s: %" PRIu64 " bytes of training text, over --max-domain-bytes", d->name, train);
+			return false;
+		}
+		if (train < min_train_bytes) {
+			warn("left out: %s: %" PRIu64 " bytes of training text, below --min-train-bytes", d->name, train);
+			return false;
+		}
+	}
+	for (int s = N_SPLITS - 1; s >= (tests_alone ? (int)TEST : 0); s--)
+		if (!d->docs[s])
+			die_input("no %s text: domain %s", split_name[s], d->name);
+	if (balance && !tests_alone && train < balance)
+		die_input("too little training text to balance: domain %s: %" PRIu64 " bytes (--min-train-bytes leaves such "
+		          "domains out)", d->name, train);
+	return true;
+}
+
+static void write_table(char *const *kept)
+{
+	char *path = path_join(staging, "domains.tsv");
+	struct atomic *a = atomic_open(path);
+
+	tsv_begin(atomic_file(a), "domains");
+	atomic_printf(a, "domain\tl1\tportion\ttrain_docs\ttrain_bytes\tvalid_docs\tvalid_bytes\ttest_docs\ttest_bytes\n");
+	for (size_t i = 0; i < n_domains; i++) {
+		struct domain *d = domain[i];
+
+		if (!kept[i])
+			continue;
+		atomic_printf(a, "%s\t%s\t%s", d->name, d->l1, d->portion);
+		for (int s = 0; s < N_SPLITS; s++)
+			atomic_printf(a, "\t%" PRIu64 "\t%" PRIu64, d->docs[s], d->bytes[s]);
+		atomic_printf(a, "\n");
+	}
+	atomic_commit(a);
+	free(path);
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+static const char *format_of(const char *path)
+{
+	struct stat st;
+
+	if (strcmp(format, "auto"))
+		return format;
+	if (!strcmp(path, "-") || ends_with(path, ".jsonl") || ends_with(path, ".jsonl.gz"))
+		return "jsonl";
+	if (ends_with(path, ".tsv") || ends_with(path, ".tsv.gz"))
+		return "tsv";
+	if (stat(path, &st))
+		die("cannot open %s:", path);
+	if (!S_ISDIR(st.st_mode))
+		die_usage("unknown format: %s: give --format", path);
+	return "m2d2";
+}
+
+/* A folder that stands there is replaced, so it must be an earlier result or empty. */
+static void check_target(void)
+{
+	char *table = path_join(out, "domains.tsv");
+	struct stat st;
+
+	if (lstat(table, &st) && !lstat(out, &st) && S_ISDIR(st.st_mode) && rmdir(out)) {
+		if (errno == ENOTEMPTY || errno == EEXIST)
+			die("cannot replace %s: it is no earlier result: domains.tsv is not there", out);
+		die("cannot replace %s:", out);
+	}
+	free(table);
+}
+
+int main(int argc, char **argv)
+{
+	int first = parse_options(argc, argv, &tool);
+	bool tests_alone = true;
+	const char *kind;
+	size_t n_kept = 0;
+	char **kept;
+
+	if (first == argc)
+		die_usage("nothing to split: give a FILE or DIR");
+	kind = format_of(argv[first]);
+	for (int i = first; i < argc; i++)
+		if (strcmp(format_of(argv[i]), kind))
+			die_usage("operands of different formats: %s and %s", argv[first], argv[i]);
+
+	check_target();
+	staging = dir_begin(out);
+	dir_remove(staging);
+	make_dirs(staging);
+	atexit(remove_staging);
+	catch_signals();
+
+	progress_start("reading", "bytes", 0);
+	if (!strcmp(kind, "m2d2"))
+		read_tree(argv + first, argc - first);
+	for (int i = first; i < argc && strcmp(kind, "m2d2"); i++)
+		(!strcmp(kind, "jsonl") ? read_jsonl : read_tsv)(argv[i]);
+	progress_end();
+	docset_free(&seen);
+	if (!n_domains)
+		die_input("no document: %s", argv[first]);
+
+	for (size_t i = 0; i < n_domains; i++)
+		tests_alone &= domain[i]->pool[TEST].text && !domain[i]->pool[VALID].text && !domain[i]->pool[TRAIN].text;
+	kept = xcalloc(n_domains, sizeof *kept);
+	progress_start("splitting", "domains", n_domains);
+	for (size_t i = 0; i < n_domains; i++) {
+		if (finish(domain[i], tests_alone)) {
+			kept[i] = domain[i]->name;
+			n_kept++;
+		} else {
+			dir_remove(domain[i]->folder);
+		}
+		stop_if_asked();
+		progress_update(i + 1, domain[i]->name);
+	}
+	progress_end();
+	if (!n_kept)
+		die_input("no domain is left");
+	write_table(kept);
+	free(kept);
+
+	if (n_duplicates)
+		warn("note: %" PRIu64 " duplicate documents left out", n_duplicates);
+	if (n_empty)
+		warn("note: %" PRIu64 " documents without text left out", n_empty);
+	if (n_joined)
+		warn("note: %" PRIu64 " line breaks inside %" PRIu64 " documents became blanks (--newlines keep keeps them)",
+		     n_joined, n_joined_docs);
+	stop_if_asked();
+	dir_commit(out, staging);
+	free(staging);
+	staging = NULL;
+	return EXIT_DONE;
+}
