@@ -31,7 +31,16 @@ need_shared() {
 	done
 }
 
+# limit_memory KIB: of address space, from here on; a sanitized build needs terabytes of it.
+limit_memory() {
+	case ${BUILD:-} in
+	*sanitize*) ;;
+	*) ulimit -v "$1" ;;
+	esac
+}
+
 # fails CODE WORD... -- COMMAND...: the command exits with CODE, prints nothing on stdout and one line with these words on stderr.
+# shellcheck disable=SC2154 # run sets them
 fails() {
 	local code=$1 words=() w
 	shift

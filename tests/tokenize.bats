@@ -205,7 +205,7 @@ long_text() {
 
 @test "a word of 10 MB takes neither quadratic time nor much memory" {
 	head -c 10000000 /dev/zero | tr '\0' e >word
-	ulimit -v 400000
+	limit_memory 400000
 	timeout 60 tokenize -t "$small" -j 2 word | tokenize -t "$small" -d | cmp - word
 	head -c 10000000 /dev/urandom | base64 -w 0 | tr -d '+/=0-9' >word
 	timeout 60 tokenize -t "$small" -j 2 word | tokenize -t "$small" -d | cmp - word
@@ -221,7 +221,7 @@ long_text() {
 @test "memory does not grow with the input" {
 	long_text >long
 	for _ in 1 2 3 4; do cat long long long long; done >longer
-	ulimit -v 400000
+	limit_memory 400000
 	{ cat longer longer longer longer; tr -d '\n' <longer; } | tokenize -t "$small" -j 2 >/dev/null
 }
 
