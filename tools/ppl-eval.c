@@ -1,0 +1,253 @@
+/* ppl-eval: perplexity of one model on many texts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/atomic.h"
+#include "lib/checked.h"
+#include "lib/die.h"
+#include "lib/hash.h"
+#include "lib/model.h"
+#include "lib/options.h"
+#include "lib/progress.h"
+#include "lib/rng.h"
+#include "lib/tokenizer.h"
+#include "lib/tsv.h"
+#include "nn/batches.h"
+#include "nn/family.h"
+#include "nn/runtime.h"
+#include "nn/score.h"
+
+#define BATCH_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
+#define LN2 0.69314718055994530942
+
+static const char *model_dir, *model_name, *output = "-", *protocol = "m2d2", *precision = "f32", *device_name = "auto";
+static int64_t context, windows, seed = 1, batch, threads;
+
+static const struct option options[] = {
+	{'m', "model", OPT_STRING, &model_dir, "MODEL_DIR", "model to evaluate", .unrecorded = true},
+	{'o', "output", OPT_STRING, &output, "FILE", "write the rows to FILE", .unrecorded = true},
+	{0, "name", OPT_STRING, &model_name, "NAME", "the model's name in the rows; default: MODEL_DIR's last part",
+	 .unrecorded = true},
+	{0, "protocol", OPT_CHOICE, &protocol, "NAME", "what perplexity means", "m2d2|disjoint"},
+	{0, "context", OPT_INT, &context, "N", "tokens in a window; 0: the model's positions, at most 1024", .max = 1 << 24},
+	{0, "windows", OPT_INT, &windows, "N", "score N random windows of each text; 0: all"},
+	{0, "seed", OPT_INT, &seed, "S", "of the choice of windows"},
+	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation", "f32|bf16"},
+	{0, "batch", OPT_INT, &batch, "N", "windows that go through the model at once; 0: 4096 tokens' worth",
+	 .max = 1 << 20, .unrecorded = true},
+	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
+	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096,
+	 .unrecorded = true},
+	{0},
+};
+
+static const struct tool tool = {"ppl-eval", "perplexity of a model on many texts",
+                                 "-m MODEL_DIR [options] NAME=FILE.tok...", options};
+
+struct text {
+	const char *name;
+	struct corpus *corpus;
+	uint64_t *window; /* those to score, in order; NULL: all */
+	uint64_t n, all;  /* windows to score, and windows */
+};
+
+/* Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): n of all, each equally likely, in ascending order. */
+static uint64_t *sample(uint64_t n, uint64_t all, const uint8_t data_hash[HASH_BYTES])
+{
+	struct rng r = rng_make((uint64_t)seed, rng_stream("windows", hash_number(data_hash), (uint64_t)context));
+	uint64_t *window = xcalloc(n, sizeof *window);
+
+	for (uint64_t i = 0, taken = 0; taken < n; i++)
+		if (rng_below(&r, all - i) < n - taken)
+			window[taken++] = i;
+	return window;
+}
+
+static struct text open_text(char *operand, const uint8_t *tokenizer, int64_t vocab)
+{
+	struct text t = {0};
+	char *equals = strchr(operand, '=');
+
+	if (!equals)
+		die_usage("'%s' is not NAME=FILE.tok", operand);
+	*equals = 0;
+	t.name = operand;
+	if (!tsv_is_clean(t.name))
+		die_usage("'%s' cannot be a name in a table", t.name);
+	t.corpus = corpus_open((const char *[]){equals + 1}, 1, tokenizer, vocab);
+
+	uint64_t tokens = corpus_tokens(t.corpus);
+	if (tokens < 2)
+		die_input("%s: has nothing to predict: %llu tokens", equals + 1, (unsigned long long)tokens);
+	t.all = t.n = score_windows(t.corpus, context);
+	if (score_length(t.corpus, context, t.all - 1) == 1) { /* nothing stands before its only token */
+		t.all = --t.n;
+		if (!progress_quiet)
+			fprintf(stderr, "%s: %s: the last window has only one token and is left out\n", tool_name, equals + 1);
+	}
+	if (windows && (uint64_t)windows < t.all) {
+		t.n = (uint64_t)windows;
+		t.window = sample(t.n, t.all, t.corpus->hash);
+	}
+	return t;
+}
+
+struct result {
+	double nll, ppl, bpb, error;
+	uint64_t targets;
+};
+
+/*
+ * Standard error of the ratio nll/targets when n of N windows were drawn without replacement (Cochran, Sampling
+ * Techniques, 6.4): the residuals' variance over n, times 1 - n/N, over the square of the mean number of targets.
+ */
+static double standard_error(const double *nll, const int64_t *length, uint64_t n, uint64_t all, double ratio)
+{
+	double squares = 0, targets = 0;
+
+	if (n == all)
+		return 0;
+	for (uint64_t i = 0; i < n; i++) {
+		double e = nll[i] - ratio * (double)(length[i] - 1);
+		squares += e * e;
+		targets += (double)(length[i] - 1);
+	}
+	double mean = targets / (double)n;
+	return sqrt((1 - (double)n / (double)all) * squares / (double)(n - 1) / (double)n) / mean;
+}
+
+static uint64_t tokens_done; /* of texts that are through */
+
+static void show_progress(void *arg, uint64_t done)
+{
+	(void)arg;
+	progress_update(tokens_done + done * (uint64_t)context, NULL);
+}
+
+static struct result evaluate(const struct nn_model *m, const struct text *t)
+{
+	struct result r = {0};
+	double *nll = xcalloc(t->n, sizeof *nll), mean_times_length = 0, tokens = 0;
+	int64_t *length = xcalloc(t->n, sizeof *length);
+
+	score_nll(m, t->corpus, context, t->window, t->n, batch, nll, show_progress, NULL);
+	for (uint64_t i = 0; i < t->n; i++) {
+		length[i] = score_length(t->corpus, context, t->window ? t->window[i] : i);
+		r.nll += nll[i];
+		r.targets += (uint64_t)length[i] - 1;
+		mean_times_length += nll[i] / (double)(length[i] - 1) * (double)length[i];
+		tokens += (double)length[i];
+	}
+	if (!isfinite(r.nll))
+		die("%s: negative log-likelihood is not finite", t->name);
+
+	double mean = r.nll / (double)r.targets, bytes = (double)tok_source_bytes(t->corpus->file[0]);
+	r.ppl = strcmp(protocol, "m2d2") == 0 ? exp(mean_times_length / tokens) : exp(mean);
+	r.bpb = bytes > 0 ? mean * (double)corpus_tokens(t->corpus) / bytes / LN2 : 0;
+	r.error = standard_error(nll, length, t->n, t->all, mean);
+	tokens_done += t->n * (uint64_t)context;
+	free(nll);
+	free(length);
+	return r;
+}
+
+/* What must be equal for two rows to be comparable: "m2d2:1024", "disjoint:256,windows=100,seed=1,bf16". */
+static char *protocol_name(void)
+{
+	char *sampled = windows ? xasprintf(",windows=%lld,seed=%lld", (long long)windows, (long long)seed) : xstrdup("");
+	char *name = xasprintf("%s:%lld%s%s", protocol, (long long)context, sampled,
+	                       strcmp(precision, "bf16") == 0 ? ",bf16" : "");
+
+	free(sampled);
+	return name;
+}
+
+/* The last part of a path that may end in slashes; you free() it. */
+static char *last_part(const char *path)
+{
+	size_t end = strlen(path), start;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	for (start = end; start > 0 && path[start - 1] != '/'; start--)
+		;
+	return xstrndup(path + start, end - start);
+}
+
+static void put_row(struct atomic *out, const char *model, const char *hash, const char *how, const struct text *t,
+                    const struct result *r)
+{
+	char data[HASH_HEX];
+
+	hash_hex(t->corpus->hash, data);
+	atomic_printf(out, "%s\t%s\t%s\t%s\t%s\t%.17g\t%llu\t%llu\t%llu\t%.17g\t%.17g\t%.17g\n", model, hash, t->name, how,
+	              data, r->nll, (unsigned long long)r->targets,
+	              (unsigned long long)tok_source_bytes(t->corpus->file[0]), (unsigned long long)t->n, r->ppl, r->bpb,
+	              r->error);
+}
+
+int main(int argc, char **argv)
+{
+	int first = parse_options(argc, argv, &tool), n = argc - first;
+	uint8_t hash[HASH_BYTES];
+	char hex[HASH_HEX];
+
+	if (!model_dir)
+		die_usage("-m is needed");
+	if (n == 0)
+		die_usage("no text given");
+	if (windows == 1)
+		die_usage("--windows is 1: a standard error needs two");
+	char *name = model_name ? xstrdup(model_name) : last_part(model_dir);
+	if (!tsv_is_clean(name))
+		die_usage("'%s' cannot be a name in a table: give --name", name);
+
+	bool has_tokenizer = tokenizer_fingerprint_of(model_dir, hash);
+	th_device device = nn_start(device_name, threads);
+	struct nn_model *m = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
+	if (context == 0)
+		context = m->config.n_positions < 1024 ? m->config.n_positions : 1024;
+	if (context > m->config.n_positions)
+		die_input("%s: context of %lld tokens is longer than the model's %lld positions", model_dir, (long long)context,
+		          (long long)m->config.n_positions);
+	if (context < 2)
+		die_usage("--context is 1: there would be nothing to predict");
+	if (batch == 0)
+		batch = context < BATCH_TOKENS ? BATCH_TOKENS / context : 1;
+
+	struct text *text = xcalloc((size_t)n, sizeof *text);
+	uint64_t total = 0;
+	for (int i = 0; i < n; i++) {
+		text[i] = open_text(argv[first + i], has_tokenizer ? hash : NULL, m->config.vocab_size);
+		for (int j = 0; j < i; j++)
+			if (strcmp(text[i].name, text[j].name) == 0)
+				die_usage("two texts are named '%s'", text[i].name);
+		total += text[i].n * (uint64_t)context;
+	}
+
+	char *how = protocol_name();
+	model_hash(model_dir, hash);
+	hash_hex(hash, hex);
+	struct atomic *out = atomic_open(output);
+	tsv_begin(atomic_file(out), "rows");
+	atomic_printf(out, "model\tmodel_hash\tdomain\tprotocol\tdata_hash\tnll\ttargets\tbytes\twindows\tppl\tbpb\tstderr\n");
+	progress_start("evaluating", "tokens", total);
+	for (int i = 0; i < n; i++) {
+		struct result r = evaluate(m, &text[i]);
+		put_row(out, name, hex, how, &text[i], &r);
+		corpus_close(text[i].corpus);
+		free(text[i].window);
+	}
+	progress_end();
+	atomic_commit(out);
+	close_stdout();
+
+	free(text);
+	free(how);
+	free(name);
+	nn_model_free(m);
+	th_shutdown();
+	return EXIT_DONE;
+}
