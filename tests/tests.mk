@@ -19,6 +19,11 @@ $(addprefix $(BUILD)/tests/,$(nn_unit)): $(BUILD)/tests/%: $(BUILD)/obj/tests/un
 	@mkdir -p $(@D)
 	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,$(abspath $(BUILD)/lib) -Wl,--allow-shlib-undefined -lcmocka $(libs)
 
+# Preloaded into tools by fault.bats.
+$(BUILD)/tests/inject.so: tests/fault/inject.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -shared -fPIC -o $@ $<
+
 # Tests that take minutes look at PALIMPSEST_LONG.
 test-long: setup-test
 	@PALIMPSEST_LONG=1 $(MAKE) --no-print-directory all run-tests
@@ -26,5 +31,5 @@ test-long: setup-test
 .PHONY: run-tests
 # TESTS='tokenize unit/json' runs only those.
 TESTS =
-run-tests: $(units)
+run-tests: $(units) $(BUILD)/tests/inject.so
 	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)

@@ -223,6 +223,8 @@ int main(int argc, char **argv)
 	check_replaceable(out_dir);
 	staging = dir_begin(out_dir);
 	atexit(remove_staging);
+	dir_remove(staging); /* of a run that was killed */
+	make_dirs(staging);
 	write_file("config.json", config, n);
 	if (tokenizer_dir)
 		copy_tokenizer(tokenizer_dir);

@@ -268,6 +268,14 @@ char *dir_begin(const char *path)
 
 enum walk { WALK_SYNC, WALK_REMOVE };
 
+/* A file NAME.tmp.PID that atomic_open() began in a process that was killed since. */
+static bool is_temporary(const char *name)
+{
+	const char *tmp = strstr(name, ".tmp.");
+
+	return tmp && tmp[5] && tmp[5 + strspn(tmp + 5, "0123456789")] == '\0';
+}
+
 /* Both walks hold one descriptor a level; what we write is flat. */
 static void walk(int parent, const char *name, const char *top, enum walk what)
 {
@@ -286,7 +294,10 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 				continue;
 			die("cannot read %s/%s:", top, e->d_name);
 		}
-		if (S_ISDIR(st.st_mode)) {
+		if (what == WALK_SYNC && is_temporary(e->d_name)) {
+			if (unlinkat(fd, e->d_name, 0) && errno != ENOENT)
+				die("cannot remove %s/%s:", top, e->d_name);
+		} else if (S_ISDIR(st.st_mode)) {
 			walk(fd, e->d_name, top, what);
 			if (what == WALK_REMOVE && unlinkat(fd, e->d_name, AT_REMOVEDIR) && errno != ENOENT)
 				die("cannot remove %s/%s:", top, e->d_name);

@@ -32,7 +32,8 @@ void atomic_abort(struct atomic *a);  /* removes the temporary file and frees a 
  * resume finds its state there. dir_begin() makes it if it is not there.
  */
 char *dir_begin(const char *path);                     /* you free() the staging directory's name */
-void dir_commit(const char *path, const char *staging); /* fsyncs what is inside, renames */
+void dir_commit(const char *path, const char *staging); /* fsyncs what is inside but removes
+                                                        * NAME.tmp.PID of dead runs, renames */
 void dir_remove(const char *path);                     /* rm -r; a missing one is no error */
 
 void make_dirs(const char *path); /* mkdir -p */
