@@ -24,16 +24,19 @@ static const struct option options[] = {
 	{0, "base-documents", OPT_INT, &base_documents, "N", "documents sampled from @base; 0: as many as from the others",
 	 .max = 10000000},
 	{0, "seed", OPT_INT, &seed, "S", "which documents are sampled", .min = INT64_MIN},
-	{0, "sentences", OPT_FLAG, &sentences, NULL, "a vector for each line instead"},
+	{0, "sentences", OPT_FLAG, &sentences, NULL, "a vector for each line of each FILE instead"},
 	{'o', "output", OPT_STRING, &out, "FILE", "write to FILE; - is stdout", .unrecorded = true},
 	{0, "batch", OPT_INT, &batch, "N", "texts computed at once", .min = 1, .max = 65536, .unrecorded = true},
 	{0, "precision", OPT_CHOICE, &precision, "f32|bf16", "of the computation", .choices = "f32|bf16"},
-	{0, "device", OPT_STRING, &device, "auto|cpu|cuda[:N]", "where to compute", .unrecorded = true},
+	{0, "device", OPT_STRING, &device, "DEVICE", "auto, cpu, cuda or cuda:N", .unrecorded = true},
 	{0, "threads", OPT_INT, &threads, "N", "threads on the cpu; 0: libtorch's choice", .max = 1024, .unrecorded = true},
 	{0}};
 
-static const struct tool tool = {"embed-domains", "vectors of domains by Sentence-BERT",
-				 "-m SBERT_DIR [-n N] [--seed S] [options] NAME=FILE...", options};
+static const struct tool tool = {
+	"embed-domains", "vectors of domains by Sentence-BERT",
+	"-m SBERT_DIR [-o FILE] [-n N] [--base-documents N] [--seed S] [--sentences] [--batch N] [--precision f32|bf16] "
+	"[--device DEVICE] [--threads N] NAME=FILE...",
+	options};
 
 /* One NAME=FILE of the command line. */
 struct domain {
