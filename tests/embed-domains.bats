@@ -228,7 +228,7 @@ near() {
 	fails 2 'no name for a domain: @x' -- embed-domains -m tiny @x=text
 	fails 2 'no name for a domain: a/b' -- embed-domains -m tiny a/b=text
 	fails 2 'domain given twice: d' -- embed-domains -m tiny d=text d=text
-	fails 2 documents -- embed-domains -m tiny -n 0 d=text
+	fails 2 '-n 0: must be from 1' -- embed-domains -m tiny -n 0 d=text
 	fails 2 precision -- embed-domains -m tiny --precision f16 d=text
 	fails 4 'cuda:99' -- embed-domains -m tiny --device cuda:99 d=text
 }
@@ -276,7 +276,7 @@ near() {
 	fails 3 'longest sequence of 1' -- embed-domains -m tiny d=text
 	rm tiny/sentence_bert_config.json
 
-	for i in 1 2 3 4 5; do echo "word$i" >>tiny/vocab.txt; done
+	for i in 1 2 3 4 5 6 7; do echo "word$i" >>tiny/vocab.txt; done
 	fails 3 'the tokenizer has' 'the model 70' -- embed-domains -m tiny d=text
 	grep -v SEP vocab.txt >tiny/vocab.txt
 	fails 3 'has no [SEP]' -- embed-domains -m tiny d=text
