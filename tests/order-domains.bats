@@ -145,6 +145,10 @@ sequence() {
 	fails 3 "v.tsv:8: vector of cs.AI has no direction" -- order-domains --vectors v.tsv domains.tsv
 	awk -F '\t' -v OFS='\t' '$1 == "cs.AI" { $3 = "nan" } 1' vectors.tsv > v.tsv
 	fails 3 "v.tsv:8: v0 is no number: nan" -- order-domains --vectors v.tsv domains.tsv
+	awk -F '\t' -v OFS='\t' '/^#/ { print; next } { $2 = $2 OFS ($2 == "n" ? "model_hash" : $1 == "cs.AI" ? "beef" : "cafe") } 1' vectors.tsv > v.tsv
+	fails 3 "v.tsv:8: vector of cs.AI is of another model than that of @base" -- order-domains --vectors v.tsv domains.tsv
+	sed 's/beef/cafe/' v.tsv > w.tsv
+	[ "$(sequence --vectors w.tsv domains.tsv)" = "$(sequence --vectors vectors.tsv domains.tsv)" ]
 	cut -f 1,2 vectors.tsv > v.tsv
 	fails 3 "v.tsv: column v0 is missing" -- order-domains --vectors v.tsv domains.tsv
 	fails 3 "where #palimpsest-vectors is expected" -- order-domains --vectors domains.tsv domains.tsv

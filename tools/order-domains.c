@@ -98,7 +98,7 @@ static double dot(const double *a, const double *b)
 static void read_vectors(const char *path)
 {
 	struct tsv *t = tsv_read(path, "vectors");
-	int name = tsv_column(t, "domain"), first = tsv_column(t, "v0");
+	int name = tsv_column(t, "domain"), first = tsv_column(t, "v0"), model = tsv_find_column(t, "model_hash");
 
 	for (n_dims = 0; first + n_dims < t->n_columns; n_dims++) {
 		char expected[16];
@@ -111,6 +111,8 @@ static void read_vectors(const char *path)
 		const char *n = tsv_string(t, i, name);
 		double *v = xcalloc((size_t)n_dims, sizeof *v), **place = NULL, norm;
 
+		if (model >= 0 && strcmp(tsv_string(t, i, model), tsv_string(t, 0, model)))
+			tsv_die(t, i, "vector of %s is of another model than that of %s", n, tsv_string(t, 0, name));
 		if (!strcmp(n, "@base"))
 			place = &base;
 		for (int d = 0; d < n_domains && !place; d++)
