@@ -1,4 +1,4 @@
-# base.mk: trains the small base model of the examples, a GPT-2 of 4.3 million parameters.
+# base.mk: trains the small base model of the examples, a GPT-2 of 3.4 million parameters.
 #
 #	make -f pipelines/base.mk            # goes on where it was stopped; `nice` and OMP_NUM_THREADS as you like
 #	make -f pipelines/base.mk publish    # copies the result to DEST, with README.md (recipe, hashes, perplexity)
@@ -20,16 +20,16 @@ DEST ?= $(root)/examples/base
 
 VOCAB   ?= 8192
 WIDTH   ?= 192
-LAYERS  ?= 6
+LAYERS  ?= 4
 HEADS   ?= 6
 CONTEXT ?= 256
 HELD    ?= 40000
-EPOCHS  ?= 2
+EPOCHS  ?= 1.5
 BATCH   ?= 16
-LR      ?= 1e-3
+LR      ?= 1.5e-3
 WARMUP  ?= 0.03
 SEED    ?= 1
-STEP_FLAGS ?= --precision bf16
+STEP_FLAGS ?= --precision bf16 --threads 1
 train   := --epochs $(EPOCHS) --batch $(BATCH) --context $(CONTEXT) --lr $(LR) --schedule cosine --warmup $(WARMUP) \
            --weight-decay 0.1 --dropout 0 --dtype bf16 --seed $(SEED) $(STEP_FLAGS)
 
