@@ -34,7 +34,8 @@ static const struct tool tool = {
 struct domain {
 	const char *name, *l1, *portion;
 	int64_t bytes;
-	int stage;      /* domains of a later stage come later; -1: left out */
+	int stage; /* domains of a later stage come later; -1: left out */
+	int group, round; /* interleave: first domain of the group, how many of the group stand before */
 	double *vector; /* unit length; NULL without --vectors */
 };
 
@@ -243,29 +244,25 @@ static int by_size(const void *x, const void *y)
 	return strcmp(a->name, b->name);
 }
 
+static int by_round(const void *x, const void *y)
+{
+	const struct domain *a = x, *b = y;
+
+	return a->round != b->round ? a->round - b->round : a->group - b->group;
+}
+
 /* Round-robin over the groups: the r-th round takes the r-th of each that has so many. Both keep the table's sequence. */
 static void interleave(void)
 {
-	struct domain *sorted = xcalloc((size_t)n_domains, sizeof *sorted);
-	int *group = xcalloc((size_t)n_domains, sizeof *group); /* its first domain */
-	int *rank = xcalloc((size_t)n_domains, sizeof *rank);   /* how many of the group stand before */
-	int n = 0;
-
 	for (int i = 0; i < n_domains; i++) {
-		for (group[i] = 0; strcmp(domain[group[i]].l1, domain[i].l1);)
-			group[i]++;
+		struct domain *d = &domain[i];
+
+		while (strcmp(domain[d->group].l1, d->l1))
+			d->group++;
 		for (int k = 0; k < i; k++)
-			rank[i] += group[k] == group[i];
+			d->round += domain[k].group == d->group;
 	}
-	for (int round = 0; n < n_domains; round++)
-		for (int g = 0; g < n_domains; g++)
-			for (int i = g; i < n_domains; i++)
-				if (group[i] == g && rank[i] == round)
-					sorted[n++] = domain[i];
-	free(group);
-	free(rank);
-	free(domain);
-	domain = sorted;
+	qsort(domain, (size_t)n_domains, sizeof *domain, by_round);
 }
 
 /* Takes the domains of the file, in its sequence; the others are left out. */
