@@ -155,7 +155,8 @@ install: all
 	install -m 755 $(shim) $(plib_dir)/
 	for p in $(pages1:man/%=%); do install -m 644 man/$$p $(man_dir)/man1/$(PROGRAM_PREFIX)$$p || exit 1; done
 	for p in $(pages:man/%=%); do install -m 644 man/$$p $(man_dir)/man$${p##*.}/ || exit 1; done
-	for p in $(wildcard pipelines/*); do install -m 644 $$p $(share_dir)/ || exit 1; done
+	install -m 755 $(wildcard pipelines/*.sh) $(share_dir)/
+	install -m 644 $(filter-out %.sh,$(wildcard pipelines/*)) $(share_dir)/
 
 uninstall:
 	rm -f $(addprefix $(bin_dir)/$(PROGRAM_PREFIX),$(all_tools)) $(addprefix $(man_dir)/man1/$(PROGRAM_PREFIX),$(pages1:man/%=%))
