@@ -13,10 +13,10 @@
 #include "jsonl.h"
 #include "m2d2tree.h"
 #include "options.h"
+#include "pool.h"
 #include "progress.h"
 #include "reader.h"
 #include "rng.h"
-#include "spool.h"
 #include "tsv.h"
 #include "utf8.h"
 
@@ -54,30 +54,13 @@ static const struct tool tool = {
 	"[--max-domain-bytes N] [--balance N] [--dedupe] [--newlines HOW] [--level LEVEL] [--seed S] FILE|DIR...",
 	options};
 
-/*
- * Documents lie in staging files, one after the other, and beside them an index. A document's key is a pseudo-random
- * function of seed, domain and content: whatever is taken from a pool is those with the smallest keys, so it depends
- * neither on the order of the input nor on the other domains, and equal documents stay together.
- */
-struct entry {
-	uint64_t key; /* 63 bits, so that a range can end behind the last */
-	uint64_t bytes;
-};
-
-struct pool {
-	struct spool *text, *index;
-	char *text_path, *index_path;
-	uint64_t docs, bytes, entries;
-	uint64_t last_key;
-};
-
 enum { UNSPLIT = N_SPLITS, N_POOLS };
 
 struct domain {
 	char *name, *l1, *portion;
 	uint64_t id;
 	char *folder;
-	struct pool pool[N_POOLS];
+	struct pool *pool[N_POOLS]; /* NULL: no document so far */
 	uint64_t docs[N_SPLITS], bytes[N_SPLITS]; /* of the result */
 };
 
@@ -170,44 +153,31 @@ static struct domain *add_domain(char *name, char *l1, char *portion)
 	return d;
 }
 
-static void open_pool(struct domain *d, int which)
+static struct pool *open_pool(const struct domain *d, int which)
 {
-	struct pool *p = &d->pool[which];
-	char *name = xasprintf("%s.txt", which == UNSPLIT ? "unsplit" : split_name[which]);
+	char *path = xasprintf("%s/%s.txt", d->folder, which == UNSPLIT ? "unsplit" : split_name[which]);
+	struct pool *p = pool_open(path);
 
-	p->text_path = path_join(d->folder, name);
-	p->index_path = xasprintf("%s.index", p->text_path);
-	p->text = spool_open(p->text_path);
-	p->index = spool_open(p->index_path);
-	free(name);
+	free(path);
+	return p;
 }
 
-static void put_entry(struct pool *p, uint64_t key, const char *text, size_t n)
-{
-	struct entry e = {key, n + 1};
-
-	spool_write(p->text, text, n);
-	spool_write(p->text, "\n", 1);
-	spool_write(p->index, &e, sizeof e);
-	p->bytes += n + 1;
-	p->entries++;
-	p->last_key = key;
-}
-
+/*
+ * A document's key is a function of seed, domain and content: a split depends neither on the order of the input nor on
+ * the other domains, and equal documents stay together.
+ */
 static void put_document(struct domain *d, int which, const char *text, size_t n)
 {
-	struct pool *p = &d->pool[which];
 	struct doc_hash h = hash_document(text, n);
 
 	stop_if_asked();
-	if (!p->text)
-		open_pool(d, which);
+	if (!d->pool[which])
+		d->pool[which] = open_pool(d, which);
 	if (dedupe && !docset_add(&seen, h)) {
 		n_duplicates++;
 		return;
 	}
-	put_entry(p, rng_stream("split", h.a ^ d->id, h.b ^ (uint64_t)seed) >> 1, text, n);
-	p->docs++;
+	pool_put(d->pool[which], rng_stream("split", h.a ^ d->id, h.b ^ (uint64_t)seed) >> 1, text, n);
 }
 
 static bool is_blank(const char *text, size_t n)
@@ -398,16 +368,14 @@ static void read_lines(struct domain *d, enum split split, char **path, int n_pa
 		ssize_t n;
 
 		for (; (n = reader_line(r, &line, MAX_DOCUMENT)) >= 0; start = before + reader_offset(r)) {
-			struct pool *p = &d->pool[split];
-
 			show_progress(r);
 			if (start < from || start >= to)
 				continue;
 			check_utf8(r, line, (size_t)n);
 			if (!is_blank(line, (size_t)n))
 				put_document(d, split, line, (size_t)n);
-			else if (p->text)
-				put_entry(p, p->last_key, line, (size_t)n);
+			else if (d->pool[split])
+				pool_put_blank(d->pool[split], line, (size_t)n);
 		}
 		before = start;
 		bytes_done += reader_offset(r);
@@ -476,114 +444,6 @@ static void read_tree(char **folder, int n)
 	free(half);
 }
 
-/*
- * The smallest key K such that entries with keys in [from, K] have at least want bytes; false if all have fewer. A radix
- * descent, 16 bits a time: four passes over the index, and memory that does not depend on it.
- */
-static bool key_at(const struct entry *e, uint64_t n, uint64_t from, uint64_t want, uint64_t *result)
-{
-	uint64_t *sum = xcalloc(1 << 16, sizeof *sum), prefix = 0, below = 0;
-	bool enough = true;
-
-	for (int shift = 48; shift >= 0 && enough; shift -= 16) {
-		uint64_t digit = 0;
-
-		memset(sum, 0, sizeof *sum << 16);
-		for (uint64_t i = 0; i < n; i++)
-			if (e[i].key >= from && (shift == 48 || e[i].key >> (shift + 16) == prefix))
-				sum[e[i].key >> shift & 0xffff] += e[i].bytes;
-		while (digit < 0x10000 && below + sum[digit] < want)
-			below += sum[digit++];
-		enough = digit < 0x10000;
-		prefix = prefix << 16 | digit;
-	}
-	free(sum);
-	*result = prefix;
-	return enough;
-}
-
-/* Ranges of keys, one for each split: [from, to). */
-struct range {
-	uint64_t from, to;
-};
-
-#define END ((uint64_t)1 << 63)
-
-/* [from, to) with at least want bytes, or all there is. */
-static struct range at_least(const struct entry *e, uint64_t n, uint64_t from, uint64_t want)
-{
-	uint64_t key;
-
-	return (struct range){from, key_at(e, n, from, want, &key) ? key + 1 : END};
-}
-
-/* [from, to) with at most limit bytes. */
-static struct range at_most(const struct entry *e, uint64_t n, uint64_t from, uint64_t limit)
-{
-	uint64_t key;
-
-	return (struct range){from, limit < UINT64_MAX && key_at(e, n, from, limit + 1, &key) ? key : END};
-}
-
-/* Moves the entries of each range to its split's file, in the order in which they came. */
-static void distribute(struct domain *d, struct pool *p, const struct range range[N_SPLITS], const char *suffix)
-{
-	const struct entry *e = map_file(p->index_path, p->entries * sizeof *e);
-	const char *text = map_file(p->text_path, p->bytes);
-	struct spool *to[N_SPLITS] = {NULL};
-	uint64_t start = 0, end = 0; /* bytes that go to the same file are written at once */
-	int current = -1;
-
-	for (int s = 0; s < N_SPLITS; s++)
-		if (range[s].from < range[s].to) {
-			char *path = xasprintf("%s/%s.txt%s", d->folder, split_name[s], suffix);
-
-			to[s] = spool_open(path);
-			d->docs[s] = d->bytes[s] = 0;
-			free(path);
-		}
-	for (uint64_t i = 0; i <= p->entries; i++) {
-		int s = -1;
-
-		if (i < p->entries)
-			for (s = N_SPLITS - 1; s >= 0; s--)
-				if (e[i].key >= range[s].from && e[i].key < range[s].to)
-					break;
-		if (i == p->entries || s != current || end - start > 1 << 20) {
-			if (current >= 0)
-				spool_write(to[current], text + start, end - start);
-			start = end;
-			current = s;
-			stop_if_asked();
-		}
-		if (i < p->entries) {
-			end += e[i].bytes;
-			if (s >= 0) {
-				d->bytes[s] += e[i].bytes;
-				d->docs[s] += !is_blank(text + end - e[i].bytes, e[i].bytes);
-			}
-		}
-	}
-	for (int s = 0; s < N_SPLITS; s++)
-		if (to[s])
-			spool_close(to[s]);
-	unmap_file(e, p->entries * sizeof *e);
-	unmap_file(text, p->bytes);
-}
-
-static void close_pool(struct pool *p)
-{
-	spool_close(p->text);
-	spool_close(p->index);
-	p->text = p->index = NULL;
-}
-
-static void unlink_or_die(const char *path)
-{
-	if (unlink(path))
-		die("cannot remove %s:", path);
-}
-
 /* Bounds of a split whose documents are already known: the whole of it, or as much as is asked for. */
 static uint64_t cap_of(int split)
 {
@@ -606,56 +466,63 @@ static bool too_large(uint64_t train)
 /* Divides documents that came without a split: first the test text, then validation text, the rest is for training. */
 static uint64_t divide(struct domain *d)
 {
-	struct pool *p = &d->pool[UNSPLIT];
-	struct range range[N_SPLITS];
-	uint64_t want_test = test_bytes, want_valid = valid_bytes, tenth = p->bytes / TENTH, train = 0;
-	const struct entry *e;
+	struct pool *p = d->pool[UNSPLIT];
+	uint64_t want_test = test_bytes, want_valid = valid_bytes, tenth = pool_bytes(p) / TENTH, train;
+	struct part part[N_SPLITS] = {0};
 
-	close_pool(p);
-	e = map_file(p->index_path, p->entries * sizeof *e);
 	if (!option_given("test-bytes") && want_test > tenth)
 		want_test = tenth;
 	if (!option_given("valid-bytes") && want_valid > tenth)
 		want_valid = tenth;
-	range[TEST] = at_least(e, p->entries, 0, want_test ? want_test : 1);
-	range[VALID] = at_least(e, p->entries, range[TEST].to, want_valid ? want_valid : 1);
-	range[TRAIN] = at_most(e, p->entries, range[VALID].to, cap_of(TRAIN));
-	for (uint64_t i = 0; i < p->entries; i++)
-		if (e[i].key >= range[VALID].to)
-			train += e[i].bytes;
-	unmap_file(e, p->entries * sizeof *e);
-	if (!too_large(train))
-		distribute(d, p, range, "");
-	unlink_or_die(p->text_path);
-	unlink_or_die(p->index_path);
+	pool_seal(p);
+	part[TEST].range = pool_at_least(p, 0, want_test ? want_test : 1);
+	part[VALID].range = pool_at_least(p, part[TEST].range.to, want_valid ? want_valid : 1);
+	part[TRAIN].range = pool_at_most(p, part[VALID].range.to, cap_of(TRAIN));
+	train = pool_bytes_in(p, (struct range){part[VALID].range.to, POOL_END});
+	if (!too_large(train)) {
+		for (int s = 0; s < N_SPLITS; s++)
+			part[s].path = xasprintf("%s/%s.txt", d->folder, split_name[s]);
+		pool_divide(p, part, N_SPLITS, stop_if_asked);
+		for (int s = 0; s < N_SPLITS; s++) {
+			d->docs[s] = part[s].docs;
+			d->bytes[s] = part[s].bytes;
+			free((char *)(uintptr_t)part[s].path);
+		}
+	}
+	pool_remove(p);
 	return train;
 }
 
-/* A split that came as such: it stays, or a part of it. */
+/* A split that came as such: it stays, or a random part of it. Returns how much there was. */
 static uint64_t trim(struct domain *d, int split)
 {
-	struct pool *p = &d->pool[split];
-	struct range range[N_SPLITS] = {{0, 0}, {0, 0}, {0, 0}};
-	uint64_t cap = cap_of(split);
+	struct pool *p = d->pool[split];
+	char *path, *rest;
+	struct part part;
+	uint64_t bytes;
 
-	if (!p->text)
+	if (!p)
 		return 0;
-	close_pool(p);
-	d->docs[split] = p->docs;
-	d->bytes[split] = p->bytes;
-	if (p->bytes > cap) {
-		const struct entry *e = map_file(p->index_path, p->entries * sizeof *e);
-		char *part = xasprintf("%s.part", p->text_path);
-
-		range[split] = at_most(e, p->entries, 0, cap);
-		unmap_file(e, p->entries * sizeof *e);
-		distribute(d, p, range, ".part");
-		if (rename(part, p->text_path))
-			die("cannot write %s:", p->text_path);
-		free(part);
+	bytes = pool_bytes(p);
+	d->docs[split] = pool_docs(p);
+	d->bytes[split] = bytes;
+	pool_seal(p);
+	if (bytes <= cap_of(split)) {
+		pool_keep(p);
+		return bytes;
 	}
-	unlink_or_die(p->index_path);
-	return p->bytes;
+	path = xasprintf("%s/%s.txt", d->folder, split_name[split]);
+	rest = xasprintf("%s.part", path);
+	part = (struct part){.path = rest, .range = pool_at_most(p, 0, cap_of(split))};
+	pool_divide(p, &part, 1, stop_if_asked);
+	pool_remove(p);
+	if (rename(rest, path))
+		die("cannot write %s:", path);
+	d->docs[split] = part.docs;
+	d->bytes[split] = part.bytes;
+	free(path);
+	free(rest);
+	return bytes;
 }
 
 /* False if the domain is left out, which a note says; a domain without text in a split ends the tool. */
@@ -663,7 +530,7 @@ static bool finish(struct domain *d, bool tests_alone)
 {
 	uint64_t train = 0;
 
-	if (d->pool[UNSPLIT].text) {
+	if (d->pool[UNSPLIT]) {
 		train = divide(d);
 	} else {
 		trim(d, TEST);
@@ -781,7 +648,7 @@ int main(int argc, char **argv)
 		die_input("no document: %s", argv[first]);
 
 	for (size_t i = 0; i < n_domains; i++)
-		tests_alone &= domain[i]->pool[TEST].text && !domain[i]->pool[VALID].text && !domain[i]->pool[TRAIN].text;
+		tests_alone &= domain[i]->pool[TEST] && !domain[i]->pool[VALID] && !domain[i]->pool[TRAIN];
 	kept = xcalloc(n_domains, sizeof *kept);
 	progress_start("splitting", "domains", n_domains);
 	for (size_t i = 0; i < n_domains; i++) {
