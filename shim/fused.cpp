@@ -12,6 +12,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mm.h>
@@ -22,6 +23,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+#include <cstring>
 #include <mutex>
 
 #include "kernels.h"
@@ -142,87 +144,208 @@ Tensor fused_dropout(const Tensor &x, double p, th_key key)
  * batched product, turned into weights in place, and multiplied by the values. Heads that share a key head lie in one
  * block. The backward pass makes the products again and needs only the log-sum-exp of each row.
  */
-struct block_plan {
+struct attention_plan {
 	int64_t B, H, G, R, T, S, D; /* R = H / G */
 	int64_t rows;                /* queries a block, of one head */
 	bool causal;
 	double scale;
+	mask m;
+	const int64_t *length; /* (B) or NULL */
+	const kernel_table *kernels;
+	at::TensorOptions options;
+	int64_t size; /* bytes of an element */
 
 	int64_t keys(int64_t t1) const /* that some query before t1 may see */
 	{
 		return causal ? std::max<int64_t>(0, std::min(S, t1 + S - T)) : S;
 	}
-	int64_t seen(int64_t t, const int64_t *length, int64_t b) const
+	int64_t seen(int64_t b, int64_t t) const
 	{
-		int64_t n = causal ? std::max<int64_t>(0, std::min(S, t + 1 + S - T)) : S;
+		const int64_t n = keys(t + 1);
 		return length ? std::max<int64_t>(0, std::min(n, length[b])) : n;
 	}
 };
 
-static block_plan make_plan(const Tensor &q, const Tensor &k, bool causal, double scale)
+/* Rows of D elements, (B, heads, T, D) in some layout of memory. */
+struct head_view {
+	char *at;
+	int64_t b, h, t; /* strides in bytes */
+
+	char *row(int64_t batch, int64_t head, int64_t time) const
+	{
+		return at + batch * b + head * h + time * t;
+	}
+};
+
+static head_view view_of(const Tensor &x) // (B, heads, T, D), stride of D 1
 {
-	block_plan a;
-	a.B = q.size(0), a.H = q.size(1), a.T = q.size(2), a.D = q.size(3);
-	a.G = k.size(1), a.S = k.size(2), a.R = a.H / a.G;
-	a.causal = causal, a.scale = scale;
-	a.rows = std::min<int64_t>(a.T, std::max<int64_t>(16, 128 / a.R));
+	const int64_t size = x.element_size();
+	return {bytes_of(x), x.stride(0) * size, x.stride(1) * size, x.stride(2) * size};
+}
+
+/* `heads` heads of D elements from head `first` on, in x (B, T, all D) contiguous */
+static head_view view_of_packed(const Tensor &x, int64_t first, int64_t D)
+{
+	const int64_t size = x.element_size(), row = x.size(2) * size;
+	return {bytes_of(x) + first * D * size, x.size(1) * row, D * size, row};
+}
+
+static attention_plan make_plan(const Tensor &x, int64_t B, int64_t H, int64_t G, int64_t T, int64_t S, int64_t D,
+                                bool causal, const Tensor &length, double scale, double p, th_key key)
+{
+	attention_plan a;
+	a.B = B, a.H = H, a.G = G, a.R = H / G, a.T = T, a.S = S, a.D = D;
+	a.rows = std::min<int64_t>(T, std::max<int64_t>(16, (x.element_size() == 2 ? 128 : 64) / a.R)); /* measured */
+	a.causal = causal, a.scale = scale, a.m = make_mask(p, key);
+	a.length = length.defined() ? length.const_data_ptr<int64_t>() : nullptr;
+	a.kernels = kernels_of(x), a.options = x.options(), a.size = x.element_size();
 	return a;
 }
 
-/* q (B, H, T, D), queries [t0, t0 + n) -> (B G, R n, D) contiguous */
-static Tensor query_block(const Tensor &q, const block_plan &a, int64_t t0, int64_t n)
+/* Calls row(i, b, h, t) for rows [t0, t0 + n) of all heads; i counts them: as (B, heads, n). */
+template <class F> static void for_rows(int64_t B, int64_t heads, int64_t t0, int64_t n, int64_t cost, const F &row)
 {
-	return q.narrow(2, t0, n).reshape({a.B, a.G, a.R, n, a.D}).reshape({a.B * a.G, a.R * n, a.D}).contiguous();
+	at::parallel_for(0, B * heads * n, 1 + 32768 / (cost + 1), [&](int64_t begin, int64_t end) {
+		for (int64_t i = begin; i < end; i++)
+			row(i, i / n / heads, i / n % heads, t0 + i % n);
+	});
 }
 
-/* Calls row(i, b, h, t) for each row i of a block of n queries from t0 on; i counts as in (B G, R n). */
-template <class F> static void for_rows(const block_plan &a, int64_t t0, int64_t n, int64_t keys, const F &row)
+/* Times [t0, t0 + n) of all heads -> (B heads, n, D), or (B G, R n, D) for queries, which is the same memory. */
+static Tensor gather(const attention_plan &a, const head_view &x, int64_t heads, int64_t t0, int64_t n)
 {
-	at::parallel_for(0, a.B * a.H * n, 1 + 16384 / (keys + 1), [&](int64_t begin, int64_t end) {
-		std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)) + 16);
-		for (int64_t i = begin; i < end; i++)
-			row(i, i / n / a.H, i / n % a.H, t0 + i % n, words.data());
+	Tensor y = at::empty({a.B * a.G, heads / a.G * n, a.D}, a.options);
+	char *to = bytes_of(y);
+	const int64_t bytes = a.D * a.size;
+	for_rows(a.B, heads, t0, n, a.D, [&](int64_t i, int64_t b, int64_t h, int64_t t) {
+		memcpy(to + i * bytes, x.row(b, h, t), static_cast<size_t>(bytes));
 	});
+	return y;
+}
+
+/* lse: (B, H, T) */
+static void attention_forward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
+                              const head_view &out, double *lse)
+{
+	const Tensor k3 = gather(a, k, a.G, 0, a.S), v3 = gather(a, v, a.G, 0, a.S);
+	std::vector<double> inverse(static_cast<size_t>(a.B * a.H * a.rows));
+
+	for (int64_t t0 = 0; t0 < a.T; t0 += a.rows) {
+		const int64_t n = std::min(a.rows, a.T - t0), keys = a.keys(t0 + n);
+		Tensor s, o;
+		char *at_s = nullptr, *at_o = nullptr;
+		if (keys > 0) {
+			s = at::bmm(gather(a, q, a.H, t0, n), k3.narrow(1, 0, keys).transpose(1, 2));
+			at_s = bytes_of(s);
+		}
+		at::parallel_for(0, a.B * a.H * n, 1 + 32768 / (keys + 1), [&](int64_t begin, int64_t end) {
+			std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)) + 16);
+			for (int64_t i = begin; i < end; i++) {
+				const int64_t row = i / n * a.T + t0 + i % n; /* of (B, H, T) */
+				lse[row] = a.kernels->softmax_row(at_s + i * keys * a.size, a.seen(i / n / a.H, t0 + i % n), keys, a.scale,
+				                                  &a.m, row * a.S, words.data(), &inverse[static_cast<size_t>(i)]);
+			}
+		});
+		if (keys > 0) {
+			o = at::bmm(s, v3.narrow(1, 0, keys));
+			at_o = bytes_of(o);
+		}
+		for_rows(a.B, a.H, t0, n, a.D, [&](int64_t i, int64_t b, int64_t h, int64_t t) {
+			if (keys > 0)
+				a.kernels->scale_row(at_o + i * a.D * a.size, out.row(b, h, t), a.D, inverse[static_cast<size_t>(i)]);
+			else
+				memset(out.row(b, h, t), 0, static_cast<size_t>(a.D * a.size));
+		});
+	}
+}
+
+/* sum (B G, S, D) += product (B G, keys, D) */
+static void add_product(const attention_plan &a, Tensor &sum, const Tensor &x, const Tensor &y)
+{
+	const int64_t keys = x.size(1), wide = sum.element_size();
+	if (sum.scalar_type() == x.scalar_type()) {
+		sum.narrow(1, 0, keys).baddbmm_(x, y);
+		return;
+	}
+	const Tensor product = at::bmm(x, y);
+	char *to = bytes_of(sum), *from = bytes_of(product);
+	at::parallel_for(0, a.B * a.G, 1, [&](int64_t begin, int64_t end) {
+		for (int64_t i = begin; i < end; i++)
+			a.kernels->add_row(from + i * keys * a.D * a.size, to + i * a.S * a.D * wide, keys * a.D);
+	});
+}
+
+static void attention_backward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
+                               const head_view &out, const double *lse, const head_view &g, const head_view &dq,
+                               const head_view &dk, const head_view &dv)
+{
+	const Tensor k3 = gather(a, k, a.G, 0, a.S), v3 = gather(a, v, a.G, 0, a.S);
+	Tensor sum_k = at::zeros({a.B * a.G, a.S, a.D}, a.options.dtype(sum_type(k3))), sum_v = at::zeros_like(sum_k);
+
+	for (int64_t t0 = 0; t0 < a.T; t0 += a.rows) {
+		const int64_t n = std::min(a.rows, a.T - t0), keys = a.keys(t0 + n);
+		if (keys == 0) {
+			for_rows(a.B, a.H, t0, n, a.D, [&](int64_t, int64_t b, int64_t h, int64_t t) {
+				memset(dq.row(b, h, t), 0, static_cast<size_t>(a.D * a.size));
+			});
+			continue;
+		}
+		const Tensor qb = gather(a, q, a.H, t0, n), gb = gather(a, g, a.H, t0, n);
+		const Tensor kb = k3.narrow(1, 0, keys), vb = v3.narrow(1, 0, keys);
+		Tensor s = at::bmm(qb, kb.transpose(1, 2)), ds = at::bmm(gb, vb.transpose(1, 2));
+		char *at_s = bytes_of(s), *at_ds = bytes_of(ds), *at_g = bytes_of(gb);
+		at::parallel_for(0, a.B * a.H * n, 1 + 32768 / (keys + 1), [&](int64_t begin, int64_t end) {
+			std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)) + 16);
+			for (int64_t i = begin; i < end; i++) {
+				const int64_t b = i / n / a.H, h = i / n % a.H, t = t0 + i % n, row = i / n * a.T + t;
+				const double delta = a.kernels->dot(at_g + i * a.D * a.size, out.row(b, h, t), a.D);
+				a.kernels->softmax_row_grad(at_s + i * keys * a.size, at_ds + i * keys * a.size, a.seen(b, t), keys, a.scale,
+				                            lse[row], delta, &a.m, row * a.S, words.data());
+			}
+		});
+		const Tensor dqb = at::bmm(ds, kb);
+		char *at_dq = bytes_of(dqb);
+		for_rows(a.B, a.H, t0, n, a.D, [&](int64_t i, int64_t b, int64_t h, int64_t t) {
+			memcpy(dq.row(b, h, t), at_dq + i * a.D * a.size, static_cast<size_t>(a.D * a.size));
+		});
+		add_product(a, sum_k, ds.transpose(1, 2), qb);
+		add_product(a, sum_v, s.transpose(1, 2), gb);
+	}
+	char *at_k = bytes_of(sum_k), *at_v = bytes_of(sum_v);
+	const int64_t row = a.D * sum_k.element_size();
+	for_rows(a.B, a.G, 0, a.S, a.D, [&](int64_t i, int64_t b, int64_t h, int64_t t) {
+		a.kernels->round_row(at_k + i * row, dk.row(b, h, t), a.D);
+		a.kernels->round_row(at_v + i * row, dv.row(b, h, t), a.D);
+	});
+}
+
+static void save_attention(AutogradContext *ctx, bool causal, double scale, double p, th_key key)
+{
+	ctx->saved_data["causal"] = causal;
+	ctx->saved_data["scale"] = scale;
+	ctx->saved_data["p"] = p;
+	save_key(ctx, key);
+}
+
+static Tensor rows_of_ones(const Tensor &x) /* x with its last dimension running fastest */
+{
+	return x.stride(-1) == 1 ? x : x.contiguous();
 }
 
 struct Attention : Function<Attention> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &q_, const Tensor &k_, const Tensor &v_, bool causal,
 	                      const std::optional<Tensor> &length_, double scale, double p, th_key key)
 	{
-		const Tensor length = length_.value_or(Tensor());
-		const block_plan a = make_plan(q_, k_, causal, scale);
-		const mask m = make_mask(p, key);
-		const Tensor q = q_, k = k_.contiguous(), v = v_.contiguous();
-		const Tensor k3 = k.view({a.B * a.G, a.S, a.D}), v3 = v.view({a.B * a.G, a.S, a.D});
-		const kernel_table *kernels = kernels_of(q);
-		const int64_t size = q.element_size();
-		const int64_t *len = length.defined() ? length.const_data_ptr<int64_t>() : nullptr;
+		const Tensor q = rows_of_ones(q_), k = rows_of_ones(k_), v = rows_of_ones(v_), length = length_.value_or(Tensor());
+		const attention_plan a = make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3), causal,
+		                                   length, scale, p, key);
 		/* laid out as (B, T, H, D), for that is how the next operation wants it */
 		Tensor out = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
 		Tensor lse = at::empty({a.B, a.H, a.T}, q.options().dtype(at::kDouble));
-		double *lse_at = lse.data_ptr<double>();
 
-		for (int64_t t0 = 0; t0 < a.T; t0 += a.rows) {
-			const int64_t n = std::min(a.rows, a.T - t0), keys = a.keys(t0 + n);
-			if (keys == 0) {
-				out.narrow(2, t0, n).zero_();
-				lse.narrow(2, t0, n).fill_(-INFINITY);
-				continue;
-			}
-			Tensor s = at::bmm(query_block(q, a, t0, n), k3.narrow(1, 0, keys).transpose(1, 2));
-			char *at_s = bytes_of(s);
-			for_rows(a, t0, n, keys, [&](int64_t i, int64_t b, int64_t h, int64_t t, uint32_t *words) {
-				lse_at[(b * a.H + h) * a.T + t] =
-					kernels->softmax_row(at_s + i * keys * size, a.seen(t, len, b), keys, scale, &m,
-				                         ((b * a.H + h) * a.T + t) * a.S, words);
-			});
-			out.narrow(2, t0, n).copy_(at::bmm(s, v3.narrow(1, 0, keys)).view({a.B, a.H, n, a.D}));
-		}
+		attention_forward(a, view_of(q), view_of(k), view_of(v), view_of(out), lse.data_ptr<double>());
 		ctx->save_for_backward({q, k, v, out, lse, length});
-		ctx->saved_data["causal"] = causal;
-		ctx->saved_data["scale"] = scale;
-		ctx->saved_data["p"] = p;
-		save_key(ctx, key);
+		save_attention(ctx, causal, scale, p, key);
 		return out;
 	}
 
@@ -230,41 +353,58 @@ struct Attention : Function<Attention> {
 	{
 		const variable_list saved = ctx->get_saved_variables();
 		const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &lse = saved[4], &length = saved[5];
-		const double scale = ctx->saved_data["scale"].toDouble();
-		const block_plan a = make_plan(q, k, ctx->saved_data["causal"].toBool(), scale);
-		const mask m = make_mask(ctx->saved_data["p"].toDouble(), saved_key(ctx));
-		const Tensor k3 = k.view({a.B * a.G, a.S, a.D}), v3 = v.view({a.B * a.G, a.S, a.D});
-		const kernel_table *kernels = kernels_of(q);
-		const int64_t size = q.element_size();
-		const int64_t *len = length.defined() ? length.const_data_ptr<int64_t>() : nullptr;
-		const double *lse_at = lse.data_ptr<double>();
-		const Tensor g = grad[0];
+		const attention_plan a = make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3),
+		                                   ctx->saved_data["causal"].toBool(), length, ctx->saved_data["scale"].toDouble(),
+		                                   ctx->saved_data["p"].toDouble(), saved_key(ctx));
+		const Tensor g = rows_of_ones(grad[0]);
 		Tensor dq = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
-		Tensor dk = at::zeros({a.B * a.G, a.S, a.D}, q.options().dtype(sum_type(q)));
-		Tensor dv = at::zeros_like(dk);
+		Tensor dk = at::empty({a.B, a.S, a.G, a.D}, q.options()).transpose(1, 2);
+		Tensor dv = at::empty({a.B, a.S, a.G, a.D}, q.options()).transpose(1, 2);
 
-		for (int64_t t0 = 0; t0 < a.T; t0 += a.rows) {
-			const int64_t n = std::min(a.rows, a.T - t0), keys = a.keys(t0 + n);
-			if (keys == 0) {
-				dq.narrow(2, t0, n).zero_();
-				continue;
-			}
-			const Tensor kb = k3.narrow(1, 0, keys), vb = v3.narrow(1, 0, keys);
-			const Tensor qb = query_block(q, a, t0, n), gb = query_block(g, a, t0, n), ob = query_block(out, a, t0, n);
-			Tensor s = at::bmm(qb, kb.transpose(1, 2)), ds = at::bmm(gb, vb.transpose(1, 2));
-			char *at_s = bytes_of(s), *at_ds = bytes_of(ds), *at_g = bytes_of(gb), *at_o = bytes_of(ob);
-			for_rows(a, t0, n, keys, [&](int64_t i, int64_t b, int64_t h, int64_t t, uint32_t *words) {
-				double delta = kernels->dot(at_g + i * a.D * size, at_o + i * a.D * size, a.D);
-				kernels->softmax_row_grad(at_s + i * keys * size, at_ds + i * keys * size, a.seen(t, len, b), keys,
-				                          scale, lse_at[(b * a.H + h) * a.T + t], delta, &m,
-				                          ((b * a.H + h) * a.T + t) * a.S, words);
-			});
-			dq.narrow(2, t0, n).copy_(at::bmm(ds, kb).view({a.B, a.H, n, a.D}));
-			dk.narrow(1, 0, keys).add_(at::bmm(ds.transpose(1, 2), qb));
-			dv.narrow(1, 0, keys).add_(at::bmm(s.transpose(1, 2), gb));
-		}
-		return {dq, dk.view(k.sizes()).to(k.scalar_type()), dv.view(v.sizes()).to(v.scalar_type()), Tensor(), Tensor(),
-		        Tensor(), Tensor(), Tensor()};
+		attention_backward(a, view_of(q), view_of(k), view_of(v), view_of(out), lse.const_data_ptr<double>(), view_of(g),
+		                   view_of(dq), view_of(dk), view_of(dv));
+		return {dq, dk, dv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+	}
+};
+
+/* The same on x (B, T, (H + 2 G) D): nothing is copied apart, and the gradient is one tensor. */
+struct PackedAttention : Function<PackedAttention> {
+	static attention_plan plan(const Tensor &x, int64_t H, int64_t G, bool causal, const Tensor &length, double scale,
+	                           double p, th_key key)
+	{
+		return make_plan(x, x.size(0), H, G, x.size(1), x.size(1), x.size(2) / (H + 2 * G), causal, length, scale, p, key);
+	}
+
+	static Tensor forward(AutogradContext *ctx, const Tensor &x_, int64_t H, int64_t G, bool causal,
+	                      const std::optional<Tensor> &length_, double scale, double p, th_key key)
+	{
+		const Tensor x = x_.contiguous(), length = length_.value_or(Tensor());
+		const attention_plan a = plan(x, H, G, causal, length, scale, p, key);
+		Tensor out = at::empty({a.B, a.T, H * a.D}, x.options());
+		Tensor lse = at::empty({a.B, H, a.T}, x.options().dtype(at::kDouble));
+
+		attention_forward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D), view_of_packed(x, H + G, a.D),
+		                  view_of_packed(out, 0, a.D), lse.data_ptr<double>());
+		ctx->save_for_backward({x, out, lse, length});
+		ctx->saved_data["heads"] = H;
+		ctx->saved_data["key heads"] = G;
+		save_attention(ctx, causal, scale, p, key);
+		return out;
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		const variable_list saved = ctx->get_saved_variables();
+		const Tensor &x = saved[0], &out = saved[1], &lse = saved[2], g = grad[0].contiguous();
+		const int64_t H = ctx->saved_data["heads"].toInt(), G = ctx->saved_data["key heads"].toInt();
+		const attention_plan a = plan(x, H, G, ctx->saved_data["causal"].toBool(), saved[3],
+		                              ctx->saved_data["scale"].toDouble(), ctx->saved_data["p"].toDouble(), saved_key(ctx));
+		Tensor dx = at::empty_like(x);
+
+		attention_backward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D), view_of_packed(x, H + G, a.D),
+		                   view_of_packed(out, 0, a.D), lse.const_data_ptr<double>(), view_of_packed(g, 0, a.D),
+		                   view_of_packed(dx, 0, a.D), view_of_packed(dx, H, a.D), view_of_packed(dx, H + G, a.D));
+		return {dx, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
 	}
 };
 
@@ -318,6 +458,62 @@ Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool c
 		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p, key)
 			.to(q.scalar_type());
 	return Attention::apply(q, k, v, causal, optional(length), scale, p, key);
+}
+
+Tensor fused_attention_packed(const Tensor &x, int64_t heads, int64_t key_heads, bool causal, const Tensor &length,
+                              double scale, double p, th_key key)
+{
+	TORCH_CHECK(heads > 0 && key_heads > 0 && heads % key_heads == 0 && x.dim() == 3 &&
+	                x.size(2) % (heads + 2 * key_heads) == 0,
+	            "attention: ", heads, " heads and ", key_heads, " key heads do not fit ", x.sizes());
+	TORCH_CHECK(!length.defined() || (length.dim() == 1 && length.size(0) == x.size(0) && length.scalar_type() == at::kLong),
+	            "attention: length must be (", x.size(0), ") i64");
+	if (has_kernels(x))
+		return PackedAttention::apply(x, heads, key_heads, causal,
+		                              optional(length.defined() ? length.contiguous() : length), scale, p, key);
+	const int64_t D = x.size(2) / (heads + 2 * key_heads), n[] = {heads, key_heads, key_heads};
+	Tensor part[3];
+	for (int64_t i = 0, from = 0; i < 3; from += n[i++])
+		part[i] = x.narrow(2, from * D, n[i] * D).view({x.size(0), x.size(1), n[i], D}).transpose(1, 2);
+	return fused_attention(part[0], part[1], part[2], causal, length, scale, p, key)
+	    .transpose(1, 2)
+	    .reshape({x.size(0), x.size(1), heads * D});
+}
+
+/* ---- GELU ---- */
+
+static Tensor gelu_pass(const Tensor &x, const Tensor &g) /* g undefined: forward */
+{
+	Tensor y = at::empty_like(x);
+	const kernel_table *kernels = kernels_of(x);
+	const int64_t size = x.element_size();
+	char *from = bytes_of(x), *grad = g.defined() ? bytes_of(g) : nullptr, *to = bytes_of(y);
+	at::parallel_for(0, x.numel(), 16384, [&](int64_t begin, int64_t end) {
+		if (grad)
+			kernels->gelu_grad(from + begin * size, grad + begin * size, to + begin * size, end - begin);
+		else
+			kernels->gelu(from + begin * size, to + begin * size, end - begin);
+	});
+	return y;
+}
+
+struct Gelu : Function<Gelu> {
+	static Tensor forward(AutogradContext *ctx, const Tensor &x_)
+	{
+		const Tensor x = x_.contiguous();
+		ctx->save_for_backward({x});
+		return gelu_pass(x, Tensor());
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		return {gelu_pass(ctx->get_saved_variables()[0], grad[0].contiguous())};
+	}
+};
+
+Tensor fused_gelu_tanh(const Tensor &x)
+{
+	return has_kernels(x) ? Gelu::apply(x) : at::gelu(x, "tanh");
 }
 
 /* ---- last layer and loss ---- */

@@ -32,11 +32,12 @@ struct kernel_table {
 	void (*dropout)(const void *x, void *y, int64_t start, int64_t n, const mask *m);
 
 	/*
-	 * One row of attention weights: s[0, seen) becomes softmax(scale s), dropped; s[seen, n) becomes 0.
-	 * index: of s[0] in the mask. Returns the log-sum-exp (-inf if seen is 0).
+	 * One row of attention weights: s[0, seen) becomes exp(scale s - max), dropped; s[seen, n) becomes 0.
+	 * *inverse: what these must still be multiplied by to be softmax(scale s): the products with the values are
+	 * shorter than the row. index: of s[0] in the mask. Returns the log-sum-exp (-inf if seen is 0).
 	 */
-	double (*softmax_row)(void *s, int64_t seen, int64_t n, double scale, const mask *m, int64_t index,
-	                      uint32_t *words);
+	double (*softmax_row)(void *s, int64_t seen, int64_t n, double scale, const mask *m, int64_t index, uint32_t *words,
+	                      double *inverse);
 
 	/*
 	 * Its gradient: s holds the products q k, g the gradient of the dropped weights. With p = exp(scale s - lse)
@@ -44,6 +45,15 @@ struct kernel_table {
 	 */
 	void (*softmax_row_grad)(void *s, void *g, int64_t seen, int64_t n, double scale, double lse, double delta,
 	                         const mask *m, int64_t index, uint32_t *words);
+
+	void (*scale_row)(const void *x, void *y, int64_t n, double factor); /* y = factor x; y may be x */
+	/* Sums are kept in f32, or f64 for f64. */
+	void (*add_row)(const void *x, void *sum, int64_t n);   /* sum += x */
+	void (*round_row)(const void *sum, void *y, int64_t n); /* y = sum */
+
+	/* GPT-2's GELU, with tanh; gelu_grad: y = g times its slope at x. y may be x or g. */
+	void (*gelu)(const void *x, void *y, int64_t n);
+	void (*gelu_grad)(const void *x, const void *g, void *y, int64_t n);
 
 	/* sum of a[i] b[i] */
 	double (*dot)(const void *a, const void *b, int64_t n);

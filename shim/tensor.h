@@ -155,6 +155,10 @@ TH_API th_tensor *th_dropout(th_tensor *x, double p, th_key key);
 TH_API th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool causal, th_tensor *length,
                                double scale, double p, th_key key);
 
+/* The same with q, k and v side by side, x (B, T, (H + 2 G) D), as one product makes them -> (B, T, H D). Faster. */
+TH_API th_tensor *th_attention_packed(th_tensor *x, int heads, int key_heads, bool causal, th_tensor *length,
+                                      double scale, double p, th_key key);
+
 /* logits (N, V), target (N) i64; rows with target < 0 are ignored -> () f32: sum of -log p(target) */
 TH_API th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target);
 

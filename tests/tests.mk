@@ -33,3 +33,13 @@ test-long: setup-test
 TESTS =
 run-tests: $(units) $(BUILD)/tests/inject.so
 	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)
+
+# Timings, no tests: make bench builds and runs them.
+benches := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
+
+$(benches): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(nn) $(lib) $(shim)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,$(abspath $(BUILD)/lib) -Wl,--allow-shlib-undefined $(libs)
+
+bench: $(benches)
+	@for b in $(benches); do $$b || exit 1; done

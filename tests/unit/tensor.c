@@ -517,6 +517,32 @@ static void attention_of_views(void **state)
 		            th_grad(whole[i]), 1e-6);
 }
 
+static void attention_packed(void **state)
+{
+	enum { B = 2, T = 67, H = 4, D = 8 };
+	const int64_t length[] = {67, 40};
+
+	(void)state;
+	for (int G = 1; G <= H; G *= 2)
+		for (th_dtype type = TH_F32; type <= TH_F64; type++) {
+			const int n[] = {H, G, G};
+			th_scope_open();
+			th_tensor *x = th_requires_grad(randn(type, SHAPE(B, T, (H + 2 * G) * D)), true), *part[3], *want;
+			th_tensor *y = th_attention_packed(x, H, G, true, ids(length, B), 0.3, 0.2, (th_key){4, 4});
+			th_backward(weighed(y));
+			th_tensor *g = th_clone(th_grad(x));
+			th_set_grad(x, NULL);
+			for (int i = 0, from = 0; i < 3; from += n[i++] * D)
+				part[i] = th_transpose(th_reshape(th_narrow(x, 2, from, n[i] * D), SHAPE(B, T, n[i], D)), 1, 2);
+			want = th_attention(part[0], part[1], part[2], true, ids(length, B), 0.3, 0.2, (th_key){4, 4});
+			want = th_reshape(th_transpose(want, 1, 2), SHAPE(B, T, H * D));
+			assert_same_bytes(y, want);
+			th_backward(weighed(want));
+			assert_near(th_grad(x), g, type == TH_F64 ? 1e-14 : type == TH_F32 ? 1e-6 : 0.02);
+			th_scope_close();
+		}
+}
+
 /* A row that may see no key gives zeros, not NaN: a query before the first key, a sequence of length 0. */
 static void attention_that_sees_nothing(void **state)
 {
@@ -981,6 +1007,8 @@ static void errors(void **state)
 	FAILS(TH_ERR_FAILED, "affine", th_affine(a, b, NULL));
 	FAILS(TH_ERR_FAILED, "copy: shapes differ", th_copy_(a, b));
 	FAILS(TH_ERR_FAILED, "attention: shapes", th_attention(q, k, k, true, NULL, 1, 0, no_key));
+	FAILS(TH_ERR_FAILED, "attention: 3 heads and 2", th_attention_packed(th_zeros(TH_F32, cpu, SHAPE(1, 1, 7)), 3, 2, true,
+	                                                                       NULL, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "attention: length", th_attention(q, q, q, true, a, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "cross entropy: shapes", th_linear_cross_entropy(a, b, NULL, ids(shape, 2), 1));
 	FAILS(TH_ERR_FAILED, "target 9 is not below 2", th_linear_nll(a, a, NULL, ids((int64_t[]){9, 0}, 2)));
@@ -1044,6 +1072,7 @@ int main(void)
 		TEST(attention_is_its_formula),
 		TEST(attention_gradient),
 		TEST(attention_of_views),
+		TEST(attention_packed),
 		TEST(attention_that_sees_nothing),
 		TEST(cross_entropy_is_its_formula),
 		TEST(linear_cross_entropy_is_its_formula),
