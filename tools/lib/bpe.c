@@ -11,24 +11,27 @@ enum {
 	SMALL = 48,          /* words of up to so many bytes are merged by scanning, longer ones with a heap */
 	WINDOW = 1 << 15,    /* bytes of a long word that are merged at a time */
 	OVERLAP = 1 << 10,   /* of those, the last ones are merged again with the next window */
-	BATCH = 1024,        /* words found at a time */
-	SHORT_BITS = 15,     /* log2 of the number of pairs of short entries: 64 bytes each */
+	BATCH = 256,         /* words found at a time */
+	SHORT_BITS = 17,     /* log2 of the number of pairs of short entries: 64 bytes each */
 	LONG_BITS = 13,      /* log2 of the number of pairs of long entries: 256 bytes each */
 	SHORT_BYTES = 15,
 	SHORT_IDS = 3,
+	IN_LONG = 4, /* instead of a number of ids: they are in the other cache */
 	LONG_BYTES = 46,
 	LONG_IDS = 18
 };
 
 /*
  * Two caches of whole words, each of pairs of entries of which a new one drives out the older. A short entry holds the
- * word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; n is 0 if it is empty.
+ * word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; a pair of them is one cache line.
  */
 struct short_entry {
 	uint64_t key[2];
 	uint32_t id[SHORT_IDS];
 	uint32_t n;
 };
+
+#define NO_SLOT UINT32_MAX
 
 struct long_entry {
 	uint64_t hash;
@@ -47,52 +50,61 @@ struct list {
 struct scratch {
 	struct short_entry (*shorts)[2];
 	struct long_entry (*longs)[2];
-	size_t *end; /* of the words of a batch */
+	size_t end[BATCH]; /* of the words of a batch */
+	uint64_t key[BATCH][2];
+	uint32_t slot[BATCH]; /* in shorts; NO_SLOT: the word is longer */
 	struct list list;
 	struct ids window[2]; /* tokens of two windows of a long word */
 };
 
 /* --- merging ---------------------------------------------------------------------------------- */
 
-static inline const struct pair *find_pair(const struct bpe *b, uint32_t left, uint32_t right)
+/* The rank of the merge of two tokens; NO_MERGE if there is none. */
+static inline uint32_t find_merge(const struct bpe *b, uint32_t left, uint32_t right)
 {
-	static const struct pair none = {0, NO_MERGE, 0};
-	uint64_t key = pair_key(left, right);
+	uint64_t key = pair_key(left, right), h = hash_pair(key);
 
-	for (size_t i = pair_slot(b, key); b->pair[i].rank != NO_MERGE; i = (i + 1) & b->pair_mask)
-		if (b->pair[i].key == key)
-			return &b->pair[i];
-	return &none;
+	if (b->pair_filter[h >> FILTER_SHIFT >> 6] >> (h >> FILTER_SHIFT & 63) & 1)
+		for (size_t i = h & b->pair_mask; b->pair[i] != NO_PAIR; i = (i + 1) & b->pair_mask)
+			if (b->pair[i] >> ID_BITS == key)
+				return (uint32_t)b->pair[i] & ((1 << ID_BITS) - 1);
+	return NO_MERGE;
 }
 
-/* Merges a word of n <= SMALL bytes into id, and returns how many ids remain: the lowest rank first, the leftmost of equals. */
+/*
+ * Merges a word of n <= SMALL bytes into id, and returns how many ids remain: the lowest rank first, the leftmost of equals.
+ * rank[i] is that of id[i] with the token behind it. Bytes are merged with bytes, so the first ranks come from a table.
+ */
 static size_t merge_small(const struct bpe *b, const unsigned char *word, size_t n, uint32_t *id)
 {
-	const struct pair *next[SMALL];
+	uint32_t rank[SMALL];
 
 	for (size_t i = 0; i < n; i++)
 		id[i] = b->byte_id[word[i]];
 	for (size_t i = 0; i + 1 < n; i++)
-		next[i] = find_pair(b, id[i], id[i + 1]);
-	while (n > 1) {
+		rank[i] = b->byte_pair[word[i]][word[i + 1]];
+	rank[n - 1] = NO_MERGE;
+	for (;;) {
 		size_t best = 0;
+		uint32_t lowest = rank[0];
 
 		for (size_t i = 1; i + 1 < n; i++)
-			if (next[i]->rank < next[best]->rank)
+			if (rank[i] < lowest) {
+				lowest = rank[i];
 				best = i;
-		if (next[best]->rank == NO_MERGE)
-			break;
-		id[best] = next[best]->made;
+			}
+		if (lowest == NO_MERGE)
+			return n;
+		id[best] = b->made ? b->made[lowest] : lowest + b->first;
 		n--;
-		memmove(id + best + 1, id + best + 2, (n - best - 1) * sizeof *id);
-		if (best + 1 < n) {
-			memmove(next + best + 1, next + best + 2, (n - best - 2) * sizeof *next);
-			next[best] = find_pair(b, id[best], id[best + 1]);
+		for (size_t i = best + 1; i < n; i++) {
+			id[i] = id[i + 1];
+			rank[i] = rank[i + 1];
 		}
+		rank[best] = best + 1 < n ? find_merge(b, id[best], id[best + 1]) : NO_MERGE;
 		if (best > 0)
-			next[best - 1] = find_pair(b, id[best - 1], id[best]);
+			rank[best - 1] = find_merge(b, id[best - 1], id[best]);
 	}
-	return n;
 }
 
 static void heap_push(struct list *l, uint64_t x)
@@ -124,10 +136,10 @@ static uint64_t heap_pop(struct list *l)
 
 static void push_merge(const struct bpe *b, struct list *l, uint32_t left, uint32_t right)
 {
-	const struct pair *p = find_pair(b, l->id[left], l->id[right]);
+	uint32_t rank = find_merge(b, l->id[left], l->id[right]);
 
-	if (p->rank != NO_MERGE)
-		heap_push(l, (uint64_t)p->rank << 32 | left);
+	if (rank != NO_MERGE)
+		heap_push(l, (uint64_t)rank << 32 | left);
 }
 
 /* Merges n bytes (n < 2^32) with a heap, O(n log n); appends the ids to out. */
@@ -196,13 +208,19 @@ static bool compatible(const struct bpe *b, struct list *l, uint32_t left, uint3
 	return yes;
 }
 
-static void append(struct ids *out, const uint32_t *id, size_t n)
+/* Room for n more ids. */
+static uint32_t *reserve(struct ids *out, size_t n)
 {
 	if (out->cap - out->n < n) {
 		out->cap = out->n + n > 2 * out->cap ? out->n + n : 2 * out->cap;
 		out->id = xreallocarray(out->id, out->cap, sizeof *out->id);
 	}
-	memcpy(out->id + out->n, id, n * sizeof *id);
+	return out->id + out->n;
+}
+
+static void append(struct ids *out, const uint32_t *id, size_t n)
+{
+	memcpy(reserve(out, n), id, n * sizeof *id);
 	out->n += n;
 }
 
@@ -254,9 +272,9 @@ static void merge_long(const struct bpe *b, struct scratch *s, const unsigned ch
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-static inline size_t short_slot(const uint64_t key[2])
+static inline uint32_t short_slot(const uint64_t key[2])
 {
-	return (size_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - SHORT_BITS));
+	return (uint32_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - SHORT_BITS));
 }
 
 static uint64_t long_hash(const char *word, size_t n)
@@ -274,37 +292,51 @@ static uint64_t long_hash(const char *word, size_t n)
 	return h ^ h >> 32;
 }
 
-/* A word that the short cache has not: its ids are appended to out, and remembered where it fits. */
-static void encode_word(const struct bpe *b, struct scratch *s, const char *word, size_t n, const uint64_t key[2],
+/* A word of at most LONG_BYTES in the long cache; NULL if it is not there. hash: where it would be. */
+static const struct long_entry *find_long(const struct scratch *s, const char *word, size_t n, uint64_t hash)
+{
+	const struct long_entry *e = s->longs[hash & ((1 << LONG_BITS) - 1)];
+
+	for (int i = 0; i < 2; i++)
+		if (e[i].hash == hash && e[i].n_bytes == n && memcmp(e[i].bytes, word, n) == 0)
+			return &e[i];
+	return NULL;
+}
+
+/* A word that is longer than the short cache's, not in it, or IN_LONG (known): appends its ids, and remembers them where they fit. */
+static void encode_word(const struct bpe *b, struct scratch *s, const char *word, size_t n, const uint64_t key[2], bool known,
 			struct ids *out)
 {
+	const struct long_entry *found;
+	struct long_entry *e;
+	struct short_entry *c;
 	uint32_t id[SMALL];
 	uint64_t hash = 0;
-	struct long_entry *e = NULL;
 	size_t made;
 
 	if (n > SMALL) {
 		merge_long(b, s, (const unsigned char *)word, n, out);
 		return;
 	}
-	if (n <= LONG_BYTES) {
+	if (n <= LONG_BYTES && (n > SHORT_BYTES || known)) {
 		hash = long_hash(word, n);
-		e = s->longs[hash & ((1 << LONG_BITS) - 1)];
-		for (int i = 0; i < 2; i++)
-			if (e[i].hash == hash && e[i].n_bytes == n && memcmp(e[i].bytes, word, n) == 0) {
-				append(out, e[i].id, e[i].n_ids);
-				return;
-			}
+		if ((found = find_long(s, word, n, hash))) {
+			append(out, found->id, found->n_ids);
+			return;
+		}
 	}
 	made = merge_small(b, (const unsigned char *)word, n, id);
 	append(out, id, made);
-	if (key && made <= SHORT_IDS) {
-		struct short_entry *c = s->shorts[short_slot(key)];
-
+	if (n <= SHORT_BYTES && !known) {
+		c = s->shorts[short_slot(key)];
 		c[1] = c[0];
-		c[0] = (struct short_entry){.key = {key[0], key[1]}, .n = (uint32_t)made};
-		memcpy(c[0].id, id, made * sizeof *id);
-	} else if (e && made <= LONG_IDS) {
+		c[0] = (struct short_entry){.key = {key[0], key[1]}, .n = made <= SHORT_IDS ? (uint32_t)made : IN_LONG};
+		if (made <= SHORT_IDS)
+			memcpy(c[0].id, id, made * sizeof *id);
+	}
+	if ((n > SHORT_BYTES || made > SHORT_IDS) && n <= LONG_BYTES && made <= LONG_IDS) {
+		hash = hash ? hash : long_hash(word, n);
+		e = s->longs[hash & ((1 << LONG_BITS) - 1)];
 		e[1] = e[0];
 		e[0].hash = hash;
 		e[0].n_bytes = (uint8_t)n;
@@ -335,60 +367,74 @@ static inline void short_key(const char *p, size_t n, uint64_t key[2])
 /* Only for hosts whose first byte in memory is the lowest does the length not cover a byte of the word. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token caches and token files are little-endian");
 
+/* The keys of a batch's words, and the cache lines where they may be on their way. text[..room) can be read. */
+static void look_up(struct scratch *s, const char *text, size_t room, size_t words)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; i < words; i++) {
+		size_t n = s->end[i] - start;
+		char padded[16] = {0};
+		const char *word = text + start;
+
+		if (n > SHORT_BYTES) {
+			s->slot[i] = NO_SLOT;
+		} else {
+			if (room - start < sizeof padded)
+				word = memcpy(padded, word, n);
+			short_key(word, n, s->key[i]);
+			s->slot[i] = short_slot(s->key[i]);
+			__builtin_prefetch(s->shorts[s->slot[i]]);
+		}
+		start = s->end[i];
+	}
+}
+
 static void bpe_encode(const void *model, void *scratch, const char *text, size_t n, struct ids *out)
 {
 	const struct bpe *b = model;
 	struct scratch *s = scratch;
-	size_t done = 0, words;
+	size_t words;
 
-	while ((words = pretoken_words(text + done, n - done, s->end, BATCH)) > 0) {
-		const char *base = text + done;
-		size_t start = 0, room = n - done;
+	for (; (words = pretoken_words(text, n, s->end, BATCH)) > 0; text += s->end[words - 1], n -= s->end[words - 1]) {
+		uint32_t *next = reserve(out, SHORT_IDS * words);
+		size_t start = 0;
 
-		for (size_t i = 0; i < words; i++) {
-			size_t end = s->end[i], length = end - start;
-			const char *word = base + start;
-			uint64_t key[2];
+		look_up(s, text, n, words);
+		for (size_t i = 0; i < words; start = s->end[i++]) {
+			const uint64_t *key = s->key[i];
+			const struct short_entry *e = NULL;
+			bool known = false;
 
-			start = end;
-			if (length > SHORT_BYTES) {
-				encode_word(b, s, word, length, NULL, out);
-				continue;
+			if (s->slot[i] != NO_SLOT) {
+				e = s->shorts[s->slot[i]];
+				e += e->key[0] != key[0] || e->key[1] != key[1];
+				known = e->key[0] == key[0] && e->key[1] == key[1];
+				if (known && e->n <= SHORT_IDS) {
+					memcpy(next, e->id, sizeof e->id); /* all three: cheaper than a loop of n */
+					next += e->n;
+					continue;
+				}
 			}
-			if (room - (size_t)(word - base) >= 16) {
-				short_key(word, length, key);
-			} else { /* not a byte beyond the text is read */
-				char padded[16] = {0};
-
-				memcpy(padded, word, length);
-				short_key(padded, length, key);
-			}
-			const struct short_entry *e = s->shorts[short_slot(key)];
-
-			e += e->key[0] != key[0] || e->key[1] != key[1];
-			if (e->key[0] != key[0] || e->key[1] != key[1]) {
-				encode_word(b, s, word, length, key, out);
-				continue;
-			}
-			if (out->cap - out->n < SHORT_IDS)
-				append(out, e->id, e->n);
-			else {
-				memcpy(out->id + out->n, e->id, sizeof e->id); /* all three: cheaper than a loop of n */
-				out->n += e->n;
-			}
+			out->n = (size_t)(next - out->id);
+			encode_word(b, s, text + start, s->end[i] - start, key, known, out);
+			next = reserve(out, SHORT_IDS * (words - i));
 		}
-		done += start;
+		out->n = (size_t)(next - out->id);
 	}
 }
 
 static void *bpe_scratch_new(const void *model)
 {
 	struct scratch *s = xcalloc(1, sizeof *s);
+	const size_t size = sizeof *s->shorts << SHORT_BITS;
 
 	(void)model;
-	s->shorts = xcalloc((size_t)1 << SHORT_BITS, sizeof *s->shorts);
+	s->shorts = aligned_alloc(sizeof *s->shorts, size);
+	if (!s->shorts)
+		die("cannot allocate %zu bytes:", size);
+	memset(s->shorts, 0, size);
 	s->longs = xcalloc((size_t)1 << LONG_BITS, sizeof *s->longs);
-	s->end = xcalloc(BATCH, sizeof *s->end);
 	return s;
 }
 
@@ -398,7 +444,6 @@ static void bpe_scratch_free(void *scratch)
 
 	free(s->shorts);
 	free(s->longs);
-	free(s->end);
 	free(s->list.id);
 	free(s->list.before);
 	free(s->list.after);
@@ -425,6 +470,9 @@ static void bpe_free(void *model)
 	free(b->text);
 	free(b->merge);
 	free(b->pair);
+	free(b->made);
+	free(b->byte_pair);
+	free(b->pair_filter);
 	free(b);
 }
 

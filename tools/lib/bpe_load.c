@@ -9,7 +9,7 @@
 #include "reader.h"
 
 enum {
-	MAX_TOKENS = 1 << 24,
+	MAX_TOKENS = 1 << ID_BITS,
 	MAX_FILE = 256 << 20,
 	NO_ID = -1
 };
@@ -173,6 +173,8 @@ static void add_merge(struct vocab *v, uint32_t *cap, const char *left, size_t n
 		if (id[i] == NO_ID)
 			die_input("cannot use tokenizer: %s: %s %llu: %s is not in the vocabulary", path, unit,
 				  (unsigned long long)number, i == 0 ? "its left part" : i == 1 ? "its right part" : "what it makes");
+	if (b->n_merges == MAX_TOKENS - 1)
+		die_input("cannot use tokenizer: %s: more than %d merges", path, MAX_TOKENS - 1);
 	GROW(b->merge, b->n_merges, *cap);
 	b->merge[b->n_merges++] = (struct merge){(uint32_t)id[0], (uint32_t)id[1], (uint32_t)id[2]};
 	b->text[id[2]] = true;
@@ -183,23 +185,42 @@ static void add_merge(struct vocab *v, uint32_t *cap, const char *left, size_t n
 static void build_pairs(struct bpe *b, const char *path)
 {
 	size_t size = 16;
+	bool in_order = b->n_merges > 0;
 
-	b->pair_shift = 60;
-	for (; size < 2 * (size_t)b->n_merges; size *= 2)
-		b->pair_shift--;
+	while (size < (size_t)b->n_merges + b->n_merges / 4)
+		size *= 2;
 	b->pair = xcalloc(size, sizeof *b->pair);
 	b->pair_mask = size - 1;
 	for (size_t i = 0; i < size; i++)
-		b->pair[i].rank = NO_MERGE;
+		b->pair[i] = NO_PAIR;
+	b->made = xcalloc((size_t)b->n_merges + 1, sizeof *b->made);
+	b->pair_filter = xcalloc((size_t)1 << (FILTER_BITS - 6), sizeof *b->pair_filter);
 	for (uint32_t rank = 0; rank < b->n_merges; rank++) {
 		const struct merge *m = &b->merge[rank];
-		uint64_t key = pair_key(m->left, m->right);
-		size_t i = pair_slot(b, key);
+		uint64_t key = pair_key(m->left, m->right), h = hash_pair(key);
+		size_t i = h & b->pair_mask;
 
-		for (; b->pair[i].rank != NO_MERGE; i = (i + 1) & b->pair_mask)
-			if (b->pair[i].key == key)
-				die_input("cannot use tokenizer: %s: merge %u is the same as merge %u", path, rank + 1, b->pair[i].rank + 1);
-		b->pair[i] = (struct pair){key, rank, m->made};
+		for (; b->pair[i] != NO_PAIR; i = (i + 1) & b->pair_mask)
+			if (b->pair[i] >> ID_BITS == key)
+				die_input("cannot use tokenizer: %s: merge %u is the same as merge %u", path, rank + 1,
+					  (unsigned)(b->pair[i] & ((1 << ID_BITS) - 1)) + 1);
+		b->pair[i] = key << ID_BITS | rank;
+		b->made[rank] = m->made;
+		in_order = in_order && m->made == rank + b->merge[0].made;
+		b->pair_filter[h >> FILTER_SHIFT >> 6] |= UINT64_C(1) << (h >> FILTER_SHIFT & 63);
+	}
+	if (in_order) {
+		free(b->made);
+		b->made = NULL;
+		b->first = b->merge[0].made;
+	}
+	b->byte_pair = xcalloc(256, sizeof *b->byte_pair);
+	memset(b->byte_pair, 0xff, 256 * sizeof *b->byte_pair);
+	for (uint32_t rank = 0; rank < b->n_merges; rank++) {
+		size_t left = b->start[b->merge[rank].left], right = b->start[b->merge[rank].right];
+
+		if (b->start[b->merge[rank].made + 1] - b->start[b->merge[rank].made] == 2)
+			b->byte_pair[(unsigned char)b->bytes[left]][(unsigned char)b->bytes[right]] = rank;
 	}
 }
 

@@ -179,12 +179,23 @@ static inline uint64_t word_starts(const unsigned char *p, const struct masks *m
 	return start & ~UINT64_C(1);
 }
 
+/* Without a compiler flag for it, the builtin is a call. */
+static inline int count_bits(uint64_t x)
+{
+	x -= x >> 1 & UINT64_C(0x5555555555555555);
+	x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+	x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (int)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
 size_t pretoken_words(const char *text, size_t n, size_t *end, size_t max)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	size_t at = 0, count = 0;
 
 	while (at < n && count < max) {
+		if (n - at >= 64 && count > 0 && max - count < 64)
+			break; /* rather than going on slowly */
 		if (n - at >= 64 && max - count >= 64) {
 			struct masks m;
 			uint64_t start;
@@ -199,7 +210,7 @@ size_t pretoken_words(const char *text, size_t n, size_t *end, size_t max)
 				start &= (UINT64_C(1) << 62) - 1;
 			}
 			if (start) {
-				int found = __builtin_popcountll(start);
+				int found = count_bits(start);
 				size_t *e = end + count;
 
 				for (int k = 0; k < found; k += 4, start &= start - 1) { /* four at a time: room is left */

@@ -16,7 +16,8 @@ size_t pretoken_word(const char *text, size_t n);
 
 /*
  * The ends of the first words of text[0..n), at most max of them, as offsets: end[0] is the length of the first, the
- * second is text[end[0]..end[1]) and so on. Returns how many; 0 only if n or max is 0.
+ * second is text[end[0]..end[1]) and so on. Returns how many, which may be fewer than there would be room for (it is fastest
+ * where there is room for many), and is 0 only if n or max is 0.
  */
 size_t pretoken_words(const char *text, size_t n, size_t *end, size_t max);
 
