@@ -196,8 +196,9 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 step_command = $(ON_STEP) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
 eval_command = $(ON_EVAL) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(domains),$(d)=$(OUT)/tok/$(d).test.tok)
-# drop FILE DIR: a checkpoint goes when FILE too is there, under KEEP=last
-drop         = $(if $(filter last,$(KEEP)),@if [ -e $(1) ]; then rm -rf $(2); fi)
+# forget DIR: removes a checkpoint, all but the log of its training; drop FILE DIR: when FILE too is there, under KEEP=last
+forget       = if [ -e $(1)/train.log.jsonl ]; then mv $(1)/train.log.jsonl $(1).log.jsonl; fi; rm -rf $(1)
+drop         = $(if $(filter last,$(KEEP)),@if [ -e $(1) ]; then $(call forget,$(2)); fi)
 there        = @[ -d $(1) ] || { echo '$(1) is needed again but was not kept: remove $(1).done, or take KEEP=all' >&2; exit 1; }
 
 $(OUT)/rows/M0.tsv: $(model) $(test_tok)
@@ -252,8 +253,8 @@ $(OUT)/report.html: $(matrices)
 # What a killed run may have left: checkpoints that were to go.
 all: $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(if $(gnuplot),$(OUT)/report.html)
 ifeq ($(KEEP),last)
-	@for o in $(orders); do for k in $(filter-out $(words $(domains)),$(steps)); do rm -rf $(OUT)/$$o/M$$k; done; done
-	@rm -rf $(domains:%=$(OUT)/ft/%)
+	@for m in $(foreach o,$(orders),$(patsubst %,$(OUT)/$(o)/M%,$(filter-out $(words $(domains)),$(steps)))) $(domains:%=$(OUT)/ft/%); \
+	do $(call forget,$$m); done
 endif
 	@echo 'complete: $(OUT)/$(if $(gnuplot),report.html,matrix (gnuplot is missing: no report.html))'
 

@@ -3,7 +3,7 @@
 #	make demo                     # sets up, and runs this
 #	make -f pipelines/demo.mk     # goes on where it was stopped; when it is complete, prints the result again
 #
-# TRAIN_BYTES, TEST_BYTES   text of each genre, at most
+# TRAIN_BYTES, TEST_BYTES   text of each genre, at most; EMBED_LINES paragraphs of it decide where it stands
 # ORDER                     as for cpt.mk, which does the work; so are the others below
 # JOBS                      programs at the same time, of one thread each, unless make is given -j
 
@@ -19,6 +19,7 @@ SEED  ?= 1
 
 TRAIN_BYTES ?= 100000
 TEST_BYTES  ?= 20000
+EMBED_LINES ?= 100
 BATCH  ?= 4
 LR     ?= 5e-4
 EPOCHS ?= 1
@@ -31,10 +32,11 @@ all: $(OUT)/brown.jsonl
 	@$(MAKE) --no-print-directory -s -f $(pipelines)/cpt.mk $(study) show
 	@echo 'The report, with figures: $(OUT)/report.html'
 
-study = OUT='$(OUT)' CORPUS='$(OUT)/brown.jsonl' SPLIT_FLAGS='--format jsonl --valid-bytes 0 --test-bytes $(TEST_BYTES) --min-train-bytes 1' \
-	MODEL='$(MODEL)' SBERT='$(SBERT)' EMBED_FLAGS='-n 40' BASE_VECTORS='$(wildcard $(MODEL)/vectors.tsv)' \
+study = OUT='$(OUT)' CORPUS='$(OUT)/brown.jsonl' \
+	SPLIT_FLAGS='--format jsonl --newlines keep --valid-bytes 1 --test-bytes $(TEST_BYTES) --max-train-bytes $(TRAIN_BYTES)' \
+	MODEL='$(MODEL)' SBERT='$(SBERT)' EMBED_FLAGS='-n $(EMBED_LINES)' BASE_VECTORS='$(wildcard $(MODEL)/vectors.tsv)' \
 	PORTIONS=informative,imaginative ORDER='$(ORDER)' SEED='$(SEED)' THREADS=1 KEEP=last Q=-q \
-	TRAIN_BYTES='$(TRAIN_BYTES)' TEST_BYTES='$(TEST_BYTES)' \
+	TEST_BYTES='$(TEST_BYTES)' \
 	STEP_FLAGS='--batch $(BATCH) --lr $(LR) --epochs $(EPOCHS)' EVAL_FLAGS='--protocol disjoint' \
 	TITLE='Fifteen genres of the Brown corpus'
 

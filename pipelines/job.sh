@@ -10,7 +10,7 @@
 # What runs is never run twice at the same time: after kill -9 of make its jobs live on, and a new make's job waits here for
 # the old one and takes over its result. SIGTERM, SIGINT and SIGHUP are passed on to COMMAND, which saves and ends.
 #
-# RUN is a folder for locks, with session (made when this make began) and plan: lines "KIND BYTES TARGET" of all jobs.
+# RUN is a folder for locks and log (standard output of jobs without -c), with session (made when this make began) and plan: lines "KIND BYTES TARGET" of all jobs.
 set -eu
 
 capture='' dir=''
@@ -48,6 +48,7 @@ say()
 			work=$((work + cost))
 		else
 			finished=$((finished + 1))
+			# shellcheck disable=SC3013 # -nt is in POSIX since 2024, and was in these shells before
 			[ ! "$file" -nt "$RUN/session" ] || worked=$((worked + cost))
 		fi
 	done <"$RUN/plan"
@@ -88,7 +89,7 @@ trap 'ended 15' TERM
 if [ "$capture" ]; then
 	"$@" >"$out" &
 else
-	"$@" &
+	"$@" >>"$RUN/log" &
 fi
 child=$!
 code=0
