@@ -15,14 +15,15 @@
 #   EMBED_FLAGS   for embed-domains, such as -n 1000
 #   BASE_TEXT     a sample of the text that MODEL was trained on, where `similar` begins; or
 #   BASE_VECTORS  a file with its vector, named @base
-#   PORTIONS      for order-domains: which portions, in which sequence
+#   PORTIONS      the sequence of portions for similar and farthest
 #   TRAIN_BYTES   no more training text than this for a domain; TEST_BYTES likewise; from the file's head
 #   STEP_FLAGS    for cpt-step, such as '--lr 5e-5 --epochs 1'; EVAL_FLAGS for ppl-eval
 #   SEED          of everything random (default 1)
 #   THREADS       of a tool that computes (default: processors of this machine); the last bits depend on it.
 #                 With -j N take as many threads less.
 # What is wanted of it; may differ from call to call (what is not given is as in the first call):
-#   ORDER         words KIND or KIND:SEED, for order-domains; each gets a folder OUT/KIND or OUT/KIND-SEED
+#   ORDER         words KIND, KIND:SEED or, for similar and farthest, KIND:PORTIONS (similar:s2orc,wiki): see
+#                 order-domains(1); each gets a folder OUT/KIND, OUT/KIND-SEED ...; `given` takes the file GIVEN
 #   FT            1 (default): also train MODEL on each domain alone; 0: not
 #   KEEP          all (default): keep every checkpoint; last: only the last one of each order
 #   Q             -q: no progress of single tools
@@ -32,6 +33,8 @@
 # ON_EMBED= ON_ORDER= ON_STEP= ON_EVAL= ON_MATRIX= where they run: words put before the command, like 'ssh host2' or
 # 'srun --gres=gpu:1'. The other place must see the same files under the same names; rows and tables come back on
 # standard output. Commands hold no character that a shell would take for more than itself, so ssh may reparse them.
+#
+# BIN is the folder of the programs, if they are not in build/bin or on the path.
 #
 # In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
 # ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, matrix/ORDER/ (tables); report.html.
@@ -75,10 +78,8 @@ endif
 ifeq ($(DATA)$(CORPUS),)
 $(error give DATA=DIR (domain texts) or CORPUS=FILE... (to be split))
 endif
-ifneq ($(filter similar%,$(ORDER)),)
 ifeq ($(SBERT),)
-$(error ORDER=similar needs domain vectors: give SBERT=DIR)
-endif
+$(foreach o,$(filter similar similar:% farthest farthest:%,$(ORDER)),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR))
 endif
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
@@ -180,16 +181,16 @@ $(OUT)/base.vectors.tsv: $(BASE_TEXT)
 $(OUT)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(OUT)/base.vectors.tsv) $(domains:%=$(OUT)/vectors/%.tsv)
 	@cat $^ > $@.new && mv $@.new $@
 
-# order NAME KIND SEED
+# order NAME KIND SEED-OR-PORTIONS
 define order
-$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(if $(SBERT),$(OUT)/vectors.tsv)
-	@$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $(ORDER_DOMAINS) --order $(2) --seed $(3) \
-		$(if $(PORTIONS),--portions $(PORTIONS)) $(if $(SBERT),--vectors $(OUT)/vectors.tsv) $(data)/domains.tsv
+$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(if $(SBERT),$(OUT)/vectors.tsv) $(if $(filter given,$(2)),$(GIVEN))
+	@$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $(ORDER_DOMAINS) --order $(2) \
+		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))),--seed $(or $(3),$(SEED))) \
+		$(if $(SBERT),--vectors $(OUT)/vectors.tsv) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
 $(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(pipelines)/chain.awk
 	@awk -F '\t' -v order=$(1) -v domains='$(domains)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
 endef
-order_seed = $(or $(word 2,$(subst :, ,$(1))),$(SEED))
-$(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :, ,$(o))),$(call order_seed,$(o)))))
+$(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :, ,$(o))),$(word 2,$(subst :, ,$(o))))))
 
 # --- training and evaluation ------------------------------------------------------------------
 

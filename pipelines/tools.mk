@@ -1,6 +1,6 @@
 # The programs of the pipelines, each a variable. Included by the other make files here.
 #
-# In the source tree they are those in build/bin; installed, those on the path (PROGRAM_PREFIX as at `make install`).
+# They are those in BIN: in the source tree build/bin; installed, those on the path (PROGRAM_PREFIX as at `make install`).
 # Anything that reads and writes the same formats can take a stage's place: ORDER_DOMAINS='python3 mine.py'.
 
 MAKEFLAGS += --no-builtin-rules
@@ -9,8 +9,8 @@ MAKEFLAGS += --no-builtin-rules
 .SECONDARY:
 
 pipelines := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
-bin       := $(wildcard $(dir $(pipelines))build/bin)
-program    = $(if $(bin),$(bin)/)$(PROGRAM_PREFIX)$(1)
+BIN       ?= $(wildcard $(dir $(pipelines))build/bin)
+program    = $(if $(BIN),$(BIN)/)$(PROGRAM_PREFIX)$(1)
 
 SPLIT         ?= $(call program,m2d2-split)
 TOKENIZE      ?= $(call program,tokenize)

@@ -1,0 +1,285 @@
+# The pipelines on a toy corpus with the real programs: everything, again, in parallel, killed, swapped, elsewhere.
+
+load common
+
+setup() {
+	scratch
+	here=$PWD bin=${BUILD:-$root/build}/bin
+	sh "$root/tests/toy.sh" toy
+	model-init -q -c toy/config.json -t toy/tokenizer -o toy/m0 --seed 1
+}
+
+# study ARGUMENT...: cpt.mk over the toy corpus
+study() {
+	make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT="$here/out" CORPUS="$here/toy/corpus.jsonl" MODEL="$here/toy/m0" \
+		SPLIT_FLAGS='--test-bytes 300 --valid-bytes 1' STEP_FLAGS='--batch 4 --lr 1e-3' EVAL_FLAGS='--protocol disjoint' \
+		ORDER='random reverse' THREADS=1 Q=-q gnuplot= "$@" 2>&1
+}
+# everything in DIR but what a run notes for itself
+tree() { (cd "$1" && find . -path ./.run -prune -o -type f -print0 | sort -z | xargs -0 sha256sum); }
+# moves the finished study away, so that another can be made under the same name
+keep_as() { mv out "$1" && tree "$1" >"$1.sums"; }
+same_as() { tree out | diff "$1.sums" -; }
+
+@test "a study: every checkpoint, row and table; again: nothing" {
+	study
+	for file in rows/M0.tsv rows/FT-wood_a.tsv ft/tool.b/model.safetensors random/M3/model.safetensors random/rows/M3.tsv \
+		reverse/M1/config.json reverse/rows/M2.tsv matrix/random/matrix.tsv matrix/reverse/metrics.json; do
+		[ -s "out/$file" ]
+	done
+	[ "$(find out -name '*.tmp.*' -o -name '*.partial' -o -name '*.new')" = "" ]
+	# the stamp has the checkpoint's hash
+	[ "$(cut -c -64 <out/random/M2.done)" = "$(sha256sum <out/random/M2/model.safetensors | cut -c -64)" ]
+	# a column for each domain in the order's sequence, a line for each model
+	grep -v '^#' out/matrix/random/matrix.tsv | awk -F '\t' 'NR == 1 { exit !(NF == 5) }'
+	[ "$(grep -vc '^#' out/matrix/random/matrix.tsv)" -eq 5 ]
+
+	find out -path out/.run -prune -o -type f -printf '%p %T@\n' | sort >before
+	run study
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output == "complete: "* ]]
+	find out -path out/.run -prune -o -type f -printf '%p %T@\n' | sort | diff before -
+	run study status
+	[[ $output == *": 27 of 27 done" ]]
+	run study show
+	[ "$status" -eq 0 ]
+	[[ $output == *wood_a* ]]
+}
+
+@test "a study goes on with the settings it was begun with, and refuses others" {
+	study ORDER=random FT=0 TRAIN_BYTES=1500
+	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot=
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 1 ]
+	run study ORDER=random FT=0 TRAIN_BYTES=1600
+	[ "$status" -eq 2 ]
+	[[ $output == *"was begun with TRAIN_BYTES='1500', not '1600'"* ]]
+	run study ORDER=random FT=0
+	[ "$status" -eq 0 ]
+	# another order and FT come on top of what is there
+	before=$(stat -c %y out/random/M3.done)
+	run study ORDER='random random:9' FT=1
+	[ "$status" -eq 0 ]
+	[ -s out/matrix/random-9/matrix.tsv ]
+	[ "$before" = "$(stat -c %y out/random/M3.done)" ]
+}
+
+@test "-j2 makes the same files as -j1" {
+	study
+	keep_as one
+	study -j2
+	same_as one
+}
+
+@test "killed again and again, a study ends with the same files" {
+	study
+	keep_as whole
+	RANDOM=7
+	kills=0
+	for ((start = 1; start <= 60; start++)); do
+		setsid "$BASH" -c "$(declare -f study); root='$root' here='$here' bin='$bin'; study -j2" >log 3>&- &
+		leader=$!
+		while sleep "0.$((RANDOM % 9 + 1))" && kill -0 $leader 2>/dev/null; do
+			mapfile -t processes < <(ps -o pid= --sid $leader)
+			[ ${#processes[@]} -gt 0 ] || continue
+			one=${processes[RANDOM % ${#processes[@]}]}
+			signal=$((RANDOM % 2 ? 9 : 15))
+			if ((RANDOM % 3)); then
+				kill -$signal "$one" 2>/dev/null || :
+			else
+				kill -$signal -- -$leader 2>/dev/null || :
+			fi
+			kills=$((kills + 1))
+			((kills < 25)) || break
+		done
+		wait $leader && break
+	done
+	echo "$kills kills, $start starts"
+	[ $start -le 60 ] && [ $kills -gt 3 ]
+	study
+	same_as whole
+}
+
+@test "KEEP=last leaves the last checkpoint of each order, and the same numbers" {
+	study
+	keep_as all
+	study KEEP=last
+	[ "$(cd out && find . -name model.safetensors | sort | tr '\n' ' ')" = './random/M3/model.safetensors ./reverse/M3/model.safetensors ' ]
+	[ -s out/random/M1.log.jsonl ]
+	for f in matrix/random/matrix.tsv random/rows/M1.tsv rows/FT-hue-c.tsv random/M1.done; do
+		cmp "all/$f" "out/$f"
+	done
+	run study KEEP=last
+	[ "${#lines[@]}" -eq 1 ]
+	# a checkpoint that is needed again is missed, not made up
+	rm out/random/M2.done
+	run study KEEP=last
+	[ "$status" -eq 2 ]
+	[[ $output == *"random/M1 is needed again but was not kept"* ]]
+}
+
+@test "the order can come from a script in another language" {
+	study ORDER=curriculum ORDER_DOMAINS="sh $root/examples/stage/order-by-gzip.sh" FT=0
+	# the toy's second language is the most repetitive one
+	[ "$(awk '!/^#/ { print $2 }' out/curriculum/order.tsv | tr '\n' ' ')" = 'domain X ' ]
+	[ -s out/matrix/curriculum/matrix.tsv ]
+}
+
+@test "the training stage can be transformers'" {
+	need_refs torch transformers
+	study ORDER=random FT=0 STEP="$python $root/examples/stage/step-transformers.py"
+	[ -s out/matrix/random/matrix.tsv ]
+	# it has learned: each domain is better right after its own step than before
+	awk -F '\t' '/^#/ { next } !n++ { next } { if (n == 2) for (i = 3; i <= NF; i++) first[i] = $i; else if ($(n) >= first[n]) exit 1 }' \
+		out/matrix/random/matrix.tsv
+}
+
+# An ssh that takes words as the real one does: joined with blanks, parsed by a shell, elsewhere, in a bare environment.
+fake_ssh() {
+	mkdir -p fake "elsewhere"
+	cat >fake/ssh <<-'END'
+		#!/bin/sh
+		host=$1
+		shift
+		[ "$host" != down ] || exit 255
+		echo "$host: $*" >>"$FAKE_LOG"
+		cd "$FAKE_HOME" && exec env -i PATH=/usr/bin:/bin sh -c "$*"
+	END
+	chmod +x fake/ssh
+	export PATH="$here/fake:$PATH" FAKE_LOG="$here/ssh.log" FAKE_HOME="$here/elsewhere"
+}
+
+@test "every stage can run on another host" {
+	study
+	keep_as here
+	fake_ssh
+	study ON_SPLIT='ssh a' ON_TOKENIZE='ssh a' ON_ORDER='ssh a' ON_STEP='ssh b' ON_EVAL='ssh c' ON_MATRIX='ssh a'
+	same_as here
+	[ "$(grep -c '^b: .*cpt-step' ssh.log)" -eq 9 ]
+	[ "$(grep -c '^c: .*ppl-eval' ssh.log)" -eq 10 ]
+	[ "$(ls elsewhere)" = "" ]
+}
+
+@test "on-free-host.sh shares the work among hosts and passes over one that is down" {
+	fake_ssh
+	export LOCKS=$here/locks
+	study -j3 FT=0 ON_EVAL="sh $root/examples/remote/on-free-host.sh down,x,y"
+	[ "$(grep -c '^[xy]: .*ppl-eval' ssh.log)" -eq 7 ]
+	# the command's own exit code comes through; no host at all is said
+	run sh "$root/examples/remote/on-free-host.sh" x sh -c "'exit 3'"
+	[ "$status" -eq 3 ]
+	run sh "$root/examples/remote/on-free-host.sh" down true
+	[ "$status" -eq 1 ]
+	[[ $output == *"no host can be reached: down" ]]
+}
+
+@test "cpt.mk says what is wrong, in one line, before it does anything" {
+	refused() { # WORDS ARGUMENT...
+		local words=$1
+		shift
+		run make --no-print-directory -f "$root/pipelines/cpt.mk" gnuplot= "$@"
+		[ "$status" -eq 2 ] && [[ $output == *"$words"* ]] || { echo "$output"; return 1; }
+		[ ! -e out/rows ]
+	}
+	refused 'give OUT=DIR' MODEL=toy/m0
+	refused 'give MODEL=DIR' OUT=out DATA=toy
+	refused 'give DATA=DIR' OUT=out MODEL=toy/m0
+	refused 'no config.json there' OUT=out MODEL=toy DATA=toy
+	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
+	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
+	refused "cannot work with '&'" 'OUT=o&t' MODEL=toy/m0 DATA=toy ORDER=random
+	refused "No rule to make target" OUT=out MODEL=toy/m0 DATA=toy ORDER=random
+}
+
+@test "domains that cannot be worked with are named" {
+	data() { # NAME: two domains, of which one has this name
+		rm -rf data out
+		for d in good "$1"; do
+			mkdir -p "data/$d"
+			echo 'some text to train on, and some more of it, so that it is enough' >"data/$d/train.txt"
+			cp "data/$d/train.txt" "data/$d/test.txt"
+			printf '%s\tl\tp\n' "$d"
+		done | { printf '#palimpsest-domains 1\ndomain\tl1\tportion\n' && cat; } >domains.tsv
+		mv domains.tsv data/
+	}
+	on() { make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot= MODEL=toy/m0 DATA=data ORDER=random "$@"; }
+	for name in 'two words' 'a$b' 'a:b' "a'b" 'a%b' 'a;b'; do
+		data "$name"
+		run on
+		[ "$status" -eq 2 ]
+		[[ $output == *"cannot work with this name of a domain: $name"* ]]
+		[ ! -e out/tok ]
+	done
+	data other
+	: >data/other/test.txt
+	run on
+	[ "$status" -eq 2 ]
+	[[ $output == *"other/test.txt: missing or empty"* ]]
+	data other
+	printf '#!/bin/sh\nprintf "#palimpsest-order 1\\nstep\\tdomain\\tl1\\tportion\\tcosine\\n1\\tgood\\tl\\tp\\t-\\n2\\tunknown\\tl\\tp\\t-\\n"\n' >order
+	run on ORDER_DOMAINS="sh $here/order"
+	[ "$status" -eq 2 ]
+	[[ $output == *"not one of the domains: unknown"* ]]
+}
+
+@test "Brown: tags and spacing" {
+	mkdir brown
+	printf 'ca01 news\ncr01 humor\n' >brown/cats.txt
+	cat >brown/ca01 <<-'END'
+
+
+			Title/nn-hl words/nns-hl One/cd or/cc 1-1/2/cd ``/`` quoted/vbn ''/'' ,/, (/( aside/rb )/) Jr./np ./.
+		Why/wrb ?/. ?/.
+
+
+			He/pps said/vbd '/' no/rb '/' --/-- back\slash/nn ;/. ;/.
+		then/rb left/vbd !/. !/.
+	END
+	cp brown/ca01 brown/cr01
+	sh "$root/pipelines/brown-to-jsonl.sh" brown >brown.jsonl
+	[ "$(wc -l <brown.jsonl)" -eq 2 ]
+	cat >expected <<-'END'
+		Title words
+		One or 1-1/2 "quoted", (aside) Jr. Why?
+		He said 'no' -- back\slash; then left!
+	END
+	jq -r 'select(.domain == "news") | .text' brown.jsonl | diff expected -
+	[ "$(jq -r '.l1 + "/" + .portion' brown.jsonl | tr '\n' ' ')" = 'press/informative imaginative/imaginative ' ]
+	# documents are runs of whole paragraphs
+	[ "$(WORDS=1 sh "$root/pipelines/brown-to-jsonl.sh" brown | wc -l)" -eq 6 ]
+	echo 'ca01 gossip' >brown/cats.txt
+	run sh "$root/pipelines/brown-to-jsonl.sh" brown
+	[ "$status" -eq 3 ]
+	[[ $output == *"unknown genre gossip" ]]
+}
+
+@test "setup.sh: says nothing and is quick when all is there; refuses an unknown role" {
+	run sh "$root/pipelines/setup.sh" everything
+	[ "$status" -eq 2 ]
+	[ -e "$root/build/data/brown/cats.txt" ] || skip "not set up (make setup-test)"
+	run timeout 10 sh "$root/pipelines/setup.sh" demo
+	[ "$status" -eq 0 ]
+	[ "$output" = "" ]
+}
+
+@test "the demo, on three genres of made-up text" {
+	[ -e "$root/build/data/minilm/vocab.txt" ] || skip "no MiniLM (make setup-demo)"
+	mkdir brown
+	jq -r '"\(.domain)\t\(.text)"' toy/corpus.jsonl | awk -F '\t' -v OFS= '
+		{ genre = $1 == "wood_a" ? "news" : $1 == "tool.b" ? "humor" : "learned"; letter = $1 == "wood_a" ? "a" : $1 == "tool.b" ? "r" : "j"
+		  file = "c" letter sprintf("%02d", 1 + n[genre]++ % 10); if (!(file in seen)) { seen[file] = 1; print file, " ", genre > "brown/cats.txt" }
+		  gsub(/\./, " ."); gsub(/[^ ]+/, "&/nn", $2); print "\n\n\t", $2 > "brown/" file }'
+	mkdir vectors && cp -r toy/m0/. vectors/
+	demo() { make --no-print-directory -f "$root/pipelines/demo.mk" BIN="$bin" OUT="$here/demo" BROWN="$here/brown" MODEL="$here/toy/m0" \
+		TEST_BYTES=300 TRAIN_BYTES=1500 EMBED_LINES=5 JOBS=2 "$@"; }
+	run demo
+	[ "$status" -eq 0 ]
+	[[ $output == *similar* && $output == *random* && $output == *news* ]]
+	[[ $output == *"The report, with figures: $here/demo/report.html" ]]
+	grep -q '<svg' demo/report.html
+	run --separate-stderr demo
+	[ "$status" -eq 0 ]
+	[[ $stderr != *training* ]]
+	[[ $output == *"The report, with figures"* ]]
+}
