@@ -43,6 +43,8 @@ endif
 all: $(OUT)/rows.tsv
 	@awk -F '\t' -f $(pipelines)/perplexity.awk $<
 
+.PRECIOUS: $(OUT)/text/%.test.txt $(OUT)/text/%.train.txt $(OUT)/tok/%.tok
+
 # The first HELD bytes' lines are for evaluation, the others for training.
 $(OUT)/text/%.test.txt: $(BASE)/text/%.txt.gz
 	@mkdir -p $(@D)

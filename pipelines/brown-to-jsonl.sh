@@ -93,7 +93,7 @@ function end_sample() {
 function put(text) {
 	if (text == "")
 		return
-	gsub(/\\/, "\\\\", text)
+	gsub(/\\/, "\\\\&", text)
 	gsub(/"/, "\\\"", text)
 	gsub(/\t/, " ", text)
 	gsub(/\n/, "\\n", text)

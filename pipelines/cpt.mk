@@ -78,11 +78,11 @@ endif
 ifeq ($(DATA)$(CORPUS),)
 $(error give DATA=DIR (domain texts) or CORPUS=FILE... (to be split))
 endif
-ifeq ($(SBERT),)
-$(foreach o,$(filter similar similar:% farthest farthest:%,$(ORDER)),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR))
-endif
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
+endif
+ifeq ($(SBERT),)
+$(foreach o,$(filter similar similar:% farthest farthest:%,$(ORDER)),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR))
 endif
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last,$(KEEP)),,$(error KEEP=$(KEEP): all or last))
@@ -149,6 +149,8 @@ train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(test_size) $(OUT)/$(o
 $(foreach o,$(orders),matrix 0 $(OUT)/matrix/$(o)/matrix.tsv$(newline))$(if $(gnuplot),report 0 $(OUT)/report.html)))
 
 # --- text and tokens --------------------------------------------------------------------------
+
+.PRECIOUS: $(OUT)/text/%.train.txt $(OUT)/text/%.test.txt
 
 # cut: whole lines from the head of a text
 cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) > max { exit } { print }' $< > $@.new && mv $@.new $@

@@ -101,28 +101,27 @@ same_as() { tree out | diff "$1.sums" -; }
 	same_as whole
 }
 
-@test "KEEP=last leaves the last checkpoint of each order, and the same numbers" {
-	study
+@test "KEEP=last leaves the last checkpoint, and the same numbers" {
+	study ORDER=random
 	keep_as all
-	study KEEP=last
-	[ "$(cd out && find . -name model.safetensors | sort | tr '\n' ' ')" = './random/M3/model.safetensors ./reverse/M3/model.safetensors ' ]
+	study ORDER=random KEEP=last
+	[ "$(cd out && find . -name model.safetensors)" = ./random/M3/model.safetensors ]
 	[ -s out/random/M1.log.jsonl ]
 	for f in matrix/random/matrix.tsv random/rows/M1.tsv rows/FT-hue-c.tsv random/M1.done; do
 		cmp "all/$f" "out/$f"
 	done
-	run study KEEP=last
+	run study ORDER=random KEEP=last
 	[ "${#lines[@]}" -eq 1 ]
 	# a checkpoint that is needed again is missed, not made up
 	rm out/random/M2.done
-	run study KEEP=last
+	run study ORDER=random KEEP=last
 	[ "$status" -eq 2 ]
 	[[ $output == *"random/M1 is needed again but was not kept"* ]]
 }
 
 @test "the order can come from a script in another language" {
 	study ORDER=curriculum ORDER_DOMAINS="sh $root/examples/stage/order-by-gzip.sh" FT=0
-	# the toy's second language is the most repetitive one
-	[ "$(awk '!/^#/ { print $2 }' out/curriculum/order.tsv | tr '\n' ' ')" = 'domain X ' ]
+	[ "$(awk '!/^#/ { print $2 }' out/curriculum/order.tsv | tr '\n' ' ')" = 'domain tool.b hue-c wood_a ' ]
 	[ -s out/matrix/curriculum/matrix.tsv ]
 }
 
@@ -151,21 +150,21 @@ fake_ssh() {
 }
 
 @test "every stage can run on another host" {
-	study
+	study ORDER=random
 	keep_as here
 	fake_ssh
-	study ON_SPLIT='ssh a' ON_TOKENIZE='ssh a' ON_ORDER='ssh a' ON_STEP='ssh b' ON_EVAL='ssh c' ON_MATRIX='ssh a'
+	study ORDER=random ON_SPLIT='ssh a' ON_TOKENIZE='ssh a' ON_ORDER='ssh a' ON_STEP='ssh b' ON_EVAL='ssh c' ON_MATRIX='ssh a'
 	same_as here
-	[ "$(grep -c '^b: .*cpt-step' ssh.log)" -eq 9 ]
-	[ "$(grep -c '^c: .*ppl-eval' ssh.log)" -eq 10 ]
+	[ "$(grep -c '^b: .*cpt-step' ssh.log)" -eq 6 ]
+	[ "$(grep -c '^c: .*ppl-eval' ssh.log)" -eq 7 ]
 	[ "$(ls elsewhere)" = "" ]
 }
 
 @test "on-free-host.sh shares the work among hosts and passes over one that is down" {
 	fake_ssh
 	export LOCKS=$here/locks
-	study -j3 FT=0 ON_EVAL="sh $root/examples/remote/on-free-host.sh down,x,y"
-	[ "$(grep -c '^[xy]: .*ppl-eval' ssh.log)" -eq 7 ]
+	study -j3 FT=0 ORDER=random ON_EVAL="sh $root/examples/remote/on-free-host.sh down,x,y"
+	[ "$(grep -c '^[xy]: .*ppl-eval' ssh.log)" -eq 4 ]
 	# the command's own exit code comes through; no host at all is said
 	run sh "$root/examples/remote/on-free-host.sh" x sh -c "'exit 3'"
 	[ "$status" -eq 3 ]
@@ -258,7 +257,8 @@ fake_ssh() {
 	run sh "$root/pipelines/setup.sh" everything
 	[ "$status" -eq 2 ]
 	[ -e "$root/build/data/brown/cats.txt" ] || skip "not set up (make setup-test)"
-	run timeout 10 sh "$root/pipelines/setup.sh" demo
+	mkdir -p torch/include/ATen
+	LIBTORCH=$PWD/torch run timeout 10 sh "$root/pipelines/setup.sh" demo
 	[ "$status" -eq 0 ]
 	[ "$output" = "" ]
 }
@@ -270,7 +270,6 @@ fake_ssh() {
 		{ genre = $1 == "wood_a" ? "news" : $1 == "tool.b" ? "humor" : "learned"; letter = $1 == "wood_a" ? "a" : $1 == "tool.b" ? "r" : "j"
 		  file = "c" letter sprintf("%02d", 1 + n[genre]++ % 10); if (!(file in seen)) { seen[file] = 1; print file, " ", genre > "brown/cats.txt" }
 		  gsub(/\./, " ."); gsub(/[^ ]+/, "&/nn", $2); print "\n\n\t", $2 > "brown/" file }'
-	mkdir vectors && cp -r toy/m0/. vectors/
 	demo() { make --no-print-directory -f "$root/pipelines/demo.mk" BIN="$bin" OUT="$here/demo" BROWN="$here/brown" MODEL="$here/toy/m0" \
 		TEST_BYTES=300 TRAIN_BYTES=1500 EMBED_LINES=5 JOBS=2 "$@"; }
 	run demo
