@@ -55,7 +55,7 @@ $(OUT)/text/%.train.txt: $(BASE)/text/%.txt.gz
 	gzip -dc $< | LC_ALL=C awk -v held=$(HELD) '(n += length() + 1) > held' > $@.tmp
 	mv $@.tmp $@
 
-$(OUT)/tokenizer/tokenizer.json: $(GPT2)/encoder.json $(GPT2)/vocab.bpe $(pipelines)/cut-vocab.sh
+$(OUT)/tokenizer/tokenizer.json: $(GPT2)/encoder.json $(GPT2)/vocab.bpe
 	sh $(pipelines)/cut-vocab.sh $(VOCAB) $(GPT2) $(@D)
 
 $(OUT)/tok/%.tok: $(OUT)/text/%.txt $(OUT)/tokenizer/tokenizer.json
@@ -86,10 +86,12 @@ define config
 endef
 export config
 
-$(OUT)/config.json: $(pipelines)/base.mk
+# Only another content counts as a change of the configuration.
+.PHONY: FORCE
+$(OUT)/config.json: FORCE
 	@mkdir -p $(@D)
-	printf '%s\n' "$$config" > $@.tmp
-	mv $@.tmp $@
+	@printf '%s\n' "$$config" > $@.tmp
+	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
 
 # A directory is made anew as a whole, so its files may be as old as their sources: the stamp beside it says it is done.
 $(OUT)/init.done: $(OUT)/config.json $(OUT)/tokenizer/tokenizer.json

@@ -263,7 +263,7 @@ endif
 
 # What is known, for the terminal: figures and heat map of each order, as far as they go.
 show:
-	@for o in $(orders); do $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv \
+	@for o in $(orders); do echo; $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv \
 		$(OUT)/rows/*.tsv $(OUT)/$$o/rows/*.tsv || exit; done
 
 status:

@@ -28,8 +28,8 @@ JOBS   ?= $(shell n=$$(nproc); echo $$((n > 8 ? 8 : n)))
 .PHONY: all
 all: $(OUT)/brown.jsonl
 	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS)) -f $(pipelines)/cpt.mk $(study)
+	@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk $(study) show
 	@echo
-	@$(MAKE) --no-print-directory -s -f $(pipelines)/cpt.mk $(study) show
 	@echo 'The report, with figures: $(OUT)/report.html'
 
 study = OUT='$(OUT)' CORPUS='$(OUT)/brown.jsonl' \

@@ -184,7 +184,7 @@ fake_ssh() {
 	refused 'give OUT=DIR' MODEL=toy/m0
 	refused 'give MODEL=DIR' OUT=out DATA=toy
 	refused 'give DATA=DIR' OUT=out MODEL=toy/m0
-	refused 'no config.json there' OUT=out MODEL=toy DATA=toy
+	refused 'no config.json there' OUT=out MODEL=nowhere DATA=toy
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
 	refused "cannot work with '&'" 'OUT=o&t' MODEL=toy/m0 DATA=toy ORDER=random
@@ -270,13 +270,15 @@ fake_ssh() {
 		{ genre = $1 == "wood_a" ? "news" : $1 == "tool.b" ? "humor" : "learned"; letter = $1 == "wood_a" ? "a" : $1 == "tool.b" ? "r" : "j"
 		  file = "c" letter sprintf("%02d", 1 + n[genre]++ % 10); if (!(file in seen)) { seen[file] = 1; print file, " ", genre > "brown/cats.txt" }
 		  gsub(/\./, " ."); gsub(/[^ ]+/, "&/nn", $2); print "\n\n\t", $2 > "brown/" file }'
+	jq -r .text toy/corpus.jsonl | head -n 5 >base.txt
+	embed-domains -q -m "$root/build/data/minilm" @base=base.txt >toy/m0/vectors.tsv
 	demo() { make --no-print-directory -f "$root/pipelines/demo.mk" BIN="$bin" OUT="$here/demo" BROWN="$here/brown" MODEL="$here/toy/m0" \
 		TEST_BYTES=300 TRAIN_BYTES=1500 EMBED_LINES=5 JOBS=2 "$@"; }
 	run demo
 	[ "$status" -eq 0 ]
 	[[ $output == *similar* && $output == *random* && $output == *news* ]]
 	[[ $output == *"The report, with figures: $here/demo/report.html" ]]
-	grep -q '<svg' demo/report.html
+	grep -q 'data:image/svg' demo/report.html
 	run --separate-stderr demo
 	[ "$status" -eq 0 ]
 	[[ $stderr != *training* ]]
