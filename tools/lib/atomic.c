@@ -156,7 +156,7 @@ static _Noreturn void write_failed(const char *name)
 void atomic_write(struct atomic *a, const void *data, size_t n)
 {
 	errno = 0;
-	if (fwrite(data, 1, n, a->file) != n)
+	if (n && fwrite(data, 1, n, a->file) != n)
 		write_failed(a->path);
 }
 
