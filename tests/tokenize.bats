@@ -103,6 +103,14 @@ long_text() {
 	done
 }
 
+@test "ids in another order than the merges', as RoBERTa has them" {
+	mkdir backwards
+	jq -c '.model.vocab |= map_values(1023 - .) | .added_tokens[0].id = 0' "$small/tokenizer.json" >backwards/tokenizer.json
+	tokenize -t backwards --ids "$root/tests/golden-tokenize.txt" | awk '{ for (i = 1; i <= NF; i++) $i = 1023 - $i; print }' >ids
+	cmp ids "$root/tests/golden-tokenize.ids"
+	tokenize -t backwards --eos text | tokenize -t backwards -d | cmp - text
+}
+
 @test "vocab.json with merges.txt: what is wrong is named" {
 	mkdir t
 	jq .model.vocab "$small/tokenizer.json" >t/vocab.json

@@ -23,7 +23,8 @@ enum {
 
 /*
  * Two caches of whole words, each of pairs of entries of which a new one drives out the older. A short entry holds the
- * word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; a pair of them is one cache line.
+ * word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; a pair of them is one
+ * cache line.
  */
 struct short_entry {
 	uint64_t key[2];
@@ -72,8 +73,8 @@ static inline uint32_t find_merge(const struct bpe *b, uint32_t left, uint32_t r
 }
 
 /*
- * Merges a word of n <= SMALL bytes into id, and returns how many ids remain: the lowest rank first, the leftmost of equals.
- * rank[i] is that of id[i] with the token behind it. Bytes are merged with bytes, so the first ranks come from a table.
+ * Merges a word of n <= SMALL bytes into id, and returns how many ids remain: the lowest rank first, the leftmost of
+ * equals. rank[i] is that of id[i] with the token behind it. At first all are bytes, whose ranks come from a table.
  */
 static size_t merge_small(const struct bpe *b, const unsigned char *word, size_t n, uint32_t *id)
 {
@@ -225,11 +226,12 @@ static void append(struct ids *out, const uint32_t *id, size_t n)
 }
 
 /*
- * A word of any length in memory that does not grow with it, and in time that grows with it linearly: window after window,
- * each beginning at a boundary between tokens of the one before. That the whole is exact is checked, not hoped: ids are the
- * encoding of their bytes if and only if each two neighbours are the encoding of their own bytes. (The first merge to cross a
- * boundary would cross it in the two alone, too: until then each side is merged as if it were alone.) Neighbours
- * inside a window are so by construction, and the pair at the seam is tried; if it fails, the seam moves.
+ * A word of any length in memory that does not grow with it, and in time that grows with it linearly: window after
+ * window, each beginning at a boundary between tokens of the one before. That the whole is exact is checked, not hoped:
+ * ids are the encoding of their bytes if and only if each two neighbours are the encoding of their own bytes. (The
+ * first merge to cross a boundary would cross it in the two alone, too: until then each side is merged as if it were
+ * alone.) Neighbours inside a window are so by construction, and the pair at the seam is tried; if it fails, the seam
+ * moves.
  */
 static void merge_long(const struct bpe *b, struct scratch *s, const unsigned char *word, size_t n, struct ids *out)
 {
@@ -303,7 +305,10 @@ static const struct long_entry *find_long(const struct scratch *s, const char *w
 	return NULL;
 }
 
-/* A word that is longer than the short cache's, not in it, or IN_LONG (known): appends its ids, and remembers them where they fit. */
+/*
+ * A word that is longer than the short cache's, not in it, or IN_LONG (known): appends its ids, and remembers them
+ * where they fit.
+ */
 static void encode_word(const struct bpe *b, struct scratch *s, const char *word, size_t n, const uint64_t key[2], bool known,
 			struct ids *out)
 {
