@@ -24,6 +24,36 @@ $(BUILD)/tests/inject.so: tests/fault/inject.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -shared -fPIC -o $@ $<
 
+# Fuzz targets: replayed by fuzz.bats, and `make fuzz` (clang with libFuzzer): FUZZ_SECONDS each, FUZZ='json tsv' for some.
+fuzzers      := $(patsubst tests/fuzz/%.c,%,$(filter-out tests/fuzz/fuzz.c,$(wildcard tests/fuzz/*.c)))
+fuzz_ld      := $(addprefix -Wl$(comma)--wrap=,exit malloc calloc realloc free mmap munmap inflateInit2_)
+fuzz_obj      = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(wildcard tools/lib/*.c))
+FUZZ_SECONDS  = 30
+FUZZ          = $(fuzzers)
+CLANG         = $(firstword $(foreach c,clang $(addprefix clang-,20 19 18 17 16 15 14),$(shell command -v $(c))))
+clang_flags   = -std=c11 -D_GNU_SOURCE -DFUZZ_ENGINE -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -pthread -Itools/lib -Itools
+
+$(addprefix $(BUILD)/tests/fuzz-,$(fuzzers)): $(BUILD)/tests/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(lib)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) $(fuzz_ld) -o $@ $< $(BUILD)/obj/tests/fuzz/fuzz.o $(lib) $(libs)
+
+$(BUILD)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@test -n "$(CLANG)" || { echo "palimpsest: clang is missing: make fuzz needs it and its libFuzzer" >&2; exit 1; }
+	$(CLANG) $(clang_flags) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(addprefix $(BUILD)/fuzz/,$(fuzzers)): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/obj/tests/fuzz/fuzz.o $(fuzz_obj)
+	$(CLANG) $(clang_flags) -fsanitize=fuzzer $(fuzz_ld) -o $@ $^ $(libs)
+
+# New inputs that reach new code are kept in build/fuzz/corpus; one that fails, in build/fuzz/NAME-crash-...
+fuzz: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
+	@for t in $(FUZZ); do echo "# $$t"; mkdir -p $(BUILD)/fuzz/corpus/$$t; \
+		$(BUILD)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -close_fd_mask=2 -timeout=20 -verbosity=1 \
+			-artifact_prefix=$(BUILD)/fuzz/$$t- $(BUILD)/fuzz/corpus/$$t tests/fuzz/corpus/$$t 2>$(BUILD)/fuzz/$$t.log || \
+			{ tail -n 40 $(BUILD)/fuzz/$$t.log; exit 1; }; tail -n 1 $(BUILD)/fuzz/$$t.log; done
+
+-include $(shell find $(BUILD)/fuzz/obj -name '*.d' 2>/dev/null)
+
 # Tests that take minutes look at PALIMPSEST_LONG.
 test-long: setup-test
 	@PALIMPSEST_LONG=1 $(MAKE) --no-print-directory all run-tests
@@ -31,7 +61,7 @@ test-long: setup-test
 .PHONY: run-tests
 # TESTS='tokenize unit/json' runs only those.
 TESTS =
-run-tests: $(units) $(BUILD)/tests/inject.so
+run-tests: $(units) $(BUILD)/tests/inject.so $(addprefix $(BUILD)/tests/fuzz-,$(fuzzers))
 	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)
 
 # Timings, no tests: make bench builds and runs them.

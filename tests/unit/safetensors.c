@@ -373,6 +373,48 @@ static void reference_reads_and_writes_the_same(void **state)
 	                 0);
 }
 
+static void open_close(const char *name)
+{
+	st_close(st_open(name));
+}
+
+/* On files that are nearly right: whatever the reference reader refuses is refused here. */
+static void never_more_permissive(void **state)
+{
+	enum { N = 1500 };
+	int taken = 0, stricter = 0;
+	char *command;
+	FILE *verdicts;
+
+	(void)state;
+	need_python();
+	unlink(path);
+	unlink(other);
+	command = xasprintf("%s tests/mutate-safetensors.py %s %d", PYTHON, dir, N);
+	verdicts = popen(command, "r");
+	assert_non_null(verdicts);
+	for (int i = 0; i < N; i++) {
+		char *name = xasprintf("%s/%d", dir, i);
+		int reference, code;
+
+		assert_int_equal(fscanf(verdicts, "%d", &reference), 1);
+		DIES_RUN(code, open_close(name));
+		if (code != EXIT_INPUT && code != 99)
+			fail_msg("file %d: exit %d, said %s", i, code, dies_line);
+		if (code == 99 && !reference)
+			fail_msg("file %d is taken, but the reference refuses it; look at %s", i, name);
+		taken += code == 99;
+		stricter += code != 99 && reference;
+		unlink(name);
+		free(name);
+	}
+	assert_int_equal(pclose(verdicts), 0);
+	print_message("%d of %d files taken, %d more by the reference\n", taken, N, stricter);
+	assert_true(taken > N / 5);
+	assert_true(stricter < N / 5);
+	free(command);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +422,7 @@ int main(void)
 		cmocka_unit_test(refuses_lies), cmocka_unit_test(header_bits_flipped),
 		cmocka_unit_test(writer_refuses_mistakes), cmocka_unit_test(rounds_to_nearest_even),
 		cmocka_unit_test(reference_reads_and_writes_the_same),
+		cmocka_unit_test(never_more_permissive),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
