@@ -296,6 +296,7 @@ int main(int argc, char **argv)
 	uint8_t fingerprint[HASH_BYTES];
 
 	check_options(argc - first);
+	modeldir_check_replaceable(out_dir);
 	bool has_tokenizer = tokenizer_fingerprint_of(in_dir, fingerprint);
 	const uint8_t *tokenizer = has_tokenizer ? fingerprint : NULL;
 

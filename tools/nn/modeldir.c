@@ -1,7 +1,9 @@
 #include "nn/modeldir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/atomic.h"
@@ -34,6 +36,24 @@ static void copy(const char *from_dir, const char *to_dir, const char *name, boo
 	}
 	free(from);
 	free(to);
+}
+
+void modeldir_check_replaceable(const char *path)
+{
+	char *config = path_join(path, "config.json");
+	DIR *dir = opendir(path);
+	bool empty = true;
+
+	if (!dir && errno != ENOENT)
+		die("cannot read %s:", path);
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			empty = false;
+	if (!empty && access(config, F_OK))
+		die("%s: is no model directory: left alone", path);
+	if (dir)
+		closedir(dir);
+	free(config);
 }
 
 void modeldir_copy(const char *from, const char *to)

@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+/* Ends the tool (exit 1) if PATH exists and is neither empty nor a model directory: it would be replaced. */
+void modeldir_check_replaceable(const char *path);
+
 /* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. */
 void modeldir_copy(const char *from, const char *to);
 

@@ -1,0 +1,390 @@
+#!/usr/bin/env bats
+# cpt-step: what it writes, that interruptions and micro-batches change nothing, what it refuses.
+
+load common
+
+# A tiny model with a tokenizer, and two texts of made-up words, once for all tests.
+setup_file() {
+	root=$BATS_TEST_DIRNAME/..
+	PATH="${BUILD:-$root/build}/bin:$PATH"
+	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 given=$BATS_FILE_TMPDIR
+	cd "$given" || return 1
+	cat >small.json <<-'END'
+		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 32,
+		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023, "note": null}
+	END
+	sed -i 's/, "note": null//' small.json
+	model-init -q -c small.json -t "$root/tests/gpt2-1024" -o m0
+	words a 3000 | tokenize -q -t m0 -o a.tok
+	words b 425 | tokenize -q -t m0 -o b.tok
+}
+
+# words SEED N: N words drawn from a few, in lines of ten
+words() {
+	awk -v seed="$1" -v n="$2" 'BEGIN {
+		x = seed == "a" ? 12345 : 54321
+		split("the of river stone and light old song in water bridge under night", w, " ")
+		for (i = 1; i <= n; i++) {
+			x = (x * 16807) % 2147483647
+			printf "%s%s", w[1 + int(x / 2147483647 * 13)], i % 10 && i < n ? " " : "\n"
+		}
+	}'
+}
+
+setup() {
+	scratch
+	# 4 blocks of 16 a step: a step takes milliseconds
+	quick=(-q --threads 1 --batch 4 --context 16 --lr 1e-3)
+	train=(cpt-step "${quick[@]}" -m "$given/m0")
+}
+
+# losses DIR: of each step, with six digits after the point
+losses() {
+	jq -r 'select(.loss) | .loss' "$1/train.log.jsonl" | xargs -n1 printf '%.6f\n'
+}
+
+# await FILE: until it is there and not empty, or the tool in the background is gone
+await() {
+	while [ ! -s "$1" ] && kill -0 $! 2>/dev/null; do sleep 0.01; done
+}
+
+# blocks DIR: of 16 tokens in the text that DIR was trained on
+blocks() {
+	echo $(($(jq '.chain[-1].data[0].tokens' "$1/palimpsest.json") / 16))
+}
+
+@test "cpt-step: a model directory like the one it came from, a log, a summary" {
+	run --separate-stderr "${train[@]}" --steps 5 -o m1 "$given/a.tok"
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[ "${#lines[@]}" -eq 1 ]
+	[ "$(jq -c '[.model, .steps, .tokens]' <<<"$output")" = '["m1",5,320]' ]
+	[ "$(ls)" = m1 ]
+	[ "$(cd m1 && echo *) " = "config.json model.safetensors palimpsest.json tokenizer.json train.log.jsonl " ]
+	cmp m1/config.json "$given/m0/config.json"
+	cmp m1/tokenizer.json "$given/m0/tokenizer.json"
+	run ! cmp -s m1/model.safetensors "$given/m0/model.safetensors"
+	[ "$(jq -s 'map(.step)' -c m1/train.log.jsonl)" = '[1,2,3,4,5]' ]
+	[ "$(jq -s 'map(.tokens)' -c m1/train.log.jsonl)" = '[64,128,192,256,320]' ]
+	# linear from the peak down: the last step's rate is not yet 0
+	[ "$(jq -r '.lr' m1/train.log.jsonl | xargs -n1 printf '%.4f ')" = "0.0010 0.0008 0.0006 0.0004 0.0002 " ]
+	jq -e '.loss > 0 and .grad_norm > 0' m1/train.log.jsonl >/dev/null
+}
+
+@test "cpt-step: the record tells what made it, after that of the model it came from" {
+	"${train[@]}" --steps 2 -o m1 "$given/a.tok"
+	"${train[@]/"$given/m0"/m1}" --steps 2 -o m2 "$given/b.tok"
+	[ "$(jq '.chain | length' m2/palimpsest.json)" -eq 3 ]
+	[ "$(jq -c '.chain[:2]' m2/palimpsest.json)" = "$(jq -c .chain m1/palimpsest.json)" ]
+	jq -e '.chain[2].made | startswith("cpt-step ") and contains("--batch 4") and contains("--lr 0.001")' m2/palimpsest.json
+	[ "$(jq -r '.chain[2].from' m2/palimpsest.json)" = "$(cat m1/config.json m1/model.safetensors | sha256sum | cut -d' ' -f1)" ]
+	[ "$(jq -r '.chain[2].data[0].hash' m2/palimpsest.json)" != "$(jq -r '.chain[1].data[0].hash' m2/palimpsest.json)" ]
+	[ "$(jq -r '.chain[2].data[0].file' m2/palimpsest.json | sed 's,.*/,,')" = b.tok ]
+}
+
+@test "cpt-step: it learns" {
+	"${train[@]}" --lr 3e-3 --dropout 0 --steps 120 -o m1 "$given/a.tok"
+	jq -s -e '(.[-5:] | map(.loss) | add / 5) < 0.7 * .[0].loss' m1/train.log.jsonl
+}
+
+@test "cpt-step: same seed same bytes, another seed others" {
+	"${train[@]}" --steps 4 -o m1 "$given/a.tok"
+	"${train[@]}" --steps 4 -o m2 "$given/a.tok"
+	diff -r m1 m2
+	"${train[@]}" --seed 2 --steps 4 -o m3 "$given/a.tok"
+	run ! cmp -s m1/model.safetensors m3/model.safetensors
+	# dropout alone depends on it too
+	"${train[@]}" --batch 64 --steps 1 -o m4 "$given/b.tok"
+	"${train[@]}" --batch 64 --steps 1 --dropout 0 -o m5 "$given/b.tok"
+	run ! cmp -s m4/model.safetensors m5/model.safetensors
+}
+
+@test "cpt-step: one pass by default; the last batch is smaller; more passes come in another order" {
+	"${train[@]}" --dropout 0 --epochs 2 -o m1 "$given/b.tok"
+	n=$(blocks m1)
+	[ $((n % 4)) -ne 0 ]
+	per=$(((n + 3) / 4))
+	[ "$(jq -s length m1/train.log.jsonl)" -eq $((2 * per)) ]
+	[ "$(jq -s ".[$((per - 1))].tokens" m1/train.log.jsonl)" -eq $((n * 16)) ]
+	[ "$(jq -s ".[$((per - 1))].epoch" m1/train.log.jsonl)" = 1 ]
+	[ "$(jq -s '.[-1].tokens' m1/train.log.jsonl)" -eq $((2 * n * 16)) ]
+	# with a rate of 0 each batch's loss tells which blocks were in it
+	"${train[@]}" --lr 0 --dropout 0 --epochs 2 -o m2 "$given/b.tok"
+	[ "$(losses m2 | head -n $per)" != "$(losses m2 | tail -n $per)" ]
+	# a pass sees every block once: the mean over tokens is the same in both
+	awk -v n="$n" -v per="$per" '{ i++; w = (i % per) ? 4 : n - 4 * (per - 1); s[i > per] += w * $1 }
+		END { d = (s[0] - s[1]) / n; exit !(d < 1e-5 && d > -1e-5) }' <(jq .loss m2/train.log.jsonl)
+}
+
+@test "cpt-step: --tokens and --epochs say the same as --steps" {
+	"${train[@]}" --tokens 500 -o m1 "$given/a.tok" >/dev/null
+	[ "$(jq -s length m1/train.log.jsonl)" -eq 8 ] # 500 / 64, rounded up
+	"${train[@]}" --epochs 0.5 -o m2 "$given/b.tok"
+	per=$((($(blocks m2) + 3) / 4))
+	[ "$(jq -s length m2/train.log.jsonl)" -eq $(((per + 1) / 2)) ]
+}
+
+@test "cpt-step: micro-batches add up to the batch" {
+	for n in 1 3 4; do
+		"${train[@]}" --dropout 0 --micro-batch $n --steps 6 -o m$n "$given/a.tok"
+	done
+	[ "$(losses m1 | cut -c1-6)" = "$(losses m4 | cut -c1-6)" ]
+	[ "$(losses m3 | cut -c1-6)" = "$(losses m4 | cut -c1-6)" ]
+}
+
+@test "cpt-step: several files are one text, in the order given" {
+	{ tokenize -t "$given/m0" -d "$given/b.tok"; tokenize -t "$given/m0" -d "$given/a.tok"; } >both
+	tokenize -q -t "$given/m0" -o both.tok both
+	"${train[@]}" --lr 0 --dropout 0 --batch 1000 --steps 1 -o m1 "$given/b.tok" "$given/a.tok"
+	"${train[@]}" --lr 0 --dropout 0 --batch 1000 --steps 1 -o m2 both.tok
+	"${train[@]}" --lr 0 --dropout 0 --batch 1000 --steps 1 -o m3 "$given/a.tok" "$given/b.tok"
+	[ "$(losses m1 | cut -c1-7)" = "$(losses m2 | cut -c1-7)" ]
+	[ "$(losses m1)" != "$(losses m3)" ]
+}
+
+@test "cpt-step: schedules" {
+	rates() { jq -r .lr m/train.log.jsonl | xargs -n1 printf '%.5f '; }
+	"${train[@]}" --schedule constant --warmup 2 --steps 5 -o m "$given/a.tok"
+	[ "$(rates)" = "0.00000 0.00050 0.00100 0.00100 0.00100 " ]
+	"${train[@]}" --schedule cosine --warmup 0.2 --steps 5 -o m "$given/a.tok"
+	[ "$(rates)" = "0.00000 0.00100 0.00085 0.00050 0.00015 " ]
+	"${train[@]}" --schedule wsd --decay 2 --steps 5 -o m "$given/a.tok"
+	[ "$(rates)" = "0.00100 0.00100 0.00100 0.00100 0.00050 " ]
+}
+
+@test "cpt-step: bf16 follows f32, and weights can be written smaller" {
+	"${train[@]}" --dropout 0 --steps 10 -o m1 "$given/a.tok"
+	"${train[@]}" --dropout 0 --steps 10 --precision bf16 --dtype bf16 -o m2 "$given/a.tok"
+	paste <(losses m1) <(losses m2) | awk '{ d = $1 - $2; if (d > 0.02 || d < -0.02) exit 1 }'
+	[ "$(losses m1)" != "$(losses m2)" ]
+	[ "$(stat -c %s m2/model.safetensors)" -lt $(($(stat -c %s m1/model.safetensors) * 6 / 10)) ]
+	"${train[@]/"$given/m0"/m2}" --steps 1 -o m3 "$given/a.tok"
+}
+
+@test "cpt-step: validation, and the best model is kept" {
+	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 -o last "$given/a.tok"
+	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 --keep-best -o best "$given/a.tok"
+	cmp last/train.log.jsonl best/train.log.jsonl
+	[ "$(jq -s -c 'map(select(.valid_loss) | .step)' best/train.log.jsonl)" = "[2,4,6,8,10,12]" ]
+	low=$(jq -s 'map(select(.valid_loss)) | min_by(.valid_loss)' best/train.log.jsonl)
+	[ "$(jq .chain[-1].best_step best/palimpsest.json)" = "$(jq .step <<<"$low")" ]
+	[ "$(jq .chain[-1].valid_loss best/palimpsest.json)" = "$(jq .valid_loss <<<"$low")" ]
+	[ "$(cd best && echo *)" = "$(cd last && echo *)" ]
+	# what is written has that loss
+	ppl-eval -q -m best --protocol disjoint --context 16 v="$given/b.tok" | awk -F'\t' -v want="$(jq .valid_loss <<<"$low")" '
+		NR == 3 { d = $6 / $7 - want; exit !(d < 1e-6 && d > -1e-6) }'
+}
+
+@test "cpt-step: the best of early steps is written, not the last" {
+	# a rate that destroys the model: the first validation is the best
+	"${train[@]}" --lr 1 --clip 0 --schedule constant --dropout 0 --steps 6 --valid "$given/b.tok" --eval-every 2 --keep-best \
+		-o best "$given/a.tok"
+	step=$(jq .chain[-1].best_step best/palimpsest.json)
+	[ "$step" -lt 6 ] || skip "the last step was the best"
+	ppl-eval -q -m best --protocol disjoint --context 16 v="$given/b.tok" |
+		awk -F'\t' -v want="$(jq .chain[-1].valid_loss best/palimpsest.json)" 'NR == 3 { d = $6 / $7 / want - 1; exit !(d < 1e-5 && d > -1e-5) }'
+}
+
+@test "cpt-step: Adam's moments can be handed on" {
+	"${train[@]}" --dropout 0 --schedule constant --steps 3 --keep-optimizer -o m1 "$given/a.tok"
+	[ -e m1/optimizer.safetensors ]
+	again=("${train[@]/"$given/m0"/m1}" --dropout 0 --schedule constant --steps 3)
+	"${again[@]}" --keep-optimizer -o m2 "$given/b.tok"
+	"${again[@]}" -o m3 "$given/b.tok"
+	[ ! -e m3/optimizer.safetensors ]
+	[ "$(losses m2 | head -n 1)" = "$(losses m3 | head -n 1)" ]
+	[ "$(losses m2 | tail -n 1)" != "$(losses m3 | tail -n 1)" ]
+	[ "$(jq -c '[.chain[-1].optimizer_taken_over]' m2/palimpsest.json)" = "[true]" ]
+}
+
+# --- interruptions ---
+
+@test "cpt-step: killed at any moment and started again: the same bytes" {
+	long=("${train[@]}" --steps 60 --save-every 7 --valid "$given/b.tok" --eval-every 10 --keep-best --keep-optimizer)
+	"${long[@]}" -o whole "$given/a.tok"
+	kills=0
+	for delay in 0.02 0.3 0.11 0.05 0.2 0 0.15 0.4; do
+		"${long[@]}" -o cut "$given/a.tok" >/dev/null 2>&1 &
+		await cut.partial/train.log.jsonl
+		sleep "$delay"
+		kill -KILL $! 2>/dev/null && kills=$((kills + 1))
+		wait $! 2>/dev/null || true
+		[ ! -d cut ] || break
+	done
+	[ "$kills" -gt 1 ]
+	"${long[@]}" -o cut "$given/a.tok"
+	diff -r whole cut
+	[ "$(ls)" = "$(printf 'cut\nwhole')" ]
+}
+
+@test "cpt-step: a saved state is gone on with, and says so" {
+	"${train[@]}" --steps 40 -o whole "$given/a.tok"
+	cpt-step "${quick[@]:1}" -m "$given/m0" --steps 40 --save-every 1 -o m "$given/a.tok" &
+	await m.partial/state.safetensors
+	kill -KILL $!
+	wait $! || true
+	[ ! -e m ]
+	run --separate-stderr cpt-step "${quick[@]:1}" -m "$given/m0" --steps 40 --save-every 1 -o m "$given/a.tok"
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"cpt-step: going on after step "*" of 40"* ]]
+	diff -r whole m
+}
+
+@test "cpt-step: TERM saves, ends by that signal and goes on later" {
+	"${train[@]}" --steps 300 -o whole "$given/a.tok"
+	"${train[@]}" --steps 300 -o m "$given/a.tok" 2>err &
+	await m.partial/train.log.jsonl
+	kill -TERM $!
+	code=0
+	wait $! || code=$?
+	[ "$code" -eq 143 ]
+	[ ! -e m ]
+	[ "$(wc -l <err)" -eq 1 ]
+	grep -q "cpt-step: stopped by a signal: step [0-9]* of 300 is saved in m.partial" err
+	[ -e m.partial/state.safetensors ]
+	"${train[@]}" --steps 300 -o m "$given/a.tok"
+	diff -r whole m
+	[ ! -e m.partial ]
+}
+
+@test "cpt-step: a state of another run is not gone on with" {
+	for other in "--lr 2e-3" "--seed 9" "--steps 50"; do
+		rm -rf m m.partial fresh
+		"${train[@]}" --steps 300 -o m "$given/a.tok" 2>/dev/null &
+		await m.partial/train.log.jsonl
+		kill -TERM $!
+		wait $! || true
+		# shellcheck disable=SC2086 # two words
+		run --separate-stderr "${train[@]}" --steps 20 $other -o m "$given/a.tok"
+		[ "$status" -eq 0 ]
+		[ "$stderr" = "cpt-step: m.partial/state.safetensors: is of a run with other options or inputs: starting over" ]
+		# shellcheck disable=SC2086
+		"${train[@]}" --steps 20 $other -o fresh "$given/a.tok"
+		diff -r m fresh
+	done
+}
+
+@test "cpt-step: ends with nothing more to do if only the renaming was missing" {
+	"${train[@]}" --steps 4 -o m "$given/a.tok"
+	cp -r m whole
+	mv m m.partial
+	touch m.partial/model.safetensors.tmp.1
+	rm m.partial/model.safetensors.tmp.1
+	before=$(stat -c %Y.%i m.partial/model.safetensors)
+	run --separate-stderr "${train[@]}" --steps 4 -o m "$given/a.tok"
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.steps, .tokens]' <<<"$output")" = "[4,256]" ]
+	[ "$(stat -c %Y.%i m/model.safetensors)" = "$before" ]
+	diff -r m whole
+}
+
+@test "cpt-step: an older model in the place of the output is replaced as a whole" {
+	"${train[@]}" --steps 2 --keep-optimizer -o m "$given/a.tok"
+	"${train[@]}" --steps 3 -o m "$given/a.tok"
+	[ "$(jq -s length m/train.log.jsonl)" -eq 3 ]
+	[ ! -e m/optimizer.safetensors ]
+	[ "$(ls)" = m ]
+}
+
+# --- mistakes ---
+
+# broken FILTER: m is the model with this change to its configuration
+broken() {
+	cp -r "$given/m0" m
+	jq "$1" "$given/m0/config.json" >m/config.json
+}
+
+@test "cpt-step: usage" {
+	fails 2 "-m and -o" -- cpt-step "$given/a.tok"
+	fails 2 "no token file" -- "${train[@]}" -o m
+	fails 2 "same directory" -- cpt-step -m "$given/m0" -o "$given/m0" "$given/a.tok"
+	fails 2 "exclude" -- "${train[@]}" --steps 3 --epochs 1 -o m "$given/a.tok"
+	fails 2 "exclude" -- "${train[@]}" --steps 3 --tokens 100 -o m "$given/a.tok"
+	fails 2 "--valid" -- "${train[@]}" --keep-best -o m "$given/a.tok"
+	fails 2 "--valid" -- "${train[@]}" --eval-every 3 -o m "$given/a.tok"
+	fails 2 "context" -- "${train[@]}" --context 1 -o m "$given/a.tok"
+	fails 2 "warmup" -- "${train[@]}" --steps 3 --warmup 5 -o m "$given/a.tok"
+	fails 2 "objective" -- "${train[@]}" --objective mlm -o m "$given/a.tok"
+	fails 2 "0 steps" -- "${train[@]}" --epochs 0 -o m "$given/a.tok"
+	fails 2 "dropout" -- "${train[@]}" --dropout 1 -o m "$given/a.tok"
+	fails 2 "batch" -- "${train[@]}" --batch 0 -o m "$given/a.tok"
+	[ -z "$(ls)" ]
+}
+
+@test "cpt-step: no such device" {
+	fails 4 -- "${train[@]}" --device cuda:99 --steps 1 -o m "$given/a.tok"
+	[ -z "$(ls)" ]
+}
+
+@test "cpt-step: a text that does not fit" {
+	fails 3 "less than one block" -- "${train[@]}" --context 32 -o m <(words b 5 | tokenize -q -t "$given/m0")
+	fails 3 "longer than the model's 32 positions" -- "${train[@]}" --context 33 -o m "$given/a.tok"
+	fails 1 "nowhere.tok" -- "${train[@]}" -o m nowhere.tok
+	head -c 300 "$given/a.tok" >cut.tok
+	fails 3 "cut.tok" -- "${train[@]}" -o m cut.tok
+	fails 3 /dev/null -- "${train[@]}" -o m /dev/null
+	fails 3 -- "${train[@]}" -o m "$given/small.json"
+	[ "$(ls)" = cut.tok ]
+}
+
+@test "cpt-step: a text by another tokenizer, or with ids that the model does not have" {
+	cp -r "$given/m0" other
+	jq '.model.merges |= .[:-1]' "$given/m0/tokenizer.json" >other/tokenizer.json
+	if tokenize -q -t other -o other.tok <<<"the old river" 2>/dev/null; then
+		fails 3 "other.tok" "another tokenizer" -- "${train[@]}" --context 2 -o m other.tok
+	fi
+	cp -r "$given/m0" bare
+	rm bare/tokenizer.json
+	model-init -q -c <(jq '.vocab_size = 300 | .bos_token_id = 0 | .eos_token_id = 0' "$given/small.json") -o tiny
+	fails 3 "a.tok" "beyond the model's vocabulary of 300" -- cpt-step "${quick[@]}" -m tiny -o m "$given/a.tok"
+	# without a tokenizer any will do whose ids the model has
+	cpt-step "${quick[@]}" -m bare --steps 1 -o m "$given/a.tok"
+}
+
+@test "cpt-step: weights that do not fit the configuration" {
+	broken '.n_embd = 16'
+	fails 3 "wte.weight" "shape" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm -r m && broken '.n_layer = 3'
+	fails 3 "h.2.ln_1.weight is missing" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm -r m && broken '.n_layer = 1'
+	fails 3 "unknown tensor" "h.1." -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm -r m && broken '.tie_word_embeddings = false'
+	fails 3 "lm_head.weight is missing" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm -r m && broken '.model_type = "bert"'
+	fails 3 -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm -r m && broken . && head -c 5000 "$given/m0/model.safetensors" >m/model.safetensors
+	fails 3 "model.safetensors" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm m/model.safetensors
+	fails 1 "model.safetensors" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	[ "$(ls)" = m ]
+}
+
+@test "cpt-step: a loss that is not finite writes no model and keeps the last saved state" {
+	fails 1 "step" -- "${train[@]}" --lr 1e30 --clip 0 --schedule constant --save-every 1 --steps 50 -o m "$given/a.tok"
+	[ ! -e m ]
+	[ -e m.partial/state.safetensors ]
+}
+
+@test "cpt-step: a full disk, no permission, something else in the way" {
+	mkdir other && touch other/precious
+	fails 1 "other" "left alone" -- "${train[@]}" --steps 1 -o other "$given/a.tok"
+	[ -e other/precious ]
+	if [ "$(id -u)" -ne 0 ]; then
+		mkdir locked && chmod 555 locked
+		fails 1 locked -- "${train[@]}" --steps 1 -o locked/m "$given/a.tok"
+	fi
+	fails 1 -- "${train[@]}" --steps 1 -o /dev/null/m "$given/a.tok"
+	(ulimit -f 20; "${train[@]}" --steps 1 -o big "$given/a.tok") >/dev/null 2>&1 && return 1
+	[ ! -e big ]
+	run --separate-stderr bash -c '"$@" >/dev/full' - "${train[@]}" --steps 1 -o m "$given/a.tok"
+	[ "$status" -eq 1 ]
+}
+
+@test "cpt-step: the page and the help agree" {
+	[ -e "$root/man/cpt-step.1" ]
+	synopsis=$(mandoc -T utf8 -O width=400 "$root/man/cpt-step.1" | col -b | awk '/^SYNOPSIS/ { on = 1; next } /^[A-Z]/ { on = 0 } on' | tr -s ' \n' ' ')
+	[[ $synopsis == *"cpt-step -m IN_DIR -o OUT_DIR [options] TRAIN.tok..."* ]] || [[ $synopsis == *"cpt-step -m IN_DIR -o OUT_DIR [options] TRAIN.tok ..."* ]]
+	for o in $(cpt-step -h | grep -o -- '--[a-z][a-z0-9-]*' | sort -u); do
+		grep -q -- "${o/--/Fl -}" "$root/man/cpt-step.1" || { echo "no $o in the page"; return 1; }
+	done
+}
