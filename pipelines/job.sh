@@ -10,7 +10,8 @@
 # What runs is never run twice at the same time: after kill -9 of make its jobs live on, and a new make's job waits here for
 # the old one and takes over its result. SIGTERM, SIGINT and SIGHUP are passed on to COMMAND, which saves and ends.
 #
-# RUN is a folder for locks and log (standard output of jobs without -c), with session (made when this make began) and plan: lines "KIND BYTES TARGET" of all jobs.
+# RUN is a folder for locks, the log (standard output of jobs without -c), session (with the time when this make began) and
+# plan: lines "KIND BYTES TARGET" of all jobs there are.
 set -eu
 
 capture='' dir=''
@@ -33,7 +34,8 @@ clock() # SECONDS
 	fi
 }
 
-# The time left goes by work: text passed through the model, three times as dear in training; and some for each start.
+# The time left goes by text passed through the model, three times as dear in training, and something for each start. It is
+# told once such work has been finished since this make's first, whose start is the time of the file model.
 say()
 {
 	total=0 finished=0 work=0 worked=0
@@ -41,22 +43,25 @@ say()
 		case $kind in
 		train) cost=$((3 * bytes + 40000)) ;;
 		eval) cost=$((bytes + 40000)) ;;
-		*) cost=20000 ;;
+		*) cost=0 ;;
 		esac
 		total=$((total + 1))
-		if [ ! -e "$file" ]; then
+		if [ "$file" = "$target" ]; then
+			work=$((work + cost))
+			# shellcheck disable=SC3013 # -nt is in POSIX since 2024, and was in these shells before
+			[ $cost -eq 0 ] || [ "$RUN/model" -nt "$RUN/session" ] || date +%s >"$RUN/model"
+		elif [ ! -e "$file" ]; then
 			work=$((work + cost))
 		else
 			finished=$((finished + 1))
-			# shellcheck disable=SC3013 # -nt is in POSIX since 2024, and was in these shells before
+			# shellcheck disable=SC3013
 			[ ! "$file" -nt "$RUN/session" ] || worked=$((worked + cost))
 		fi
 	done <"$RUN/plan"
-	[ -e "$target" ] && finished=$((finished - 1)) # out of date
-	elapsed=$(($(date +%s) - $(cat "$RUN/session")))
+	now=$(date +%s)
 	left=
-	[ $elapsed -lt 5 ] || [ $worked -eq 0 ] || left=", about $(clock $((elapsed * (work / 1000) / (worked / 1000 + 1)))) left"
-	echo "[$finished/$total, $(clock $elapsed)$left] $label" >&2
+	[ $worked -eq 0 ] || left=", about $(clock $(((now - $(cat "$RUN/model")) * (work / 1000) / (worked / 1000 + 1)))) left"
+	echo "[$finished/$total, $(clock $((now - $(cat "$RUN/session"))))$left] $label" >&2
 }
 
 mkdir -p "${target%/*}"
@@ -103,4 +108,5 @@ fi
 if [ "$capture$dir" ]; then
 	sync "$out"
 	mv "$out" "$target"
+	sync "${target%/*}"
 fi
