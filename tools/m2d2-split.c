@@ -631,10 +631,7 @@ int main(int argc, char **argv)
 			die_usage("operands of different formats: %s and %s", argv[first], argv[i]);
 
 	check_target();
-	staging = dir_begin(out);
-	dir_remove(staging);
-	make_dirs(staging);
-	atexit(remove_staging);
+	staging = dir_begin_empty(out);
 	catch_signals();
 
 	progress_start("reading", "bytes", 0);

@@ -34,30 +34,12 @@ static const struct tool tool = {"model-init", "make a model directory with rand
                                  "-c CONFIG.json -o OUT_DIR [-t TOKENIZER_DIR] [--seed S] [--dtype f32|bf16|f16]",
                                  options};
 
-/* All that may lie in a directory made here. The tokenizer's files first. */
-static const char *const files[] = {
+static const char *const tokenizer_files[] = {
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-	"merges.txt",     "encoder.json",          "vocab.bpe",               "vocab.txt",         "config.json",
-	"model.safetensors", "palimpsest.json",
+	"merges.txt",     "encoder.json",          "vocab.bpe",               "vocab.txt",
 };
-#define N_TOKENIZER_FILES 9
-#define N_FILES (sizeof files / sizeof *files)
 
 static char *staging;
-
-/* At exit: what was begun and not finished goes. Nothing is resumed here, and it may be what filled the disk. */
-static void remove_staging(void)
-{
-	if (!staging)
-		return;
-	for (size_t i = 0; i < N_FILES; i++) {
-		char path[4096];
-
-		if ((size_t)snprintf(path, sizeof path, "%s/%s", staging, files[i]) < sizeof path)
-			unlink(path);
-	}
-	rmdir(staging);
-}
 
 /* A directory that is replaced goes with all that is in it, so it had better be a model's, or empty. */
 static void check_replaceable(const char *path)
@@ -91,14 +73,14 @@ static void write_file(const char *name, const void *data, size_t n)
 
 static void copy_tokenizer(const char *from)
 {
-	for (size_t i = 0; i < N_TOKENIZER_FILES; i++) {
-		char *path = path_join(from, files[i]);
+	for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
+		char *path = path_join(from, tokenizer_files[i]);
 
 		if (access(path, F_OK) == 0) {
 			size_t n;
 			char *data = read_file(path, MAX_COMPANION, &n);
 
-			write_file(files[i], data, n);
+			write_file(tokenizer_files[i], data, n);
 			free(data);
 		}
 		free(path);
@@ -221,10 +203,7 @@ int main(int argc, char **argv)
 	}
 
 	check_replaceable(out_dir);
-	staging = dir_begin(out_dir);
-	atexit(remove_staging);
-	dir_remove(staging); /* of a run that was killed */
-	make_dirs(staging);
+	staging = dir_begin_empty(out_dir);
 	write_file("config.json", config, n);
 	if (tokenizer_dir)
 		copy_tokenizer(tokenizer_dir);
@@ -232,7 +211,6 @@ int main(int argc, char **argv)
 	write_provenance(config, n, weights);
 	dir_commit(out_dir, staging);
 	free(staging);
-	staging = NULL;
 	free(config);
 	return EXIT_DONE;
 }

@@ -69,11 +69,8 @@ static void check_replaceable(const char *path)
 
 static void write_directory(const struct matrix *m, const struct metrics *s, const char *const *rows, int n_rows)
 {
-	char *staging = dir_begin(out);
+	char *staging = dir_begin_empty(out);
 
-	dir_remove(staging); /* may be of a run that was killed */
-	free(staging);
-	staging = dir_begin(out);
 	matrix_write(m, staging, order, rows, n_rows);
 	metrics_write(m, s, staging);
 	dir_commit(out, staging);

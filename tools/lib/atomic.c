@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -252,7 +253,7 @@ static char *dir_target(const char *path)
 	return target;
 }
 
-char *dir_begin(const char *path)
+static char *staging_name(const char *path)
 {
 	char *target = dir_target(path), *staging = xasprintf("%s.partial", target);
 	struct stat st;
@@ -261,8 +262,15 @@ char *dir_begin(const char *path)
 		errno = ENOTDIR;
 		die("cannot write folder %s:", path);
 	}
-	make_dirs(staging);
 	free(target);
+	return staging;
+}
+
+char *dir_begin(const char *path)
+{
+	char *staging = staging_name(path);
+
+	make_dirs(staging);
 	return staging;
 }
 
@@ -337,6 +345,35 @@ void dir_remove(const char *path)
 		die("cannot remove %s:", path);
 }
 
+static char *temporary_dir; /* of dir_begin_empty(), until its commit */
+
+/* Says nothing: what made the tool give up has been said. */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st, (void)type, (void)where;
+	return remove(path);
+}
+
+static void remove_temporary_dir(void)
+{
+	if (temporary_dir)
+		nftw(temporary_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+char *dir_begin_empty(const char *path)
+{
+	static bool registered;
+	char *staging = staging_name(path);
+
+	temporary_dir = xstrdup(staging);
+	if (!registered)
+		atexit(remove_temporary_dir);
+	registered = true;
+	dir_remove(staging); /* of a run that was killed */
+	make_dirs(staging);
+	return staging;
+}
+
 /*
  * RENAME_EXCHANGE swaps the old folder and the new one in a single step. Where the file system cannot, the old one is
  * renamed first, and PATH is missing for a moment, but never half-written. What was there goes to a name that no
@@ -358,6 +395,10 @@ void dir_commit(const char *path, const char *staging)
 			die("cannot write folder %s:", path);
 		if (rename(staging, target))
 			die("cannot write folder %s:", path);
+	}
+	if (temporary_dir && !strcmp(temporary_dir, staging)) {
+		free(temporary_dir);
+		temporary_dir = NULL;
 	}
 	sync_parent(target);
 	dir_remove(old);

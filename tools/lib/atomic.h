@@ -31,10 +31,12 @@ void atomic_abort(struct atomic *a);  /* removes the temporary file and frees a 
  * The staging directory is PATH.partial and is NOT removed on exit: a tool that can
  * resume finds its state there. dir_begin() makes it if it is not there.
  */
-char *dir_begin(const char *path);                     /* you free() the staging directory's name */
-void dir_commit(const char *path, const char *staging); /* fsyncs what is inside but removes
-                                                        * NAME.tmp.PID of dead runs, renames */
-void dir_remove(const char *path);                     /* rm -r; a missing one is no error */
+char *dir_begin(const char *path); /* you free() the staging directory's name */
+/* For a tool that resumes nothing: staging starts empty, and is removed on exit() if it was not committed. */
+char *dir_begin_empty(const char *path);
+/* fsyncs what is inside, but removes NAME.tmp.PID of runs that were killed; renames. */
+void dir_commit(const char *path, const char *staging);
+void dir_remove(const char *path); /* rm -r; a missing one is no error */
 
 void make_dirs(const char *path); /* mkdir -p */
 

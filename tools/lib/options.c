@@ -384,7 +384,7 @@ const char *option_record(void)
 			for (int i = 0; i < ((struct option_list *)o->value)->n; i++)
 				put_option(out, o, ((struct option_list *)o->value)->item[i]);
 	}
-	if (ferror(out) || fclose(out))
+	if (ferror(out) || fclose(out) || !record) /* glibc can lose the text in fclose() and not tell */
 		die("out of memory: option record");
 	return record;
 }

@@ -341,7 +341,7 @@ static char *make_header(const char *path, const struct st_tensor *tensor, size_
 		at = end;
 	}
 	putc('}', out);
-	if (ferror(out) || fclose(out) != 0)
+	if (ferror(out) || fclose(out) != 0 || !text) /* glibc can lose the text in fclose() and not tell */
 		die("cannot write %s:", path);
 	if (*size > MAX_HEADER)
 		die("cannot write %s: header is larger than 100 MB", path);
