@@ -114,7 +114,7 @@ $(OUT)/vectors.tsv: $(names:%=$(OUT)/text/%.train.txt)
 
 publish: $(OUT)/rows.tsv $(OUT)/vectors.tsv
 	@mkdir -p $(DEST)
-	cp $(OUT)/model/config.json $(OUT)/model/model.safetensors $(OUT)/tokenizer/tokenizer.json $(DEST)/
+	cp $(OUT)/model/config.json $(OUT)/model/model.safetensors $(OUT)/tokenizer/*.json $(DEST)/
 	cp $(OUT)/rows.tsv $(OUT)/vectors.tsv $(DEST)/
 	{ $(readme); } > $(DEST)/README.md.tmp
 	mv $(DEST)/README.md.tmp $(DEST)/README.md

@@ -21,7 +21,7 @@ TRAIN_BYTES ?= 100000
 TEST_BYTES  ?= 20000
 EMBED_LINES ?= 100
 BATCH  ?= 4
-LR     ?= 5e-4
+LR     ?= 3e-4
 EPOCHS ?= 1
 JOBS   ?= $(shell n=$$(nproc); echo $$((n > 8 ? 8 : n)))
 
@@ -37,7 +37,7 @@ study = OUT='$(OUT)' CORPUS='$(OUT)/brown.jsonl' \
 	MODEL='$(MODEL)' SBERT='$(SBERT)' EMBED_FLAGS='-n $(EMBED_LINES)' BASE_VECTORS='$(wildcard $(MODEL)/vectors.tsv)' \
 	PORTIONS=informative,imaginative ORDER='$(ORDER)' SEED='$(SEED)' THREADS=1 KEEP=last Q=-q \
 	TEST_BYTES='$(TEST_BYTES)' \
-	STEP_FLAGS='--batch $(BATCH) --lr $(LR) --epochs $(EPOCHS)' EVAL_FLAGS='--protocol disjoint' \
+	STEP_FLAGS='--batch $(BATCH) --lr $(LR) --epochs $(EPOCHS) --dropout 0' EVAL_FLAGS='--protocol disjoint' \
 	TITLE='Fifteen genres of the Brown corpus'
 
 $(OUT)/brown.jsonl: $(pipelines)/brown-to-jsonl.sh $(BROWN)/cats.txt
