@@ -37,9 +37,10 @@ endif
 endif
 torch_lib = $(LIBTORCH)/lib
 has_cuda  = $(wildcard $(torch_lib)/libtorch_cuda.so)
+# An enum from C can hold any number, which the shim checks for itself.
 torch_cxx = -std=c++17 -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
             -isystem $(LIBTORCH)/include/torch/csrc/api/include -fvisibility=hidden -fvisibility-inlines-hidden \
-            -D_GLIBCXX_USE_CXX11_ABI=1 -fPIC -pthread $(WARN) $(san) $(CXXFLAGS) -Ishim
+            -D_GLIBCXX_USE_CXX11_ABI=1 -fPIC -pthread $(WARN) $(san) $(if $(SANITIZE),-fno-sanitize=enum) $(CXXFLAGS) -Ishim
 # pip's CUDA build keeps CUDA's own libraries in folders beside torch; the loader finds them from libtorch itself,
 # the linker only with -rpath-link.
 cuda_dirs = $(wildcard $(LIBTORCH)/../nvidia/*/lib)

@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.." || exit 1
 export BUILD PATH="$BUILD/bin:$PATH"
 # A tool that gives up frees nothing.
 export ASAN_OPTIONS="${ASAN_OPTIONS-detect_leaks=0}"
+# Tests ask for more memory than there is.
+case $BUILD in *sanitize*) export ASAN_OPTIONS="allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}" ;; esac
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 

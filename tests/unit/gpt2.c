@@ -379,5 +379,7 @@ int main(void)
 	};
 
 	cpu = nn_start("cpu", 1);
-	return cmocka_run_group_tests_name("gpt2", tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("gpt2", tests, NULL, NULL);
+	th_shutdown();
+	return failed;
 }
