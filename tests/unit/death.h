@@ -6,7 +6,6 @@
 #define PALIMPSEST_DEATH_H
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,9 +49,6 @@ __attribute__((unused)) static struct ending end_of(void (*f)(const void *), con
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
-		for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
-			signal(sigs[i], SIG_DFL); /* a test run in the background may ignore some, and children inherit that */
 		dup2(fileno(out), STDOUT_FILENO);
 		dup2(fileno(err), STDERR_FILENO);
 		f(arg);
