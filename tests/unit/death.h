@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "atomic.h"
+#include "die.h"
 
 struct ending {
 	int code;       /* exit code, or 128 + signal */
@@ -35,44 +36,84 @@ static void slurp(FILE *f, char *text, size_t size)
 	fclose(f);
 }
 
-/* Runs f(arg) in a child, which exits with 0 if f returns. */
-__attribute__((unused)) static struct ending end_of(void (*f)(const void *), const void *arg)
+struct child {
+	pid_t pid;
+	FILE *out, *err;
+};
+
+/* As fork(): returns 0 in the child, whose output is caught. */
+__attribute__((unused)) static pid_t child_begin(struct child *c)
+{
+	c->out = tmpfile();
+	c->err = tmpfile();
+	assert_non_null(c->out);
+	assert_non_null(c->err);
+	fflush(NULL);
+	c->pid = fork();
+	assert_true(c->pid >= 0);
+	if (c->pid == 0) {
+		dup2(fileno(c->out), STDOUT_FILENO);
+		dup2(fileno(c->err), STDERR_FILENO);
+	}
+	return c->pid;
+}
+
+__attribute__((unused)) static struct ending child_end(struct child *c)
 {
 	struct ending e;
-	FILE *out = tmpfile(), *err = tmpfile();
 	int status;
-	pid_t pid;
 
-	assert_non_null(out);
-	assert_non_null(err);
-	fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		dup2(fileno(out), STDOUT_FILENO);
-		dup2(fileno(err), STDERR_FILENO);
-		f(arg);
-		exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
 	e.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	slurp(out, e.out, sizeof e.out);
-	slurp(err, e.err, sizeof e.err);
+	slurp(c->out, e.out, sizeof e.out);
+	slurp(c->err, e.err, sizeof e.err);
 	return e;
 }
 
-/* f(arg) ends with this exit code and says a single line, which holds text. */
-__attribute__((unused)) static void assert_dies(void (*f)(const void *), const void *arg, int code, const char *text)
+/* Runs f(arg) in a child, which exits with 0 if f returns. */
+__attribute__((unused)) static struct ending end_of(void (*f)(const void *), const void *arg)
 {
-	struct ending e = end_of(f, arg);
+	struct child c;
 
-	if (e.code != code || !strstr(e.err, text))
-		print_error("exit %d, said: %s\n", e.code, e.err);
-	assert_int_equal(e.code, code);
-	assert_non_null(strstr(e.err, text));
-	assert_non_null(strchr(e.err, '\n'));
-	assert_string_equal(strchr(e.err, '\n'), "\n");
+	if (child_begin(&c) == 0) {
+		f(arg);
+		exit(0);
+	}
+	return child_end(&c);
 }
+
+/* It ended with this exit code and said a single line, which holds text. */
+__attribute__((unused)) static void assert_ending(struct ending e, int code, const char *text, const char *what)
+{
+	const char *newline = strchr(e.err, '\n');
+
+	if (e.code != code || !strstr(e.err, text) || !newline || newline[1])
+		fail_msg("%s: exit %d, said \"%s\"; expected exit %d and one line with \"%s\"", what, e.code, e.err, code, text);
+}
+
+/* f(arg) dies so. */
+#define assert_dies(f, arg, code, text) assert_ending(end_of(f, arg), code, text, #f)
+
+/* How the last of the calls below ended. */
+__attribute__((unused)) static struct ending last_ending;
+
+/* Makes the call in a child; one that it lives through ends with 99. */
+#define RUN_IN_CHILD(call)                   \
+	do {                                 \
+		struct child run_child;      \
+		if (child_begin(&run_child) == 0) { \
+			(void)(call);        \
+			_exit(99);           \
+		}                            \
+		last_ending = child_end(&run_child); \
+	} while (0)
+
+/* A call dies so: DIES(EXIT_INPUT, "duplicate key", json_parse(text, n, "t")); */
+#define DIES(code, text, call)                          \
+	do {                                            \
+		RUN_IN_CHILD(call);                     \
+		assert_ending(last_ending, code, text, #call); \
+	} while (0)
 
 static char scratch[] = "/tmp/palimpsest-unit-XXXXXX";
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "checked.h"
-#include "dies.h"
+#include "death.h"
 #include "json.h"
 
 /* Parses a copy in memory of exactly that size, so that a sanitizer sees a read past the end. */

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "checked.h"
-#include "dies.h"
+#include "death.h"
 #include "model.h"
 
 static struct model_config parse(const char *text)

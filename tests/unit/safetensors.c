@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "checked.h"
-#include "dies.h"
+#include "death.h"
 #include "reader.h"
 #include "rng.h"
 #include "safetensors.h"
@@ -55,7 +55,7 @@ static void forge(const char *header, size_t n, uint64_t length, size_t data)
 	do {                                                                 \
 		forge(header, sizeof(header) - 1, sizeof(header) - 1, data); \
 		DIES(EXIT_INPUT, words, st_open(other));                     \
-		assert_non_null(strstr(dies_line, other));                   \
+		assert_non_null(strstr(last_ending.err, other));                   \
 	} while (0)
 
 #define ACCEPTS(header, data)                                                \
@@ -164,13 +164,12 @@ static void header_bits_flipped(void **state)
 	memcpy(&header, bytes, 8);
 	for (size_t i = 0; i < 8 * (8 + header); i++) {
 		FILE *out = fopen(other, "wb");
-		int code;
 
 		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
 		fwrite(bytes, 1, n, out);
 		fclose(out);
 		bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
-		DIES_RUN(code, ({
+		RUN_IN_CHILD(({
 				 struct st_file *f = st_open(other);
 				 volatile char sum = 0;
 
@@ -179,6 +178,7 @@ static void header_bits_flipped(void **state)
 						 sum = (char)(sum ^ ((const char *)st_at(f, k)->data)[j]);
 				 st_close(f);
 			 }));
+		int code = last_ending.code;
 		assert_true(code == EXIT_INPUT || code == 99);
 		refused += code == EXIT_INPUT;
 		taken += code == 99; /* a letter of a name or of the metadata */
@@ -395,12 +395,13 @@ static void never_more_permissive(void **state)
 	assert_non_null(verdicts);
 	for (int i = 0; i < N; i++) {
 		char *name = xasprintf("%s/%d", dir, i);
-		int reference, code;
+		int reference;
 
 		assert_int_equal(fscanf(verdicts, "%d", &reference), 1);
-		DIES_RUN(code, open_close(name));
+		RUN_IN_CHILD(open_close(name));
+		int code = last_ending.code;
 		if (code != EXIT_INPUT && code != 99)
-			fail_msg("file %d: exit %d, said %s", i, code, dies_line);
+			fail_msg("file %d: exit %d, said %s", i, code, last_ending.err);
 		if (code == 99 && !reference)
 			fail_msg("file %d is taken, but the reference refuses it; look at %s", i, name);
 		taken += code == 99;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "checked.h"
-#include "dies.h"
+#include "death.h"
 #include "options.h"
 #include "reader.h"
 #include "rng.h"
@@ -207,11 +207,11 @@ static void all_refuse(const void *data, size_t n, const char *words)
 		pid_t child;
 
 		DIES(EXIT_INPUT, other, use(other, load));
-		assert_non_null(strstr(dies_line, "byte "));
-		assert_non_null(strstr(dies_line, words));
+		assert_non_null(strstr(last_ending.err, "byte "));
+		assert_non_null(strstr(last_ending.err, words));
 		child = feed(data, n, 1 << 16);
 		DIES(EXIT_INPUT, "stdin: byte ", use("-", load));
-		assert_non_null(strstr(dies_line, words));
+		assert_non_null(strstr(last_ending.err, words));
 		waitpid(child, NULL, 0);
 	}
 }

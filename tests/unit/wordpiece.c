@@ -7,7 +7,6 @@
 
 #include "checked.h"
 #include "death.h"
-#include "dies.h"
 #include "tokenizer.h"
 #include "wordpiece_golden.h"
 
