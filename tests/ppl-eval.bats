@@ -1,0 +1,233 @@
+#!/usr/bin/env bats
+# ppl-eval: the rows and their numbers, that nothing but the protocol changes them, what is refused.
+
+load common
+
+setup_file() {
+	root=$BATS_TEST_DIRNAME/..
+	PATH="${BUILD:-$root/build}/bin:$PATH"
+	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 given=$BATS_FILE_TMPDIR
+	cd "$given" || return 1
+	cat >small.json <<-'END'
+		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 32,
+		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023, "initializer_range": 0.2}
+	END
+	model-init -q -c small.json -t "$root/tests/gpt2-1024" -o m0
+	words 1 3000 >a.txt
+	words 2 417 >b.txt
+	words 3 9 >c.txt
+	for i in a b c; do tokenize -q -t m0 -o $i.tok $i.txt; done
+}
+
+# words SEED N: N words drawn from a few, in lines of ten
+words() {
+	awk -v seed="$1" -v n="$2" 'BEGIN {
+		x = 12345 * seed
+		split("the of river stone and light old song in water bridge under night", w, " ")
+		for (i = 1; i <= n; i++) {
+			x = (x * 16807) % 2147483647
+			printf "%s%s", w[1 + int(x / 2147483647 * 13)], i % 10 && i < n ? " " : "\n"
+		}
+	}'
+}
+
+setup() {
+	scratch
+	eval=(ppl-eval -q --threads 1 -m "$given/m0")
+}
+
+# column NAME: of the rows on stdin
+column() {
+	awk -F '\t' -v name="$1" '/^#/ { next } !at { for (i = 1; i <= NF; i++) if ($i == name) at = i; next } { print $at }'
+}
+
+@test "ppl-eval: a row for each text" {
+	run --separate-stderr "${eval[@]}" --protocol disjoint A="$given/a.tok" b.b="$given/b.tok"
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[ "${#lines[@]}" -eq 4 ]
+	[[ ${lines[0]} == "#palimpsest-rows 1"$'\t'"ppl-eval "*" --protocol disjoint "* ]]
+	[ "${lines[1]}" = $'model\tmodel_hash\tdomain\tprotocol\tdata_hash\tnll\ttargets\tbytes\twindows\tppl\tbpb\tstderr' ]
+	printf '%s\n' "${lines[@]}" >rows
+	[ "$(column model <rows | tr '\n' ' ')" = "m0 m0 " ]
+	[ "$(column domain <rows | tr '\n' ' ')" = "A b.b " ]
+	[ "$(column protocol <rows | uniq)" = "disjoint:32" ]
+	[ "$(column model_hash <rows | uniq)" = "$(cat "$given"/m0/config.json "$given"/m0/model.safetensors | sha256sum | cut -d' ' -f1)" ]
+	[ "$(column bytes <rows | tr '\n' ' ')" = "$(stat -c %s "$given/a.txt") $(stat -c %s "$given/b.txt") " ]
+	[ "$(column stderr <rows | uniq)" = 0 ]
+	# all that follows from the others
+	awk -F '\t' 'NR > 2 {
+		tokens = $7 + $9
+		if ($9 != int((tokens + 31) / 32)) exit 1
+		if ((d = $10 / exp($6 / $7) - 1) > 1e-12 || d < -1e-12) exit 1
+		if ((d = $11 / ($6 / $7 * tokens / $8 / log(2)) - 1) > 1e-12 || d < -1e-12) exit 1
+		n++
+	} END { exit n != 2 }' rows
+}
+
+@test "ppl-eval: the numbers of transformers, in both protocols" {
+	need_refs torch transformers safetensors
+	for t in a b c; do
+		for context in 32 20 7; do
+			"$python" "$root/tests/ref-gpt2.py" score "$given/m0" "$given/$t.tok" $context >want 2>/dev/null
+			"${eval[@]}" --context $context x="$given/$t.tok" >m2d2
+			"${eval[@]}" --context $context --protocol disjoint x="$given/$t.tok" >disjoint
+			[ "$(column targets <m2d2)" = "$(cut -f 2 want)" ]
+			[ "$(column nll <m2d2)" = "$(column nll <disjoint)" ]
+			paste <(column nll <m2d2) <(column ppl <m2d2) <(column ppl <disjoint) want | awk '
+				function off(a, b) { return (a / b - 1) > 1e-6 || (a / b - 1) < -1e-6 }
+				off($1, $4) || off($2, $6) || off($3, $7) { print; exit 1 }'
+		done
+	done
+	# they are not the same where the last window is shorter
+	[ "$(column ppl <m2d2)" != "$(column ppl <disjoint)" ]
+}
+
+@test "ppl-eval: a last window of one token has nothing to score" {
+	tokens=$("${eval[@]}" --context 16 x="$given/c.tok" | awk -F '\t' 'NR == 3 { print $7 + $9 }')
+	[ "$tokens" -le 33 ]
+	run --separate-stderr ppl-eval --threads 1 -m "$given/m0" --context $((tokens - 1)) x="$given/c.tok"
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "ppl-eval: $given/c.tok: the last window has only one token and is left out" ]
+	printf '%s\n' "${lines[@]}" >rows
+	[ "$(column windows <rows)" -eq 1 ]
+	[ "$(column targets <rows)" -eq $((tokens - 2)) ]
+}
+
+@test "ppl-eval: the batch, the other texts and their order change no bit" {
+	for p in "--precision f32" "--precision bf16" "--precision f32 --windows 20" "--precision f32 --context 9" \
+		"--precision f32 --threads 2" "--precision bf16 --threads 2"; do
+		# shellcheck disable=SC2086 # words
+		"${eval[@]}" $p --batch 1 a="$given/a.tok" b="$given/b.tok" | sed 1d | sort >one
+		for batch in 2 7 64 1000; do
+			# shellcheck disable=SC2086
+			"${eval[@]}" $p --batch $batch b="$given/b.tok" a="$given/a.tok" | sed 1d | sort >other
+			cmp one other
+		done
+	done
+}
+
+@test "ppl-eval: the protocol says all that must be equal in a comparison" {
+	how() { "${eval[@]}" "$@" b="$given/b.tok" | column protocol; }
+	[ "$(how)" = m2d2:32 ]
+	[ "$(how --context 16)" = m2d2:16 ]
+	[ "$(how --protocol disjoint --windows 5 --seed 3)" = disjoint:32,windows=5,seed=3 ]
+	[ "$(how --precision bf16)" = m2d2:32,bf16 ]
+	[ "$(how --windows 5 --precision bf16)" = m2d2:32,windows=5,seed=1,bf16 ]
+}
+
+@test "ppl-eval: a sample of windows, and how far off it may be" {
+	full=$("${eval[@]}" a="$given/a.tok" | awk -F '\t' 'NR == 3 { printf "%.17g", $6 / $7 }')
+	for seed in 1 2 3 4 5 6 7 8 9 10; do
+		"${eval[@]}" --windows 20 --seed $seed a="$given/a.tok" | awk -F '\t' 'NR == 3 { printf "%.17g %s %s\n", $6 / $7, $12, $9 }'
+	done >estimates
+	[ "$(cut -d' ' -f1 estimates | sort -u | wc -l)" -eq 10 ]
+	[ "$(cut -d' ' -f3 estimates | uniq)" = 20 ]
+	# their spread is what the standard error says, and no one is far from the whole
+	awk -v full="$full" '{ d = $1 - full; s += d * d; e += $2 * $2; if (d > 5 * $2 || d < -5 * $2) exit 1 }
+		END { r = sqrt(s / e); print r; exit !(r > 0.4 && r < 2.2) }' estimates
+	# the same again; the same windows for another model
+	"${eval[@]}" --windows 20 a="$given/a.tok" >one
+	"${eval[@]}" --windows 20 a="$given/a.tok" | cmp - one
+	# asking for more than there are scores all
+	n=$("${eval[@]}" b="$given/b.tok" | column windows)
+	"${eval[@]}" --windows $((n + 10)) b="$given/b.tok" >all
+	[ "$(column nll <all)" = "$("${eval[@]}" b="$given/b.tok" | column nll)" ]
+	[ "$(column stderr <all)" = 0 ]
+}
+
+@test "ppl-eval: the standard error by its formula" {
+	# two windows of three: from the nll of each, which are those of the three pairs
+	context=$("${eval[@]}" --context 16 x="$given/c.tok" | awk -F '\t' 'NR == 3 { print int(($7 + $9 + 2) / 3) }')
+	"${eval[@]}" --context "$context" --protocol disjoint c="$given/c.tok" >all
+	[ "$(column windows <all)" -eq 3 ]
+	for seed in 1 2 3 4 5 6 7 8; do
+		"${eval[@]}" --context "$context" --protocol disjoint --windows 2 --seed $seed c="$given/c.tok" | sed -n 3p
+	done | cut -f 6,7,12 | sort -u >pairs
+	[ "$(wc -l <pairs)" -eq 3 ]
+	# total - pair = the third window; e = +-(nll1 - r t1), n = 2, N = 3
+	awk -F '\t' -v total="$(column nll <all)" -v targets="$(column targets <all)" '
+		{ x[NR] = total - $1; t[NR] = targets - $2; r[NR] = $1 / $2; e[NR] = $3 }
+		END {
+			for (i = 1; i <= 3; i++) {
+				j = i % 3 + 1; k = j % 3 + 1
+				s = (x[j] - r[i] * t[j]) ^ 2 + (x[k] - r[i] * t[k]) ^ 2
+				want = sqrt((1 - 2 / 3) * s / 1 / 2) / ((t[j] + t[k]) / 2)
+				if ((d = e[i] / want - 1) > 1e-6 || d < -1e-6) { print i, e[i], want; exit 1 }
+			}
+		}' pairs
+}
+
+@test "ppl-eval: a name for the model, a file for the rows" {
+	"${eval[@]}" --name M7 -o rows.tsv b="$given/b.tok" >out
+	[ ! -s out ]
+	[ "$(column model <rows.tsv)" = M7 ]
+	cp -r "$given/m0" dir
+	[ "$(ppl-eval -q --threads 1 -m ./dir// b="$given/b.tok" | column model)" = dir ]
+	[ "$(echo *)" = "dir out rows.tsv" ]
+}
+
+# --- mistakes ---
+
+@test "ppl-eval: usage" {
+	fails 2 "-m" -- ppl-eval b="$given/b.tok"
+	fails 2 "no text" -- "${eval[@]}"
+	fails 2 "NAME=FILE" -- "${eval[@]}" "$given/b.tok"
+	fails 2 "two texts" "'b'" -- "${eval[@]}" b="$given/b.tok" b="$given/a.tok"
+	fails 2 "--windows" -- "${eval[@]}" --windows 1 b="$given/b.tok"
+	fails 2 "context" -- "${eval[@]}" --context 1 b="$given/b.tok"
+	fails 2 "protocol" -- "${eval[@]}" --protocol strided:512 b="$given/b.tok"
+	fails 2 "name" -- "${eval[@]}" ="$given/b.tok"
+	fails 2 "name" -- "${eval[@]}" --name $'a\tb' b="$given/b.tok"
+}
+
+@test "ppl-eval: no such device" {
+	fails 4 -- "${eval[@]}" --device cuda:99 b="$given/b.tok"
+}
+
+@test "ppl-eval: texts that do not fit leave no rows behind" {
+	fails 3 "longer than the model's 32 positions" -- "${eval[@]}" --context 33 -o rows b="$given/b.tok"
+	fails 1 nowhere.tok -- "${eval[@]}" -o rows a="$given/a.tok" n=nowhere.tok
+	head -c 200 "$given/b.tok" >cut.tok
+	fails 3 cut.tok -- "${eval[@]}" -o rows a="$given/a.tok" b=cut.tok
+	tokenize -q -t "$given/m0" -o empty.tok </dev/null
+	fails 3 empty.tok "nothing to predict" -- "${eval[@]}" -o rows a="$given/a.tok" e=empty.tok
+	printf x | tokenize -q -t "$given/m0" -o single.tok
+	fails 3 single.tok "nothing to predict" -- "${eval[@]}" -o rows a="$given/a.tok" e=single.tok
+	[ "$(echo *)" = "cut.tok empty.tok single.tok" ]
+}
+
+@test "ppl-eval: another tokenizer, ids beyond the vocabulary, weights that do not fit" {
+	model-init -q -c <(jq '.vocab_size = 300 | .bos_token_id = 0 | .eos_token_id = 0' "$given/small.json") -o tiny
+	fails 3 b.tok "beyond the model's vocabulary of 300" -- ppl-eval -q -m tiny -o rows b="$given/b.tok"
+	cp -r "$given/m0" other
+	jq '.model.merges |= .[:-1]' "$given/m0/tokenizer.json" >other/tokenizer.json
+	fails 3 b.tok "another tokenizer" -- ppl-eval -q -m other -o rows b="$given/b.tok"
+	cp -r "$given/m0" short
+	head -c 9000 "$given/m0/model.safetensors" >short/model.safetensors
+	fails 3 short/model.safetensors -- ppl-eval -q -m short -o rows b="$given/b.tok"
+	[ "$(echo *)" = "other short tiny" ]
+}
+
+@test "ppl-eval: numbers that are not finite are no result" {
+	cp -r "$given/m0" m
+	# the last tensor of the file becomes NaN: 4 bytes ff each
+	size=$(stat -c %s m/model.safetensors)
+	head -c 40 /dev/zero | tr '\0' '\377' | dd of=m/model.safetensors bs=1 seek=$((size - 40)) conv=notrunc status=none
+	fails 1 "b" "not finite" -- ppl-eval -q -m m -o rows b="$given/b.tok"
+	[ ! -e rows ]
+}
+
+@test "ppl-eval: a full disk" {
+	run --separate-stderr bash -c '"$@" >/dev/full' - "${eval[@]}" b="$given/b.tok"
+	[ "$status" -eq 1 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+}
+
+@test "ppl-eval: the page and the help agree" {
+	synopsis=$(mandoc -T utf8 -O width=400 "$root/man/ppl-eval.1" | col -b | awk '/^SYNOPSIS/ { on = 1; next } /^[A-Z]/ { on = 0 } on' | tr -s ' \n' ' ')
+	[[ $synopsis == *"ppl-eval -m MODEL_DIR [options] NAME=FILE.tok ..."* ]]
+	for o in $(ppl-eval -h | grep -o -- '--[a-z][a-z0-9-]*' | sort -u); do
+		grep -q -- "${o/--/Fl -}" "$root/man/ppl-eval.1" || { echo "no $o in the page"; return 1; }
+	done
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""What transformers makes of GPT-2 directories, for ppl-eval.bats and interop.bats.
+
+ref-gpt2.py save KIND DIR CONFIG.json   a random model as save_pretrained() writes it (KIND: tied, untied, base, f16, bf16) or as other
+                                        programs do (both: tied, and the head stored all the same)
+ref-gpt2.py score DIR FILE.tok CONTEXT  nll, targets, and perplexity by the protocols m2d2 and disjoint, computed in f64; exit 1 if the
+                                        weights do not load without a remark
+"""
+import math
+import struct
+import sys
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+def save(kind, out, config):
+    torch.manual_seed(7)
+    config = transformers.GPT2Config.from_json_file(config)
+    config.tie_word_embeddings = kind != "untied"
+    model = (transformers.GPT2Model if kind == "base" else transformers.GPT2LMHeadModel)(config)
+    for p in model.parameters():
+        p.data.add_(torch.randn_like(p), alpha=0.05)
+    if kind in ("f16", "bf16"):
+        model.to({"f16": torch.float16, "bf16": torch.bfloat16}[kind])
+    model.save_pretrained(out)
+    if kind == "both":
+        weights = load_file(f"{out}/model.safetensors")
+        weights["lm_head.weight"] = weights["transformer.wte.weight"].clone()
+        save_file(weights, f"{out}/model.safetensors", {"format": "pt"})
+
+
+def read_tok(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    size, _, width = struct.unpack_from("<III", data, 12)
+    assert data[:8] == b"palimtok"
+    return torch.frombuffer(bytearray(data[size:-32]), dtype={2: torch.uint16, 4: torch.int32}[width]).long()
+
+
+def score(model_dir, path, context):
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(model_dir, output_loading_info=True)
+    remarks = {k: v for k, v in info.items() if v}
+    if remarks:
+        sys.exit(f"{model_dir}: {remarks}")
+    model = model.double().eval()
+    ids = read_tok(path)
+    nll = tokens = targets = 0
+    weighted = 0.0
+    # M2D2's script, but for the last window of one token, where it divides 0 by 0
+    for begin in range(0, len(ids), context):
+        window = ids[begin:begin + context].unsqueeze(0)
+        length = window.size(1)
+        if length == 1:
+            continue
+        with torch.no_grad():
+            logits = model(window).logits
+        sums = torch.nn.functional.cross_entropy(logits[0, :-1], window[0, 1:], reduction="sum").item()
+        nll += sums
+        targets += length - 1
+        weighted += sums / (length - 1) * length
+        tokens += length
+    print(f"{nll:.17g}\t{targets}\t{math.exp(weighted / tokens):.17g}\t{math.exp(nll / targets):.17g}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "save":
+        save(*sys.argv[2:5])
+    else:
+        score(sys.argv[2], sys.argv[3], int(sys.argv[4]))
