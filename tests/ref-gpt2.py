@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """What transformers makes of GPT-2 directories, for ppl-eval.bats and interop.bats.
 
-ref-gpt2.py save KIND DIR CONFIG.json   a random model as save_pretrained() writes it (KIND: tied, untied, base, f16, bf16) or as other
-                                        programs do (both: tied, and the head stored all the same)
-ref-gpt2.py score DIR FILE.tok CONTEXT  nll, targets, and perplexity by the protocols m2d2 and disjoint, computed in f64; exit 1 if the
-                                        weights do not load without a remark
+ref-gpt2.py save CONFIG.json KIND...   writes to KIND a random model as save_pretrained() does (tied, untied, base, f16, bf16), or as
+                                       other programs may (both: tied, and the head stored all the same)
+ref-gpt2.py score CONTEXT FILE.tok DIR...
+                                       a line each: DIR, nll, targets, and perplexity by the protocols m2d2 and disjoint, computed in f64;
+                                       exit 1 if weights do not load without a remark
+CONTEXT may be several, with commas between: a line for each.
 """
 import math
 import struct
@@ -14,8 +16,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-def save(kind, out, config):
+
+def save(config, kind):
     torch.manual_seed(7)
+    out = kind
     config = transformers.GPT2Config.from_json_file(config)
     config.tie_word_embeddings = kind != "untied"
     model = (transformers.GPT2Model if kind == "base" else transformers.GPT2LMHeadModel)(config)
@@ -38,16 +42,19 @@ def read_tok(path):
     return torch.frombuffer(bytearray(data[size:-32]), dtype={2: torch.uint16, 4: torch.int32}[width]).long()
 
 
-def score(model_dir, path, context):
-    model, info = transformers.AutoModelForCausalLM.from_pretrained(model_dir, output_loading_info=True)
+def load(model_dir):
+    # not in the type that config.json names, to which transformers would round the weights that are there
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(model_dir, output_loading_info=True, dtype=torch.float32)
     remarks = {k: v for k, v in info.items() if v}
     if remarks:
         sys.exit(f"{model_dir}: {remarks}")
-    model = model.double().eval()
-    ids = read_tok(path)
+    return model.double().eval()
+
+
+def score(model, ids, context):
     nll = tokens = targets = 0
     weighted = 0.0
-    # M2D2's script, but for the last window of one token, where it divides 0 by 0
+    # M2D2's script, but for a last window of one token, where it divides 0 by 0
     for begin in range(0, len(ids), context):
         window = ids[begin:begin + context].unsqueeze(0)
         length = window.size(1)
@@ -60,11 +67,16 @@ def score(model_dir, path, context):
         targets += length - 1
         weighted += sums / (length - 1) * length
         tokens += length
-    print(f"{nll:.17g}\t{targets}\t{math.exp(weighted / tokens):.17g}\t{math.exp(nll / targets):.17g}")
+    return f"{nll:.17g}\t{targets}\t{math.exp(weighted / tokens):.17g}\t{math.exp(nll / targets):.17g}"
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "save":
-        save(*sys.argv[2:5])
+        for what in sys.argv[3:]:
+            save(sys.argv[2], what)
     else:
-        score(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        text = read_tok(sys.argv[3])
+        for name in sys.argv[4:]:
+            loaded = load(name)
+            for size in sys.argv[2].split(","):
+                print(name, score(loaded, text, int(size)), sep="\t")

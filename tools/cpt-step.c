@@ -161,7 +161,8 @@ static void put_record(FILE *out, void *arg)
 
 	fputs("\"made\": ", out);
 	json_put_string(out, option_record());
-	fprintf(out, ", \"libtorch\": \"%s\", \"device\": \"%s\", ", th_libtorch_version(), th_device_name(t->model->device));
+	fprintf(out, ", \"libtorch\": \"%s\", \"device\": \"%s\", \"threads\": %d, ", th_libtorch_version(),
+	        th_device_name(t->model->device), th_threads());
 	put_hash(out, "from", p->model);
 	put_corpus(out, "data", t->corpus);
 	if (t->valid)

@@ -84,8 +84,7 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, int64_t vo
 	t.all = t.n = score_windows(t.corpus, context);
 	if (score_length(t.corpus, context, t.all - 1) == 1) { /* nothing stands before its only token */
 		t.all = --t.n;
-		if (!progress_quiet)
-			fprintf(stderr, "%s: %s: the last window has only one token and is left out\n", tool_name, equals + 1);
+		warn("%s: the last window has only one token and is left out", equals + 1);
 	}
 	if (windows && (uint64_t)windows < t.all) {
 		t.n = (uint64_t)windows;

@@ -82,9 +82,10 @@ static void load(struct nn_model *m)
 	}
 	g->ln_f = norm_params(m, g->C, "ln_f");
 
-	/* Tied, the head is the embedding, and a copy of it in the file is not read, as in transformers. */
 	th_tensor *head = g->wte;
-	if (!c->tie_word_embeddings)
+	if (c->tie_word_embeddings)
+		nn_param_alias(m->params, "lm_head.weight", "wte.weight");
+	else
 		head = nn_param(m->params, 2, (int64_t[]){c->vocab_size, g->C}, "lm_head.weight");
 	m->head = nn_compute(m, head);
 }
@@ -168,7 +169,7 @@ const struct nn_family nn_gpt2 = {
 	.prefix = "transformer.",
 	.bare = (const char *const[]){"lm_head.weight", NULL},
 	/* Masks that old checkpoints hold. */
-	.ignored = (const char *const[]){"h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight", NULL},
+	.ignored = (const char *const[]){"h.*.attn.bias", "h.*.attn.masked_bias", NULL},
 	.load = load,
 	.hidden = hidden,
 	.unload = unload,

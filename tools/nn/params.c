@@ -18,7 +18,6 @@ struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device 
 		die_input("%s: holds no tensors", p->path);
 	p->device = device;
 	p->prefix = prefix;
-	p->dtype = st_at(p->file, 0)->dtype;
 	p->taken = xcalloc(st_count(p->file), sizeof *p->taken);
 	return p;
 }
@@ -31,6 +30,13 @@ static const struct st_tensor *find(const struct nn_params *p, const char *name)
 
 	free(full);
 	return t ? t : st_find(p->file, name);
+}
+
+static void take(struct nn_params *p, const struct st_tensor *t)
+{
+	for (size_t i = 0; i < st_count(p->file); i++)
+		if (st_at(p->file, i) == t)
+			p->taken[i] = true;
 }
 
 static void shape_text(char *out, size_t n, int n_dims, const int64_t *shape)
@@ -88,10 +94,7 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 	if (!t)
 		die_input("%s: tensor %s is missing", p->path, name);
 	check(p, t, n_dims, shape);
-	for (size_t i = 0; i < st_count(p->file); i++)
-		if (st_at(p->file, i) == t)
-			p->taken[i] = true;
-	p->prefixed |= strcmp(t->name, name) != 0;
+	take(p, t);
 
 	th_scope_open();
 	th_tensor *raw = th_from_host(t->data, float_dtype(p, t), p->device, n_dims, shape);
@@ -113,6 +116,17 @@ bool nn_has_param(const struct nn_params *p, const char *fmt, ...)
 	bool has = find(p, name) != NULL;
 	free(name);
 	return has;
+}
+
+void nn_param_alias(struct nn_params *p, const char *alias, const char *name)
+{
+	const struct st_tensor *a = find(p, alias), *t = find(p, name);
+
+	if (!a)
+		return;
+	if (!t || a->dtype != t->dtype || a->bytes != t->bytes || memcmp(a->data, t->data, t->bytes) != 0)
+		die_input("%s: tensor %s: the configuration ties it to %s, but they differ", p->path, a->name, name);
+	take(p, a);
 }
 
 void nn_params_loaded(struct nn_params *p, const char *const *ignored)

@@ -29,8 +29,6 @@ struct nn_params {
 	int n, cap;
 	th_device device;
 	char *path;            /* of the file */
-	enum st_dtype dtype;   /* of the first tensor in the file */
-	bool prefixed;         /* the file's names have the prefix */
 	/* while loading */
 	const char *prefix;
 	struct st_file *file;
@@ -51,6 +49,9 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 	__attribute__((format(printf, 4, 5)));
 /* Is there such a tensor? For the optional ones: a head of its own, a pooler. */
 bool nn_has_param(const struct nn_params *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A second name under which a tensor may lie in the file too, if it holds the same bytes as name; else exit 3. */
+void nn_param_alias(struct nn_params *p, const char *alias, const char *name);
 
 /* Closes the file. ignored: names that may be left over, '*' standing for anything; NULL ends it. */
 void nn_params_loaded(struct nn_params *p, const char *const *ignored);
