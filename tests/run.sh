@@ -2,6 +2,8 @@
 # run.sh [NAME...]: runs tests/unit/NAME (cmocka) and tests/NAME.bats, or those named, and counts.
 # The last line is "N passed, N failed, N skipped"; exit 1 if anything failed or nothing ran.
 set -u
+# A run in the background, or under nohup, begins with signals ignored that tests send; a shell cannot undo that.
+[ -n "${signals_reset-}" ] || signals_reset=1 exec env --default-signal=HUP,INT,TERM sh "$0" "$@"
 cd "$(dirname "$0")/.." || exit 1
 : "${BUILD:=$PWD/build}"
 export BUILD PATH="$BUILD/bin:$PATH"

@@ -348,9 +348,5 @@ int main(void)
 		cmocka_unit_test(dir_failures),
 	};
 
-	/* A run in the background, or under nohup, begins with some of them ignored, which atomic_open() respects. */
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
 	return cmocka_run_group_tests(tests, in_scratch, out_of_scratch);
 }
