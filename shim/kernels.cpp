@@ -4,7 +4,14 @@
 #include <cmath>
 #include <cstring>
 #if defined __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
+#endif
+
+#if defined __clang__ || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vlane){__VA_ARGS__})
 #endif
 
 /* Vectors wider than the machine's are passed among inlined functions only. */
@@ -52,18 +59,38 @@ namespace avx512 {
 #pragma GCC pop_options
 #endif
 
+#if defined __x86_64__
+bool machine_has_avx512()
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") &&
+	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+bool machine_has_bf16()
+{
+	unsigned a = 0, b, c, d;
+	return machine_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+
 const kernel_table *kernels_for(kernel_type type)
 {
-#if defined __x86_64__
-	static const int level = !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ? 0
-	                         : __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	                                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-	                             ? 2
-	                             : 1;
-	if (level == 2)
-		return avx512::table[type];
-	if (level == 1)
-		return avx2::table[type];
-#endif
+	static const int level = machine_has_avx512() ? 2 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+
+	return level == 2 ? avx512::table[type] : level == 1 ? avx2::table[type] : plain::table[type];
+}
+#else
+bool machine_has_avx512()
+{
+	return false;
+}
+
+bool machine_has_bf16()
+{
+	return false;
+}
+
+const kernel_table *kernels_for(kernel_type type)
+{
 	return plain::table[type];
 }
+#endif

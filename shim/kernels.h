@@ -32,24 +32,22 @@ struct kernel_table {
 	void (*dropout)(const void *x, void *y, int64_t start, int64_t n, const mask *m);
 
 	/*
-	 * One row of attention weights: s[0, seen) becomes exp(scale s - max), dropped; s[seen, n) becomes 0.
-	 * *inverse: what these must still be multiplied by to be softmax(scale s): the products with the values are
-	 * shorter than the row. index: of s[0] in the mask. Returns the log-sum-exp (-inf if seen is 0).
+	 * Attention: products and sums are f32, or f64 for f64, whatever the elements are.
+	 *
+	 * One row of weights, from products s: p[0, seen) = exp(scale s - max), dropped; p[seen, n) = 0. *inverse: what these
+	 * must still be multiplied by to be softmax(scale s); the products with the values are shorter than the row.
+	 * index: of p[0] in the mask. Returns the log-sum-exp (-inf if seen is 0). p may be s.
 	 */
-	double (*softmax_row)(void *s, int64_t seen, int64_t n, double scale, const mask *m, int64_t index, uint32_t *words,
-	                      double *inverse);
-
+	double (*softmax_row)(const void *s, void *p, int64_t seen, int64_t n, double scale, const mask *m, int64_t index,
+	                      uint32_t *words, double *inverse);
 	/*
 	 * Its gradient: s holds the products q k, g the gradient of the dropped weights. With p = exp(scale s - lse)
 	 * and keep = 0 or the mask's scale: s becomes p keep (the dropped weights), g becomes scale p (g keep - delta).
+	 * d: g as elements, too, or NULL.
 	 */
-	void (*softmax_row_grad)(void *s, void *g, int64_t seen, int64_t n, double scale, double lse, double delta,
+	void (*softmax_row_grad)(void *s, void *g, void *d, int64_t seen, int64_t n, double scale, double lse, double delta,
 	                         const mask *m, int64_t index, uint32_t *words);
-
-	void (*scale_row)(const void *x, void *y, int64_t n, double factor); /* y = factor x; y may be x */
-	/* Sums are kept in f32, or f64 for f64. */
-	void (*add_row)(const void *x, void *sum, int64_t n);   /* sum += x */
-	void (*round_row)(const void *sum, void *y, int64_t n); /* y = sum */
+	void (*scale_row)(const void *sum, void *y, int64_t n, double factor); /* y = factor sum, as elements */
 
 	/* GPT-2's GELU, with tanh; gelu_grad: y = g times its slope at x. y may be x or g. */
 	void (*gelu)(const void *x, void *y, int64_t n);
@@ -65,9 +63,21 @@ struct kernel_table {
 	 * scale (softmax(x) - onehot(target)). target < 0: returns 0, gradient 0.
 	 */
 	double (*cross_entropy_row)(void *x, int64_t n, int64_t target, double scale, bool gradient);
+
+	/* For products of f32 and bfloat16; NULL for f64. */
+
+	/* y[j * ldy + i] = x[i * ldx + j], as elements; i < rows, j < columns */
+	void (*transpose)(const float *x, int64_t ldx, void *y, int64_t ldy, int64_t rows, int64_t columns);
+	/*
+	 * b (k, n), or (n, k) if transposed, to a panel filled up with zeros to width, a multiple of 16: (k, width), or for
+	 * bfloat16 ((k + 1) / 2, width, 2), pairs of k together, as the machine's products want it.
+	 */
+	void (*pack)(const void *b, int64_t ld, bool transposed, int64_t k, int64_t n, int64_t width, void *panel);
 };
 
 enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_F64 };
 const kernel_table *kernels_for(kernel_type type);
+bool machine_has_avx512(); /* all that kernels_for() takes */
+bool machine_has_bf16();   /* products of bfloat16: AVX-512 BF16 */
 
 #endif

@@ -1,0 +1,51 @@
+/* fused_parts.h: what fused.cpp and attention.cpp share. */
+#ifndef PALIMPSEST_FUSED_PARTS_H
+#define PALIMPSEST_FUSED_PARTS_H
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "fused.h"
+#include "kernels.h"
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+mask make_mask(double p, th_key key);
+at::Generator generator_of(const Tensor &x, th_key key); /* of x's device */
+void save_key(AutogradContext *ctx, th_key key);
+th_key saved_key(AutogradContext *ctx);
+
+inline bool has_kernels(const Tensor &x)
+{
+	return x.is_cpu() &&
+	       (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kDouble);
+}
+
+inline const kernel_table *kernels_of(const Tensor &x)
+{
+	return kernels_for(x.scalar_type() == at::kFloat      ? KERNEL_F32
+	                   : x.scalar_type() == at::kBFloat16 ? KERNEL_BF16
+	                                                      : KERNEL_F64);
+}
+
+/* The type in which sums over many elements are kept. */
+inline at::ScalarType sum_type(const Tensor &x)
+{
+	return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+inline char *bytes_of(const Tensor &x)
+{
+	return static_cast<char *>(x.data_ptr());
+}
+
+/* An undefined tensor may not be autograd's input. */
+inline std::optional<Tensor> optional(const Tensor &t)
+{
+	return t.defined() ? std::optional<Tensor>(t) : std::nullopt;
+}
+
+#endif
