@@ -119,6 +119,10 @@ model  := $(MODEL)/config.json $(wildcard $(MODEL)/*.safetensors)
 
 # --- domains ----------------------------------------------------------------------------------
 
+# Folders of several files come whole, and without this file a tool would not know the folder for its own and replace it:
+# make is not to delete it when it is interrupted.
+.PRECIOUS: $(OUT)/data/domains.tsv $(orders:%=$(OUT)/matrix/%/matrix.tsv)
+
 ifneq ($(CORPUS),)
 $(OUT)/data/domains.tsv: $(CORPUS)
 	@$(job) $@ 'splitting' $(ON_SPLIT) $(SPLIT) $(Q) -o $(OUT)/data --seed $(SEED) $(SPLIT_FLAGS) $(CORPUS)
