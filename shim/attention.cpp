@@ -181,7 +181,7 @@ struct workspace {
 		flat_v.resize(static_cast<size_t>(S * D * size));
 		s.resize(static_cast<size_t>(BLOCK * ld));
 		out.resize(static_cast<size_t>(BLOCK * D));
-		words.resize(static_cast<size_t>(mask_words(S)) + 16);
+		words.resize(static_cast<size_t>(mask_words(S)));
 		if (bf16)
 			elements.resize(static_cast<size_t>(BLOCK * ld * size));
 		if (backward) {
@@ -363,7 +363,7 @@ static void batched_forward(const attention_plan &a, const head_view &q, const h
 		const Tensor s = at::bmm(gather(a, q, a.H, t0, n), k3.narrow(1, 0, keys).transpose(1, 2));
 		char *at_s = bytes_of(s);
 		at::parallel_for(0, a.B * a.H * n, 1 + 32768 / (keys + 1), [&](int64_t begin, int64_t end) {
-			std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)) + 16);
+			std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)));
 			for (int64_t i = begin; i < end; i++) {
 				const int64_t row = i / n * a.T + t0 + i % n; /* of (B, H, T) */
 				char *p = at_s + i * keys * a.size;
@@ -394,7 +394,7 @@ static void batched_backward(const attention_plan &a, const head_view &q, const 
 		const Tensor s = at::bmm(qb, kb.transpose(1, 2)), ds = at::bmm(gb, vb.transpose(1, 2));
 		char *at_s = bytes_of(s), *at_ds = bytes_of(ds), *at_g = bytes_of(gb);
 		at::parallel_for(0, a.B * a.H * n, 1 + 32768 / (keys + 1), [&](int64_t begin, int64_t end) {
-			std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)) + 16);
+			std::vector<uint32_t> words(static_cast<size_t>(mask_words(keys)));
 			for (int64_t i = begin; i < end; i++) {
 				const int64_t b = i / n / a.H, h = i / n % a.H, t = t0 + i % n, row = i / n * a.T + t;
 				const double delta = a.kernels->dot(at_g + i * a.D * a.size, out.row(b, h, t), a.D);

@@ -23,7 +23,7 @@ struct mask {
 /* Words that a caller must lend for the bits of n elements from any start. */
 constexpr int64_t mask_words(int64_t n)
 {
-	return (n + 63 + 63) / 64 * 64;
+	return (n + 63 + 63) / 64 * 64 + 15; /* whole groups of 64, and a last vector that reaches past them */
 }
 
 /* Pointers are to elements of the table's type: float, bfloat16 (as its bits) or double. */

@@ -35,3 +35,12 @@ setup() {
 	[ "$status" -eq 1 ]
 	[ -z "$output" ]
 }
+
+@test "the kernels of every instruction set give the same and stay inside their memory" {
+	"${CXX:-g++}" -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/shim-kernels.cpp \
+		-o "$BATS_TEST_TMPDIR/kernels"
+	run "$BATS_TEST_TMPDIR/kernels"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$output" = ok ]
+}

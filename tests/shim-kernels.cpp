@@ -1,0 +1,178 @@
+/*
+ * The shim's loops for every instruction set that this machine has, against the plain ones, in exact-sized memory.
+ * tests/shim.bats builds it with sanitizers. Prints "ok" or what differs.
+ */
+#include "../shim/kernels.cpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+static const char *const type_name[] = {"f32", "bf16", "f64"};
+static const size_t element_size[] = {4, 2, 8}, sum_size[] = {4, 4, 8};
+static const kernel_type sums_of[] = {KERNEL_F32, KERNEL_F32, KERNEL_F64};
+static int failures;
+
+static double get(const void *p, kernel_type type, int64_t i)
+{
+	if (type == KERNEL_F32)
+		return static_cast<const float *>(p)[i];
+	if (type == KERNEL_F64)
+		return static_cast<const double *>(p)[i];
+	uint32_t u = static_cast<uint32_t>(static_cast<const uint16_t *>(p)[i]) << 16;
+	float f;
+	memcpy(&f, &u, sizeof f);
+	return f;
+}
+
+static void set(void *p, kernel_type type, int64_t i, double v)
+{
+	const float f = static_cast<float>(v);
+	uint32_t u;
+
+	memcpy(&u, &f, sizeof u);
+	if (type == KERNEL_F32)
+		static_cast<float *>(p)[i] = f;
+	else if (type == KERNEL_F64)
+		static_cast<double *>(p)[i] = v;
+	else
+		static_cast<uint16_t *>(p)[i] = static_cast<uint16_t>(u >> 16);
+}
+
+/* Memory of just that size, so that the sanitizer sees a step beyond. */
+struct memory {
+	void *p;
+	explicit memory(size_t n) : p(malloc(n ? n : 1)) {}
+	memory(const memory &) = delete;
+	~memory() { free(p); }
+	operator void *() const { return p; }
+};
+
+static double number(int64_t i) /* in (-4, 4), no pattern */
+{
+	return static_cast<double>(static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15 >> 40) / (1 << 21) - 4;
+}
+
+typedef std::vector<double> results;
+
+static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
+{
+	const kernel_type sums = sums_of[type];
+	const size_t size = static_cast<size_t>(n);
+	const memory x(size * element_size[type]), y(size * element_size[type]), d(size * element_size[type]);
+	const memory s(size * sum_size[type]), g(size * sum_size[type]), words(sizeof(uint32_t) * static_cast<size_t>(mask_words(n)));
+	mask m = {0x1234567890abcdef, 0xfedcba0987654321, 1000000000, 1.25, true};
+	auto fill = [&] {
+		for (int64_t i = 0; i < n; i++) {
+			set(x, type, i, number(i));
+			set(y, type, i, number(i + n));
+			set(s, sums, i, number(i + 2 * n));
+			set(g, sums, i, number(i + 3 * n));
+		}
+	};
+	auto keep = [&](const void *p, kernel_type of) {
+		for (int64_t i = 0; i < n; i++)
+			r.push_back(get(p, of, i));
+	};
+
+	fill();
+	t->dropout(x, y, 3 * 64, n, &m);
+	keep(y, type);
+	for (int on = 0; on < 2; on++)
+		for (int64_t seen : {int64_t(0), n / 2, n}) {
+			double inverse;
+			m.on = on;
+			fill();
+			r.push_back(t->softmax_row(s, x, seen, n, 0.7, &m, 12345, static_cast<uint32_t *>(words.p), &inverse));
+			r.push_back(inverse);
+			keep(x, type);
+			fill();
+			t->softmax_row_grad(s, g, d, seen, n, 0.7, 3.5, 0.1, &m, 12345, static_cast<uint32_t *>(words.p));
+			keep(s, sums);
+			keep(g, sums);
+			keep(d, type);
+		}
+	fill();
+	t->scale_row(s, x, n, 1.7);
+	keep(x, type);
+	t->gelu(y, x, n);
+	keep(x, type);
+	t->gelu_grad(y, x, x, n);
+	keep(x, type);
+	fill();
+	r.push_back(t->dot(x, y, n));
+	r.push_back(t->sum_squares(x, n));
+	r.push_back(t->cross_entropy_row(x, n, n / 2, 0.5, true));
+	keep(x, type);
+}
+
+static void compare(const char *name, kernel_type type, int64_t n, const results &got, const results &want)
+{
+	const double tolerance = type == KERNEL_BF16 ? 0.01 : type == KERNEL_F32 ? 2e-5 : 1e-12;
+
+	for (size_t i = 0; i < want.size(); i++)
+		if (!(got[i] == want[i]) && !(std::fabs(got[i] - want[i]) <= tolerance * (1e-2 + std::fabs(want[i])))) {
+			printf("%s %s n %d, result %d: %.9g, plain %.9g\n", name, type_name[type], static_cast<int>(n), static_cast<int>(i),
+			       got[i], want[i]);
+			failures++;
+			return;
+		}
+}
+
+/* transpose() and pack() against their definition. */
+static void turn(const char *name, const kernel_table *t, kernel_type type, int64_t rows, int64_t columns)
+{
+	const size_t size = element_size[type], n = static_cast<size_t>(rows * columns);
+	const memory sums(n * sizeof(float)), out(n * size), b(n * size);
+	const int64_t width = (columns + 15) / 16 * 16, deep = type == KERNEL_BF16 ? (rows + 1) / 2 * 2 : rows;
+	const memory panel(static_cast<size_t>(deep * width) * size);
+
+	for (int64_t i = 0; i < rows * columns; i++) {
+		set(sums, KERNEL_F32, i, static_cast<double>(i % 200));
+		set(b, type, i, static_cast<double>(i % 200));
+	}
+	t->transpose(static_cast<float *>(sums.p), columns, out, rows, rows, columns);
+	for (int64_t i = 0; i < rows * columns; i++)
+		failures += get(out, type, i % columns * rows + i / columns) != static_cast<double>(i % 200);
+	for (bool transposed : {false, true}) {
+		t->pack(b, transposed ? rows : columns, transposed, rows, columns, width, panel);
+		for (int64_t k = 0; k < deep; k++)
+			for (int64_t c = 0; c < width; c++) {
+				const int64_t from = transposed ? c * rows + k : k * columns + c;
+				const double want = k < rows && c < columns ? static_cast<double>(from % 200) : 0;
+				failures += get(panel, type, type == KERNEL_BF16 ? (k / 2 * width + c) * 2 + k % 2 : k * width + c) != want;
+			}
+	}
+	if (failures)
+		printf("%s %s: transpose or pack of %d x %d is wrong\n", name, type_name[type], static_cast<int>(rows),
+		       static_cast<int>(columns));
+}
+
+static void check(const char *name, const kernel_table *const *table)
+{
+	for (kernel_type type : {KERNEL_F32, KERNEL_BF16, KERNEL_F64}) {
+		for (int64_t n : {1, 7, 15, 16, 17, 63, 64, 65, 100, 129, 1000, 5000}) {
+			results got, want;
+			run(table[type], type, n, got);
+			run(plain::table[type], type, n, want);
+			compare(name, type, n, got, want);
+		}
+		if (type != KERNEL_F64)
+			for (int64_t rows : {1, 2, 15, 16, 33, 64})
+				for (int64_t columns : {1, 5, 16, 40, 64})
+					turn(name, table[type], type, rows, columns);
+	}
+}
+
+int main()
+{
+	check("plain", plain::table);
+#if defined __x86_64__
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		check("avx2", avx2::table);
+	if (machine_has_avx512())
+		check("avx512", avx512::table);
+#endif
+	puts(failures ? "failed" : "ok");
+	return failures != 0;
+}
