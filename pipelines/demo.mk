@@ -17,8 +17,8 @@ SBERT ?= $(root)/build/data/minilm
 ORDER ?= similar random
 SEED  ?= 1
 
-TRAIN_BYTES ?= 100000
-TEST_BYTES  ?= 20000
+TRAIN_BYTES ?= 80000
+TEST_BYTES  ?= 15000
 EMBED_LINES ?= 100
 BATCH  ?= 4
 LR     ?= 3e-4
