@@ -374,7 +374,7 @@ broken() {
 		fails 1 locked -- "${train[@]}" --steps 1 -o locked/m "$given/a.tok"
 	fi
 	fails 1 -- "${train[@]}" --steps 1 -o /dev/null/m "$given/a.tok"
-	(ulimit -f 20; "${train[@]}" --steps 1 -o big "$given/a.tok") >/dev/null 2>&1 && return 1
+	fails 1 "cannot write big.partial/" -- bash -c 'trap "" XFSZ; ulimit -f 20; exec "$@"' - "${train[@]}" --steps 1 -o big "$given/a.tok"
 	[ ! -e big ]
 	run --separate-stderr bash -c '"$@" >/dev/full' - "${train[@]}" --steps 1 -o m "$given/a.tok"
 	[ "$status" -eq 1 ]

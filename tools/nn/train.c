@@ -461,6 +461,7 @@ void train(struct training *t)
 
 	catch_signals();
 	progress_start("training", "tokens", blocks_before(&l, opt->steps) * (uint64_t)opt->context);
+	progress_update(t->tokens, NULL);
 	while (t->step < opt->steps) {
 		bool whole = step(&l);
 		if (whole && t->valid && (t->step == opt->steps || (opt->eval_every && t->step % opt->eval_every == 0)))

@@ -49,12 +49,13 @@ struct training {
 	uint64_t tokens_before;  /* in earlier processes */
 };
 
-/* Optimiser steps in one epoch, and blocks seen after so many steps. The last step of an epoch may be a smaller one. */
+/* Optimiser steps in one epoch. The last of an epoch may be a smaller one. */
 int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch);
 
 /*
- * Trains to the last step, and leaves in the model's parameters the final ones, or with keep_best the best. SIGTERM, SIGINT and SIGHUP save the state and
- * then end the process by that signal. A loss or a gradient that is not finite: exit 1, the last state stays.
+ * Trains to the last step, and leaves in the model's parameters the final ones, or with keep_best the best. SIGTERM,
+ * SIGINT and SIGHUP save the state and then end the process by that signal. A loss or a gradient that is not finite:
+ * exit 1, the last state stays.
  */
 void train(struct training *t);
 
