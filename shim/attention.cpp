@@ -1,7 +1,7 @@
 /*
- * attention.cpp: scaled dot-product attention. On the cpu, blocks of query rows: a block's products with all keys it may
- * see are turned into weights while they are in the cache, and multiplied by the values; the backward pass makes the
- * products again and needs only the log-sum-exp of each row.
+ * attention.cpp: scaled dot-product attention. On the cpu, blocks of query rows: a block's products with all keys it
+ * may see are turned into weights while they are in the cache, and multiplied by the values; the backward pass makes
+ * the products again and needs only the log-sum-exp of each row.
  *
  * Two ways: by small products within one head, one thread a key head, where libtorch hands out oneDNN's (brgemm(), from
  * 2.9 on) and the machine has AVX-512, and AVX-512 BF16 for bfloat16; else by batched products over all heads.
@@ -69,7 +69,7 @@ static head_view view_of_packed(const Tensor &x, int64_t first, int64_t D)
 }
 
 static attention_plan make_plan(const Tensor &x, int64_t B, int64_t H, int64_t G, int64_t T, int64_t S, int64_t D,
-                                bool causal, const Tensor &length, double scale, double p, th_key key, bool small)
+				bool causal, const Tensor &length, double scale, double p, th_key key, bool small)
 {
 	attention_plan a;
 	a.B = B, a.H = H, a.G = G, a.R = H / G, a.T = T, a.S = S, a.D = D;
@@ -86,15 +86,15 @@ static const int64_t BLOCK = 64; /* queries, and keys, of one product */
 
 #if defined CPUBLAS_BRGEMM_F32F32F32 && defined CPUBLAS_BRGEMM_BF16BF16F32
 /* c (M, N; f32) = or += a (M, K) b; b as kernel_table.pack() leaves it, N wide */
-static void small_product(bool bf16, int64_t M, int64_t N, int64_t K, const void *a, int64_t lda, const void *b, float *c,
-                          int64_t ldc, bool add)
+static void small_product(bool bf16, int64_t M, int64_t N, int64_t K, const void *a, int64_t lda, const void *b,
+			  float *c, int64_t ldc, bool add)
 {
 	if (bf16)
 		at::native::cpublas::brgemm(M, N, K, lda, N, ldc, add, static_cast<const at::BFloat16 *>(a),
-		                            static_cast<const at::BFloat16 *>(b), c, true);
+					    static_cast<const at::BFloat16 *>(b), c, true);
 	else
-		at::native::cpublas::brgemm(M, N, K, lda, N, ldc, add, static_cast<const float *>(a), static_cast<const float *>(b),
-		                            c, false);
+		at::native::cpublas::brgemm(M, N, K, lda, N, ldc, add, static_cast<const float *>(a),
+					    static_cast<const float *>(b), c, false);
 }
 
 /* This thread makes no more for now. */
@@ -117,7 +117,8 @@ static bool small_products_work(bool bf16)
 			b16[(k / 2 * 16 + n) * 2 + k % 2] = at::BFloat16(b[k * 16 + n]).x;
 		}
 	try {
-		small_product(bf16, 4, 16, 4, bf16 ? static_cast<void *>(a16) : a, 4, bf16 ? static_cast<void *>(b16) : b, c, 16, false);
+		small_product(bf16, 4, 16, 4, bf16 ? static_cast<void *>(a16) : a, 4,
+			      bf16 ? static_cast<void *>(b16) : b, c, 16, false);
 		small_products_end(bf16);
 	} catch (const std::exception &) {
 		return false;
@@ -167,15 +168,15 @@ struct workspace {
 	std::vector<char> turned_k, turned_v; /* (S / BLOCK) panels (D, BLOCK) */
 	std::vector<char> flat_k, flat_v;     /* (S, D) */
 	std::vector<char> flat_q, flat_g;     /* (BLOCK, D) */
-	std::vector<float> s, ds;             /* (BLOCK, ld): products and weights, and their gradient */
+	std::vector<float> s, ds;	      /* (BLOCK, ld): products and weights, and their gradient */
 	std::vector<char> elements, turned;   /* of them: (BLOCK, ld); (S, BLOCK) */
-	std::vector<float> out;               /* (BLOCK, D) */
-	std::vector<float> dk, dv;            /* (S, D) */
+	std::vector<float> out;		      /* (BLOCK, D) */
+	std::vector<float> dk, dv;	      /* (S, D) */
 	std::vector<uint32_t> words;
 
 	workspace(const attention_plan &plan, bool backward)
-	    : a(plan), bf16(plan.size == 2), D((plan.D + 15) / 16 * 16), S((plan.S + BLOCK - 1) / BLOCK * BLOCK), size(plan.size),
-	      ld(S + 32)
+	    : a(plan), bf16(plan.size == 2), D((plan.D + 15) / 16 * 16), S((plan.S + BLOCK - 1) / BLOCK * BLOCK),
+	      size(plan.size), ld(S + 32)
 	{
 		turned_k.resize(static_cast<size_t>(S * (a.D + 1) * size));
 		flat_v.resize(static_cast<size_t>(S * D * size));
@@ -205,11 +206,13 @@ struct workspace {
 	void turn(const head_view &x, int64_t b, int64_t h, std::vector<char> &to) const
 	{
 		for (int64_t t = 0; t < a.S; t += BLOCK)
-			a.kernels->pack(x.row(b, h, t), x.t / size, true, a.D, std::min(BLOCK, a.S - t), BLOCK, &to[panel() * (t / BLOCK)]);
+			a.kernels->pack(x.row(b, h, t), x.t / size, true, a.D, std::min(BLOCK, a.S - t), BLOCK,
+					&to[panel() * (t / BLOCK)]);
 	}
 
 	/* n rows from t on, filled up to `fill` rows of zeros */
-	void flatten(const head_view &x, int64_t b, int64_t h, int64_t t, int64_t n, int64_t fill, std::vector<char> &to) const
+	void flatten(const head_view &x, int64_t b, int64_t h, int64_t t, int64_t n, int64_t fill,
+		     std::vector<char> &to) const
 	{
 		a.kernels->pack(x.row(b, h, t), x.t / size, false, n, a.D, D, to.data());
 		const int64_t used = (bf16 ? (n + 1) / 2 * 2 : n) * D * size;
@@ -218,11 +221,12 @@ struct workspace {
 	}
 
 	/* c (n, keys; ld apart) = rows x turned panels */
-	void products(const head_view &x, int64_t b, int64_t h, int64_t t, int64_t n, int64_t keys, const std::vector<char> &panels,
-	              std::vector<float> &c) const
+	void products(const head_view &x, int64_t b, int64_t h, int64_t t, int64_t n, int64_t keys,
+		      const std::vector<char> &panels, std::vector<float> &c) const
 	{
 		for (int64_t k = 0; k < keys; k += BLOCK)
-			small_product(bf16, n, BLOCK, a.D, x.row(b, h, t), std::max(a.D, x.t / size), &panels[panel() * (k / BLOCK)], &c[k], ld, false);
+			small_product(bf16, n, BLOCK, a.D, x.row(b, h, t), std::max(a.D, x.t / size),
+				      &panels[panel() * (k / BLOCK)], &c[k], ld, false);
 	}
 };
 
@@ -232,7 +236,7 @@ static int64_t whole_blocks(int64_t n)
 }
 
 static void small_forward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
-                          const head_view &out, double *lse)
+			  const head_view &out, double *lse)
 {
 	at::parallel_for(0, a.B * a.G, 1, [&](int64_t begin, int64_t end) {
 		workspace w(a, false);
@@ -242,23 +246,28 @@ static void small_forward(const attention_plan &a, const head_view &q, const hea
 			w.flatten(v, b, g, 0, a.S, w.S, w.flat_v);
 			for (int64_t h = g * a.R; h < (g + 1) * a.R; h++)
 				for (int64_t t0 = 0; t0 < a.T; t0 += BLOCK) {
-					const int64_t n = std::min(BLOCK, a.T - t0), keys = whole_blocks(a.keys(t0 + n));
+					const int64_t n = std::min(BLOCK, a.T - t0),
+						      keys = whole_blocks(a.keys(t0 + n));
 					double inverse[BLOCK];
 					w.products(q, b, h, t0, n, keys, w.turned_k, w.s);
 					for (int64_t i = 0; i < n; i++) {
 						const int64_t row = (b * a.H + h) * a.T + t0 + i;
 						float *s = &w.s[i * w.ld];
-						lse[row] = a.kernels->softmax_row(s, w.bf16 ? static_cast<void *>(&w.elements[i * w.ld * w.size]) : s,
-						                                  a.seen(b, t0 + i), keys, a.scale, &a.m, row * a.S, w.words.data(),
-						                                  &inverse[i]);
+						lse[row] = a.kernels->softmax_row(
+						    s, w.bf16 ? static_cast<void *>(&w.elements[i * w.ld * w.size]) : s,
+						    a.seen(b, t0 + i), keys, a.scale, &a.m, row * a.S, w.words.data(),
+						    &inverse[i]);
 					}
 					if (keys > 0)
-						small_product(w.bf16, n, w.D, keys, w.bf16 ? static_cast<void *>(w.elements.data()) : w.s.data(), w.ld,
-						              w.flat_v.data(), w.out.data(), w.D, false);
+						small_product(w.bf16, n, w.D, keys,
+							      w.bf16 ? static_cast<void *>(w.elements.data())
+								     : w.s.data(),
+							      w.ld, w.flat_v.data(), w.out.data(), w.D, false);
 					else
 						std::fill(w.out.begin(), w.out.end(), 0.0f);
 					for (int64_t i = 0; i < n; i++)
-						a.kernels->scale_row(&w.out[i * w.D], out.row(b, h, t0 + i), a.D, inverse[i]);
+						a.kernels->scale_row(&w.out[i * w.D], out.row(b, h, t0 + i), a.D,
+								     inverse[i]);
 				}
 		}
 		small_products_end(w.bf16);
@@ -266,8 +275,8 @@ static void small_forward(const attention_plan &a, const head_view &q, const hea
 }
 
 static void small_backward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
-                           const head_view &out, const double *lse, const head_view &grad, const head_view &dq,
-                           const head_view &dk, const head_view &dv)
+			   const head_view &out, const double *lse, const head_view &grad, const head_view &dq,
+			   const head_view &dk, const head_view &dv)
 {
 	at::parallel_for(0, a.B * a.G, 1, [&](int64_t begin, int64_t end) {
 		workspace w(a, true);
@@ -280,35 +289,41 @@ static void small_backward(const attention_plan &a, const head_view &q, const he
 			std::fill(w.dv.begin(), w.dv.end(), 0.0f);
 			for (int64_t h = g * a.R; h < (g + 1) * a.R; h++)
 				for (int64_t t0 = 0; t0 < a.T; t0 += BLOCK) {
-					const int64_t n = std::min(BLOCK, a.T - t0), keys = whole_blocks(a.keys(t0 + n));
+					const int64_t n = std::min(BLOCK, a.T - t0),
+						      keys = whole_blocks(a.keys(t0 + n));
 					if (keys == 0) {
 						for (int64_t i = 0; i < n; i++)
-							memset(dq.row(b, h, t0 + i), 0, static_cast<size_t>(a.D * a.size));
+							memset(dq.row(b, h, t0 + i), 0,
+							       static_cast<size_t>(a.D * a.size));
 						continue;
 					}
 					w.products(q, b, h, t0, n, keys, w.turned_k, w.s);
 					w.products(grad, b, h, t0, n, keys, w.turned_v, w.ds);
 					for (int64_t i = 0; i < n; i++) {
 						const int64_t row = (b * a.H + h) * a.T + t0 + i;
-						const double delta = a.kernels->dot(grad.row(b, h, t0 + i), out.row(b, h, t0 + i), a.D);
+						const double delta =
+						    a.kernels->dot(grad.row(b, h, t0 + i), out.row(b, h, t0 + i), a.D);
 						a.kernels->softmax_row_grad(&w.s[i * w.ld], &w.ds[i * w.ld],
-						                            w.bf16 ? &w.elements[i * w.ld * w.size] : nullptr, a.seen(b, t0 + i), keys,
-						                            a.scale, lse[row], delta, &a.m, row * a.S, w.words.data());
+									    w.bf16 ? &w.elements[i * w.ld * w.size]
+										   : nullptr,
+									    a.seen(b, t0 + i), keys, a.scale, lse[row],
+									    delta, &a.m, row * a.S, w.words.data());
 					}
-					small_product(w.bf16, n, w.D, keys, w.bf16 ? static_cast<void *>(w.elements.data()) : w.ds.data(), w.ld,
-					              w.flat_k.data(), w.out.data(), w.D, false);
+					small_product(w.bf16, n, w.D, keys,
+						      w.bf16 ? static_cast<void *>(w.elements.data()) : w.ds.data(),
+						      w.ld, w.flat_k.data(), w.out.data(), w.D, false);
 					for (int64_t i = 0; i < n; i++)
 						a.kernels->scale_row(&w.out[i * w.D], dq.row(b, h, t0 + i), a.D, 1);
 					w.flatten(q, b, h, t0, n, n, w.flat_q);
 					w.flatten(grad, b, h, t0, n, n, w.flat_g);
 					a.kernels->transpose(w.ds.data(), w.ld, w.turned.data(), BLOCK, n, keys);
 					for (int64_t s = 0; s < keys; s += BLOCK)
-						small_product(w.bf16, BLOCK, w.D, n, &w.turned[s * BLOCK * w.size], BLOCK, w.flat_q.data(), &w.dk[s * w.D],
-						              w.D, true);
+						small_product(w.bf16, BLOCK, w.D, n, &w.turned[s * BLOCK * w.size],
+							      BLOCK, w.flat_q.data(), &w.dk[s * w.D], w.D, true);
 					a.kernels->transpose(w.s.data(), w.ld, w.turned.data(), BLOCK, n, keys);
 					for (int64_t s = 0; s < keys; s += BLOCK)
-						small_product(w.bf16, BLOCK, w.D, n, &w.turned[s * BLOCK * w.size], BLOCK, w.flat_g.data(), &w.dv[s * w.D],
-						              w.D, true);
+						small_product(w.bf16, BLOCK, w.D, n, &w.turned[s * BLOCK * w.size],
+							      BLOCK, w.flat_g.data(), &w.dv[s * w.D], w.D, true);
 				}
 			for (int64_t s = 0; s < a.S; s++) {
 				a.kernels->scale_row(&w.dk[s * w.D], dk.row(b, g, s), a.D, 1);
@@ -352,7 +367,7 @@ static void scatter(const attention_plan &a, const Tensor &y, const head_view &x
 }
 
 static void batched_forward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
-                            const head_view &out, double *lse)
+			    const head_view &out, double *lse)
 {
 	const Tensor k3 = gather(a, k, a.G, 0, a.S), v3 = gather(a, v, a.G, 0, a.S);
 	const int64_t rows = std::max<int64_t>(16, BLOCK / a.R);
@@ -367,21 +382,23 @@ static void batched_forward(const attention_plan &a, const head_view &q, const h
 			for (int64_t i = begin; i < end; i++) {
 				const int64_t row = i / n * a.T + t0 + i % n; /* of (B, H, T) */
 				char *p = at_s + i * keys * a.size;
-				lse[row] = a.kernels->softmax_row(p, p, a.seen(i / n / a.H, t0 + i % n), keys, a.scale, &a.m, row * a.S,
-				                                  words.data(), &inverse[static_cast<size_t>(i)]);
+				lse[row] =
+				    a.kernels->softmax_row(p, p, a.seen(i / n / a.H, t0 + i % n), keys, a.scale, &a.m,
+							   row * a.S, words.data(), &inverse[static_cast<size_t>(i)]);
 			}
 		});
 		const Tensor o = at::bmm(s, v3.narrow(1, 0, keys));
 		char *at_o = bytes_of(o);
 		for_rows(a.B, a.H, t0, n, a.D, [&](int64_t i, int64_t b, int64_t h, int64_t t) {
-			a.kernels->scale_row(at_o + i * a.D * a.size, out.row(b, h, t), a.D, inverse[static_cast<size_t>(i)]);
+			a.kernels->scale_row(at_o + i * a.D * a.size, out.row(b, h, t), a.D,
+					     inverse[static_cast<size_t>(i)]);
 		});
 	}
 }
 
 static void batched_backward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
-                             const head_view &out, const double *lse, const head_view &grad, const head_view &dq,
-                             const head_view &dk, const head_view &dv)
+			     const head_view &out, const double *lse, const head_view &grad, const head_view &dq,
+			     const head_view &dk, const head_view &dv)
 {
 	const Tensor k3 = gather(a, k, a.G, 0, a.S), v3 = gather(a, v, a.G, 0, a.S);
 	const int64_t rows = std::max<int64_t>(16, BLOCK / a.R);
@@ -398,8 +415,9 @@ static void batched_backward(const attention_plan &a, const head_view &q, const 
 			for (int64_t i = begin; i < end; i++) {
 				const int64_t b = i / n / a.H, h = i / n % a.H, t = t0 + i % n, row = i / n * a.T + t;
 				const double delta = a.kernels->dot(at_g + i * a.D * a.size, out.row(b, h, t), a.D);
-				a.kernels->softmax_row_grad(at_s + i * keys * a.size, at_ds + i * keys * a.size, nullptr, a.seen(b, t), keys,
-				                            a.scale, lse[row], delta, &a.m, row * a.S, words.data());
+				a.kernels->softmax_row_grad(at_s + i * keys * a.size, at_ds + i * keys * a.size,
+							    nullptr, a.seen(b, t), keys, a.scale, lse[row], delta, &a.m,
+							    row * a.S, words.data());
 			}
 		});
 		scatter(a, at::bmm(ds, kb), dq, a.H, t0, n);
@@ -412,14 +430,14 @@ static void batched_backward(const attention_plan &a, const head_view &q, const 
 
 /* lse: (B, H, T) */
 static void attention_forward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
-                              const head_view &out, double *lse)
+			      const head_view &out, double *lse)
 {
 	(a.small ? small_forward : batched_forward)(a, q, k, v, out, lse);
 }
 
 static void attention_backward(const attention_plan &a, const head_view &q, const head_view &k, const head_view &v,
-                               const head_view &out, const double *lse, const head_view &grad, const head_view &dq,
-                               const head_view &dk, const head_view &dv)
+			       const head_view &out, const double *lse, const head_view &grad, const head_view &dq,
+			       const head_view &dk, const head_view &dv)
 {
 	(a.small ? small_backward : batched_backward)(a, q, k, v, out, lse, grad, dq, dk, dv);
 }
@@ -441,11 +459,11 @@ static Tensor in_rows(const Tensor &x)
 
 struct Attention : Function<Attention> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &q_, const Tensor &k_, const Tensor &v_, bool causal,
-	                      const std::optional<Tensor> &length_, double scale, double p, th_key key, bool small)
+			      const std::optional<Tensor> &length_, double scale, double p, th_key key, bool small)
 	{
 		const Tensor q = in_rows(q_), k = in_rows(k_), v = in_rows(v_), length = length_.value_or(Tensor());
-		const attention_plan a = make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3), causal,
-		                                   length, scale, p, key, small);
+		const attention_plan a = make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3),
+						   causal, length, scale, p, key, small);
 		/* laid out as (B, T, H, D), for that is how the next operation wants it */
 		Tensor out = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
 		Tensor lse = at::empty({a.B, a.H, a.T}, q.options().dtype(at::kDouble));
@@ -459,40 +477,42 @@ struct Attention : Function<Attention> {
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
 	{
 		const variable_list saved = ctx->get_saved_variables();
-		const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &lse = saved[4], &length = saved[5];
-		const attention_plan a = make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3),
-		                                   ctx->saved_data["causal"].toBool(), length, ctx->saved_data["scale"].toDouble(),
-		                                   ctx->saved_data["p"].toDouble(), saved_key(ctx), ctx->saved_data["small"].toBool());
+		const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &lse = saved[4],
+			     &length = saved[5];
+		const attention_plan a =
+		    make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3),
+			      ctx->saved_data["causal"].toBool(), length, ctx->saved_data["scale"].toDouble(),
+			      ctx->saved_data["p"].toDouble(), saved_key(ctx), ctx->saved_data["small"].toBool());
 		const Tensor g = in_rows(grad[0]);
 		Tensor dq = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
 		Tensor dk = at::empty({a.B, a.S, a.G, a.D}, q.options()).transpose(1, 2);
 		Tensor dv = at::empty({a.B, a.S, a.G, a.D}, q.options()).transpose(1, 2);
 
-		attention_backward(a, view_of(q), view_of(k), view_of(v), view_of(out), lse.const_data_ptr<double>(), view_of(g),
-		                   view_of(dq), view_of(dk), view_of(dv));
+		attention_backward(a, view_of(q), view_of(k), view_of(v), view_of(out), lse.const_data_ptr<double>(),
+				   view_of(g), view_of(dq), view_of(dk), view_of(dv));
 		return {dq, dk, dv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
 	}
 };
 
 /* The same on x (B, T, (H + 2 G) D): nothing is copied apart, and the gradient is one tensor. */
 struct PackedAttention : Function<PackedAttention> {
-	static attention_plan plan(const Tensor &x, int64_t H, int64_t G, bool causal, const Tensor &length, double scale,
-	                           double p, th_key key, bool small)
+	static attention_plan plan(const Tensor &x, int64_t H, int64_t G, bool causal, const Tensor &length,
+				   double scale, double p, th_key key, bool small)
 	{
-		return make_plan(x, x.size(0), H, G, x.size(1), x.size(1), x.size(2) / (H + 2 * G), causal, length, scale, p, key,
-		                 small);
+		return make_plan(x, x.size(0), H, G, x.size(1), x.size(1), x.size(2) / (H + 2 * G), causal, length,
+				 scale, p, key, small);
 	}
 
 	static Tensor forward(AutogradContext *ctx, const Tensor &x_, int64_t H, int64_t G, bool causal,
-	                      const std::optional<Tensor> &length_, double scale, double p, th_key key, bool small)
+			      const std::optional<Tensor> &length_, double scale, double p, th_key key, bool small)
 	{
 		const Tensor x = x_.contiguous(), length = length_.value_or(Tensor());
 		const attention_plan a = plan(x, H, G, causal, length, scale, p, key, small);
 		Tensor out = at::empty({a.B, a.T, H * a.D}, x.options());
 		Tensor lse = at::empty({a.B, H, a.T}, x.options().dtype(at::kDouble));
 
-		attention_forward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D), view_of_packed(x, H + G, a.D),
-		                  view_of_packed(out, 0, a.D), lse.data_ptr<double>());
+		attention_forward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D),
+				  view_of_packed(x, H + G, a.D), view_of_packed(out, 0, a.D), lse.data_ptr<double>());
 		ctx->save_for_backward({x, out, lse, length});
 		ctx->saved_data["heads"] = H;
 		ctx->saved_data["key heads"] = G;
@@ -505,20 +525,22 @@ struct PackedAttention : Function<PackedAttention> {
 		const variable_list saved = ctx->get_saved_variables();
 		const Tensor &x = saved[0], &out = saved[1], &lse = saved[2], g = grad[0].contiguous();
 		const int64_t H = ctx->saved_data["heads"].toInt(), G = ctx->saved_data["key heads"].toInt();
-		const attention_plan a = plan(x, H, G, ctx->saved_data["causal"].toBool(), saved[3],
-		                              ctx->saved_data["scale"].toDouble(), ctx->saved_data["p"].toDouble(), saved_key(ctx), ctx->saved_data["small"].toBool());
+		const attention_plan a =
+		    plan(x, H, G, ctx->saved_data["causal"].toBool(), saved[3], ctx->saved_data["scale"].toDouble(),
+			 ctx->saved_data["p"].toDouble(), saved_key(ctx), ctx->saved_data["small"].toBool());
 		Tensor dx = at::empty_like(x);
 
-		attention_backward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D), view_of_packed(x, H + G, a.D),
-		                   view_of_packed(out, 0, a.D), lse.const_data_ptr<double>(), view_of_packed(g, 0, a.D),
-		                   view_of_packed(dx, 0, a.D), view_of_packed(dx, H, a.D), view_of_packed(dx, H + G, a.D));
+		attention_backward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D),
+				   view_of_packed(x, H + G, a.D), view_of_packed(out, 0, a.D),
+				   lse.const_data_ptr<double>(), view_of_packed(g, 0, a.D), view_of_packed(dx, 0, a.D),
+				   view_of_packed(dx, H, a.D), view_of_packed(dx, H + G, a.D));
 		return {dx, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
 	}
 };
 
 /* libtorch's own; its causal mask counts from the first key, ours from the last, so T != S needs a mask. */
 static Tensor library_attention(const Tensor &q, Tensor k, Tensor v, bool causal, const Tensor &length, double scale,
-                                double p, th_key key)
+				double p, th_key key)
 {
 	const int64_t T = q.size(2), S = k.size(2), R = q.size(1) / k.size(1);
 	std::optional<Tensor> seen;
@@ -547,40 +569,44 @@ static Tensor library_attention(const Tensor &q, Tensor k, Tensor v, bool causal
 }
 
 Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool causal, const Tensor &length,
-                       double scale, double p, th_key key)
+		       double scale, double p, th_key key)
 {
 	TORCH_CHECK(q.dim() == 4 && k.dim() == 4 && v.dim() == 4, "attention: q, k and v must have 4 dimensions, have ",
-	            q.dim(), ", ", k.dim(), " and ", v.dim());
+		    q.dim(), ", ", k.dim(), " and ", v.dim());
 	TORCH_CHECK(k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(3) == k.size(3) && k.size(1) > 0 &&
-	                q.size(1) % k.size(1) == 0,
-	            "attention: shapes do not fit: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
+			q.size(1) % k.size(1) == 0,
+		    "attention: shapes do not fit: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
 	TORCH_CHECK(q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(),
-	            "attention: q, k and v differ in type");
-	TORCH_CHECK(!length.defined() || (length.dim() == 1 && length.size(0) == q.size(0) && length.scalar_type() == at::kLong),
-	            "attention: length must be (", q.size(0), ") i64");
+		    "attention: q, k and v differ in type");
+	TORCH_CHECK(!length.defined() ||
+			(length.dim() == 1 && length.size(0) == q.size(0) && length.scalar_type() == at::kLong),
+		    "attention: length must be (", q.size(0), ") i64");
 	if (length.defined() && !length.is_contiguous())
 		return fused_attention(q, k, v, causal, length.contiguous(), scale, p, key);
 	if (!q.is_cpu())
 		return library_attention(q, k, v, causal, length, scale, p, key);
 	const bool small = take_small_products(q, k.size(0) * k.size(1)) && k.size(2) > 0;
 	if (!small && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble)
-		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p, key)
+		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p,
+				       key)
 		    .to(q.scalar_type());
 	return Attention::apply(q, k, v, causal, optional(length), scale, p, key, small);
 }
 
 Tensor fused_attention_packed(const Tensor &x, int64_t heads, int64_t key_heads, bool causal, const Tensor &length,
-                              double scale, double p, th_key key)
+			      double scale, double p, th_key key)
 {
 	TORCH_CHECK(heads > 0 && key_heads > 0 && heads % key_heads == 0 && x.dim() == 3 &&
-	                x.size(2) % (heads + 2 * key_heads) == 0,
-	            "attention: ", heads, " heads and ", key_heads, " key heads do not fit ", x.sizes());
-	TORCH_CHECK(!length.defined() || (length.dim() == 1 && length.size(0) == x.size(0) && length.scalar_type() == at::kLong),
-	            "attention: length must be (", x.size(0), ") i64");
+			x.size(2) % (heads + 2 * key_heads) == 0,
+		    "attention: ", heads, " heads and ", key_heads, " key heads do not fit ", x.sizes());
+	TORCH_CHECK(!length.defined() ||
+			(length.dim() == 1 && length.size(0) == x.size(0) && length.scalar_type() == at::kLong),
+		    "attention: length must be (", x.size(0), ") i64");
 	const bool small = take_small_products(x, x.size(0) * key_heads);
 	if (x.is_cpu() && (small || x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble))
 		return PackedAttention::apply(x, heads, key_heads, causal,
-		                              optional(length.defined() ? length.contiguous() : length), scale, p, key, small);
+					      optional(length.defined() ? length.contiguous() : length), scale, p, key,
+					      small);
 	const int64_t D = x.size(2) / (heads + 2 * key_heads), n[] = {heads, key_heads, key_heads};
 	Tensor part[3];
 	for (int64_t i = 0, from = 0; i < 3; from += n[i++])

@@ -25,7 +25,7 @@ mask make_mask(double p, th_key key)
 {
 	TORCH_CHECK(p >= 0 && p < 1, "dropout: p must be in [0, 1), is ", p);
 	return {key.seed, key.stream, static_cast<uint32_t>(std::fmin(std::llround(p * 4294967296.0), 4294967295.0)),
-	        1 / (1 - p), p > 0};
+		1 / (1 - p), p > 0};
 }
 
 /* For devices without our kernels: libtorch's own generator, set to a seed made from the key. */
@@ -49,7 +49,7 @@ void save_key(AutogradContext *ctx, th_key key)
 th_key saved_key(AutogradContext *ctx)
 {
 	return {static_cast<uint64_t>(ctx->saved_data["seed"].toInt()),
-	        static_cast<uint64_t>(ctx->saved_data["stream"].toInt())};
+		static_cast<uint64_t>(ctx->saved_data["stream"].toInt())};
 }
 
 /* ---- dropout ---- */
@@ -59,7 +59,8 @@ static Tensor apply_dropout(const Tensor &x_, double p, th_key key)
 	const mask m = make_mask(p, key);
 
 	if (!has_kernels(x_)) {
-		Tensor kept = at::empty_like(x_, x_.options().dtype(at::kFloat)).uniform_(0, 1, generator_of(x_, key)).ge(p);
+		Tensor kept =
+		    at::empty_like(x_, x_.options().dtype(at::kFloat)).uniform_(0, 1, generator_of(x_, key)).ge(p);
 		return x_.mul(kept).mul(m.scale);
 	}
 	const Tensor x = x_.contiguous();
@@ -174,12 +175,12 @@ static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scal
 
 static void check_linear_loss(const Tensor &h, const Tensor &w, const Tensor &b, const Tensor &target)
 {
-	TORCH_CHECK(h.dim() == 2 && w.dim() == 2 && h.size(1) == w.size(1), "cross entropy: shapes do not fit: h ", h.sizes(),
-	            ", w ", w.sizes());
+	TORCH_CHECK(h.dim() == 2 && w.dim() == 2 && h.size(1) == w.size(1), "cross entropy: shapes do not fit: h ",
+		    h.sizes(), ", w ", w.sizes());
 	TORCH_CHECK(!b.defined() || (b.dim() == 1 && b.size(0) == w.size(0)), "cross entropy: bias ", b.sizes(),
-	            " does not fit w ", w.sizes());
+		    " does not fit w ", w.sizes());
 	TORCH_CHECK(target.dim() == 1 && target.size(0) == h.size(0) && target.scalar_type() == at::kLong,
-	            "cross entropy: target must be (", h.size(0), ") i64");
+		    "cross entropy: target must be (", h.size(0), ") i64");
 }
 
 static Tensor loss_rows(const Tensor &h)
@@ -189,7 +190,7 @@ static Tensor loss_rows(const Tensor &h)
 
 struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &h_, const Tensor &w, const std::optional<Tensor> &b_,
-	                      const Tensor &target_, double scale, bool gradient)
+			      const Tensor &target_, double scale, bool gradient)
 	{
 		const Tensor b = b_.value_or(Tensor());
 		const Tensor h = h_.contiguous(), target = target_.contiguous();
@@ -225,7 +226,8 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 		}
 		if (N == 0 && need_w)
 			dw = at::zeros_like(w);
-		ctx->save_for_backward({dh, need_w ? dw.to(w.scalar_type()) : dw, need_b ? db.to(b.scalar_type()) : db});
+		ctx->save_for_backward(
+		    {dh, need_w ? dw.to(w.scalar_type()) : dw, need_b ? db.to(b.scalar_type()) : db});
 		return loss.sum().mul(scale).to(wide);
 	}
 
@@ -266,10 +268,12 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 
 /*
  * The backward pass runs f again on detached inputs and goes back through it at once, so gradients of leaves that f
- * uses besides its inputs are added to them as well. `anchor` requires grad, so that the node exists even if no input does.
+ * uses besides its inputs are added to them as well. `anchor` requires grad, so that the node exists even if no input
+ * does.
  */
 struct Checkpoint : Function<Checkpoint> {
-	static Tensor forward(AutogradContext *ctx, const Tensor & /* anchor */, at::TensorList in, th_function *f, void *context)
+	static Tensor forward(AutogradContext *ctx, const Tensor & /* anchor */, at::TensorList in, th_function *f,
+			      void *context)
 	{
 		const std::vector<Tensor> all(in.begin(), in.end());
 		ctx->save_for_backward(all);
@@ -285,7 +289,7 @@ struct Checkpoint : Function<Checkpoint> {
 		for (const Tensor &t : ctx->get_saved_variables())
 			in.push_back(t.detach().requires_grad_(t.requires_grad()));
 		const Tensor out = call_function(reinterpret_cast<th_function *>(ctx->saved_data["f"].toInt()),
-		                                 reinterpret_cast<void *>(ctx->saved_data["context"].toInt()), in);
+						 reinterpret_cast<void *>(ctx->saved_data["context"].toInt()), in);
 		if (out.requires_grad())
 			torch::autograd::backward({out}, {grad[0]});
 		variable_list result{Tensor()};
@@ -322,7 +326,8 @@ double fused_sum_squares(const Tensor &x_)
 	std::vector<double> sum(static_cast<size_t>((n + piece - 1) / piece));
 	at::parallel_for(0, static_cast<int64_t>(sum.size()), 1, [&](int64_t begin, int64_t end) {
 		for (int64_t i = begin; i < end; i++)
-			sum[static_cast<size_t>(i)] = kernels->sum_squares(from + i * piece * size, std::min(piece, n - i * piece));
+			sum[static_cast<size_t>(i)] =
+			    kernels->sum_squares(from + i * piece * size, std::min(piece, n - i * piece));
 	});
 	double total = 0;
 	for (double s : sum)

@@ -9,13 +9,13 @@
 at::Tensor fused_dropout(const at::Tensor &x, double p, th_key key);
 /* length may be undefined */
 at::Tensor fused_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, bool causal,
-                           const at::Tensor &length, double scale, double p, th_key key);
+			   const at::Tensor &length, double scale, double p, th_key key);
 at::Tensor fused_attention_packed(const at::Tensor &x, int64_t heads, int64_t key_heads, bool causal,
-                                  const at::Tensor &length, double scale, double p, th_key key);
+				  const at::Tensor &length, double scale, double p, th_key key);
 at::Tensor fused_gelu_tanh(const at::Tensor &x);
 /* b may be undefined */
 at::Tensor fused_linear_cross_entropy(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b,
-                                      const at::Tensor &target, double scale);
+				      const at::Tensor &target, double scale);
 at::Tensor fused_linear_nll(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b, const at::Tensor &target);
 at::Tensor fused_checkpoint(th_function *f, void *context, const std::vector<at::Tensor> &in);
 /* Calls f with handles in a scope of their own. Defined in tensor.cpp. */

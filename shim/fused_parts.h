@@ -27,8 +27,8 @@ inline bool has_kernels(const Tensor &x)
 inline const kernel_table *kernels_of(const Tensor &x)
 {
 	return kernels_for(x.scalar_type() == at::kFloat      ? KERNEL_F32
-	                   : x.scalar_type() == at::kBFloat16 ? KERNEL_BF16
-	                                                      : KERNEL_F64);
+			   : x.scalar_type() == at::kBFloat16 ? KERNEL_BF16
+							      : KERNEL_F64);
 }
 
 /* The type in which sums over many elements are kept. */

@@ -22,8 +22,9 @@
 #define STORED_F64 3
 
 /* MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number. */
-#define MUL_EVEN(a, by) (((a) & 0xffffffff) * (uint64_t)(by))
-namespace plain {
+#define MUL_EVEN(a, by) (((a)&0xffffffff) * (uint64_t)(by))
+namespace plain
+{
 #include "types.inc"
 }
 #undef MUL_EVEN
@@ -31,7 +32,8 @@ namespace plain {
 #if defined __x86_64__
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
-namespace avx2 {
+namespace avx2
+{
 typedef uint64_t half __attribute__((vector_size(32)));
 typedef uint64_t whole __attribute__((vector_size(64)));
 static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint32_t by)
@@ -47,15 +49,16 @@ static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint
 #define MUL_EVEN(a, by) mul_even(a, by)
 #include "types.inc"
 #undef MUL_EVEN
-}
+} // namespace avx2
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
-namespace avx512 {
+namespace avx512
+{
 #define MUL_EVEN(a, by) ((vlong)_mm512_maskz_mul_epu32(0xff, (__m512i)(a), _mm512_set1_epi64(by)))
 #include "types.inc"
 #undef MUL_EVEN
-}
+} // namespace avx512
 #pragma GCC pop_options
 #endif
 
@@ -63,7 +66,8 @@ namespace avx512 {
 bool machine_has_avx512()
 {
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") &&
-	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("avx512vl");
 }
 
 bool machine_has_bf16()
@@ -74,7 +78,8 @@ bool machine_has_bf16()
 
 const kernel_table *kernels_for(kernel_type type)
 {
-	static const int level = machine_has_avx512() ? 2 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+	static const int level =
+	    machine_has_avx512() ? 2 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 
 	return level == 2 ? avx512::table[type] : level == 1 ? avx2::table[type] : plain::table[type];
 }

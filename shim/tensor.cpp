@@ -72,9 +72,17 @@ static bool contains(const char *text, const char *part)
 /* Keeps the first line, without control characters, and finds out what kind of failure a text tells of. */
 static void keep_failure(th_error kind, const char *what)
 {
-	static const char *const device[] = {"CUDA error", "CUDA driver", "NVIDIA driver", "cuda runtime error", "No CUDA GPUs",
-	                                     "CUDA backend", "invalid device ordinal", "CUDA unknown error", "cuDNN error",
-	                                     "CUBLAS_STATUS", "not linked with support for cuda"};
+	static const char *const device[] = {"CUDA error",
+					     "CUDA driver",
+					     "NVIDIA driver",
+					     "cuda runtime error",
+					     "No CUDA GPUs",
+					     "CUDA backend",
+					     "invalid device ordinal",
+					     "CUDA unknown error",
+					     "cuDNN error",
+					     "CUBLAS_STATUS",
+					     "not linked with support for cuda"};
 	size_t n = strcspn(what, "\n");
 
 	if (n >= sizeof failure.message)
@@ -221,7 +229,8 @@ void th_no_grad_close(void)
 
 /*
  * libtorch takes every tensor from malloc(), and glibc gives what is over 32 MB back to the system at once: each step
- * then pays again for the kernel clearing its pages (9 % of a step with a vocabulary of 50257). Keep the memory instead.
+ * then pays again for the kernel clearing its pages (9 % of a step with a vocabulary of 50257). Keep the memory
+ * instead.
  */
 #if defined __GLIBC__
 __attribute__((constructor)) static void keep_memory(void)
@@ -256,12 +265,12 @@ th_device th_device_of(const char *name)
 		if (strcmp(name, "cpu") == 0 || (any && device_count() == 0))
 			return {0, 0};
 		if (!any && strcmp(name, "cuda") != 0)
-			TORCH_CHECK(sscanf(name, "cuda:%4d%n", &index, &end) == 1 && !name[end] && index >= 0, "unknown device '", name,
-			            "'");
+			TORCH_CHECK(sscanf(name, "cuda:%4d%n", &index, &end) == 1 && !name[end] && index >= 0,
+				    "unknown device '", name, "'");
 		if (index >= device_count()) {
 			char text[128];
 			snprintf(text, sizeof text, "no device '%.32s': %s", name,
-			         at::hasCUDA() ? "there are too few" : "there is no CUDA here");
+				 at::hasCUDA() ? "there are too few" : "there is no CUDA here");
 			keep_failure(TH_ERR_DEVICE, text);
 			return {-1, 0};
 		}
@@ -314,10 +323,12 @@ void th_set_deterministic(bool on)
 {
 	entry([=] {
 		if (on)
-			setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0); /* cuBLAS is deterministic only with one of these */
+			setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8",
+			       0); /* cuBLAS is deterministic only with one of these */
 		at::globalContext().setDeterministicAlgorithms(on, false);
 		at::globalContext().setDeterministicCuDNN(on);
-		at::globalContext().setDeterministicFillUninitializedMemory(false); /* it would fill every new tensor with NaN */
+		at::globalContext().setDeterministicFillUninitializedMemory(
+		    false); /* it would fill every new tensor with NaN */
 	});
 }
 
@@ -331,14 +342,15 @@ const char *th_libtorch_version(void)
 static at::ScalarType scalar_type(th_dtype dtype)
 {
 	static const at::ScalarType type[] = {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble,
-	                                      at::kLong,  at::kInt,      at::kByte, at::kBool};
+					      at::kLong,  at::kInt,	 at::kByte, at::kBool};
 	TORCH_CHECK(dtype >= TH_F32 && dtype <= TH_BOOL, "unknown dtype ", static_cast<int>(dtype));
 	return type[dtype];
 }
 
 static at::IntArrayRef sizes(int n_dims, const int64_t *shape)
 {
-	TORCH_CHECK(n_dims >= 0 && n_dims <= TH_MAX_DIMS, "a tensor has 0 to ", TH_MAX_DIMS, " dimensions, not ", n_dims);
+	TORCH_CHECK(n_dims >= 0 && n_dims <= TH_MAX_DIMS, "a tensor has 0 to ", TH_MAX_DIMS, " dimensions, not ",
+		    n_dims);
 	return at::IntArrayRef(shape, static_cast<size_t>(n_dims));
 }
 
@@ -424,7 +436,8 @@ void th_copy_(th_tensor *dst, const th_tensor *src)
 {
 	entry([=] {
 		const at::NoGradGuard guard;
-		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "copy: shapes differ: ", dst->t.sizes(), " and ", src->t.sizes());
+		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "copy: shapes differ: ", dst->t.sizes(), " and ",
+			    src->t.sizes());
 		dst->t.copy_(src->t);
 	});
 }
@@ -606,8 +619,8 @@ th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b)
 th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b)
 {
 	return make([=] {
-		TORCH_CHECK(w->t.dim() == 2 && x->t.dim() >= 1 && x->t.size(-1) == w->t.size(0), "affine: shapes do not fit: x ",
-		            x->t.sizes(), ", w ", w->t.sizes());
+		TORCH_CHECK(w->t.dim() == 2 && x->t.dim() >= 1 && x->t.size(-1) == w->t.size(0),
+			    "affine: shapes do not fit: x ", x->t.sizes(), ", w ", w->t.sizes());
 		const Tensor rows = x->t.reshape({-1, w->t.size(0)});
 		std::vector<int64_t> shape = x->t.sizes().vec();
 		shape.back() = w->t.size(1);
@@ -643,19 +656,19 @@ th_tensor *th_dropout(th_tensor *x, double p, th_key key)
 	return make([=] { return fused_dropout(x->t, p, key); });
 }
 
-th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool causal, th_tensor *length, double scale, double p,
-                        th_key key)
+th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool causal, th_tensor *length, double scale,
+			double p, th_key key)
 {
-	return make([=] {
-		return fused_attention(q->t, k->t, v->t, causal, length ? length->t : Tensor(), scale, p, key);
-	});
+	return make(
+	    [=] { return fused_attention(q->t, k->t, v->t, causal, length ? length->t : Tensor(), scale, p, key); });
 }
 
 th_tensor *th_attention_packed(th_tensor *x, int heads, int key_heads, bool causal, th_tensor *length, double scale,
-                               double p, th_key key)
+			       double p, th_key key)
 {
 	return make([=] {
-		return fused_attention_packed(x->t, heads, key_heads, causal, length ? length->t : Tensor(), scale, p, key);
+		return fused_attention_packed(x->t, heads, key_heads, causal, length ? length->t : Tensor(), scale, p,
+					      key);
 	});
 }
 
@@ -663,8 +676,8 @@ th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target)
 {
 	return make([=] {
 		const Tensor &x = logits->t, &y = target->t;
-		TORCH_CHECK(x.dim() == 2 && y.dim() == 1 && x.size(0) == y.size(0), "cross entropy: shapes do not fit: logits ",
-		            x.sizes(), ", target ", y.sizes());
+		TORCH_CHECK(x.dim() == 2 && y.dim() == 1 && x.size(0) == y.size(0),
+			    "cross entropy: shapes do not fit: logits ", x.sizes(), ", target ", y.sizes());
 		const Tensor log_p = x.log_softmax(1, x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
 		const Tensor hit = log_p.gather(1, y.clamp_min(0).unsqueeze(1)).squeeze(1);
 		return hit.mul(y.ge(0)).sum().neg();
@@ -673,9 +686,7 @@ th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target)
 
 th_tensor *th_linear_cross_entropy(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target, double scale)
 {
-	return make([=] {
-		return fused_linear_cross_entropy(h->t, w->t, b ? b->t : Tensor(), target->t, scale);
-	});
+	return make([=] { return fused_linear_cross_entropy(h->t, w->t, b ? b->t : Tensor(), target->t, scale); });
 }
 
 th_tensor *th_linear_nll(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target)
@@ -733,7 +744,7 @@ th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const *in, in
 /* ---- optimiser ---- */
 
 void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v, int n,
-                   const th_adamw *opt)
+		   const th_adamw *opt)
 {
 	entry([=] {
 		const at::NoGradGuard guard;
@@ -742,14 +753,16 @@ void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *c
 			return;
 		for (int i = 0; i < n; i++) {
 			const size_t j = static_cast<size_t>(i);
-			TORCH_CHECK(p[j].sizes() == g[j].sizes() && p[j].sizes() == m[i]->t.sizes() && p[j].sizes() == v[i]->t.sizes(),
-			            "adamw: shapes of parameter ", i, " differ");
+			TORCH_CHECK(p[j].sizes() == g[j].sizes() && p[j].sizes() == m[i]->t.sizes() &&
+					p[j].sizes() == v[i]->t.sizes(),
+				    "adamw: shapes of parameter ", i, " differ");
 			g[j] = g[j].to(p[j].scalar_type());
 			p[j] = p[j].detach();
 		}
-		const std::vector<Tensor> step(p.size(), at::full({}, static_cast<double>(opt->step), p[0].options().dtype(at::kFloat)));
-		at::_fused_adamw_(p, g, list(m, n), list(v, n), {}, step, opt->lr, opt->beta1, opt->beta2, opt->weight_decay,
-		                  opt->eps, false, false);
+		const std::vector<Tensor> step(
+		    p.size(), at::full({}, static_cast<double>(opt->step), p[0].options().dtype(at::kFloat)));
+		at::_fused_adamw_(p, g, list(m, n), list(v, n), {}, step, opt->lr, opt->beta1, opt->beta2,
+				  opt->weight_decay, opt->eps, false, false);
 	});
 }
 

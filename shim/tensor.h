@@ -10,7 +10,7 @@
  *
  * Errors. No function returns an error: every exception reaches the handler of th_on_error(),
  * which must not return. The default handler prints one line on stderr and exits (4 when the device is
- * missing or out of memory, else 1).
+ * missing or out of memory, else 1). Memory of the cpu counts as a device's.
  *
  * Threads: one thread of the program calls the shim; libtorch uses th_set_threads() threads inside.
  *
@@ -137,7 +137,8 @@ TH_API th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps);
 
 /*
  * Names one random mask: the mask's bits are a function of key and element index alone
- * (Philox4x32-10), so a forward pass done again, or a resumed run, drops the same elements.
+ * (Philox4x32-10), so a forward pass done again, or a resumed run, drops the same elements, on the cpu with any
+ * number of threads and in any dtype. A CUDA device uses its own generator, seeded from the key.
  */
 typedef struct {
 	uint64_t seed, stream;
@@ -150,7 +151,8 @@ TH_API th_tensor *th_dropout(th_tensor *x, double p, th_key key);
  * Scaled dot-product attention, softmax(scale q k^T + mask) v with dropout p on the weights.
  * q (B, H, T, D), k and v (B, G, S, D) with H a multiple of G, -> (B, H, T, D).
  * causal: query t sees keys up to t + S - T. length (B) i64 or NULL: keys at or past a row's length are hidden.
- * Never holds a (B, H, T, S) matrix for the whole batch longer than its gradient needs it.
+ * The mask is th_dropout()'s of a (B, H, T, S) tensor, which never exists: the gradient is made from q, k, v and the
+ * log-sum-exp of each row. A row that sees no key gives 0.
  */
 TH_API th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool causal, th_tensor *length,
                                double scale, double p, th_key key);
@@ -159,7 +161,7 @@ TH_API th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool ca
 TH_API th_tensor *th_attention_packed(th_tensor *x, int heads, int key_heads, bool causal, th_tensor *length,
                                       double scale, double p, th_key key);
 
-/* logits (N, V), target (N) i64; rows with target < 0 are ignored -> () f32: sum of -log p(target) */
+/* logits (N, V), target (N) i64; rows with target < 0 are ignored -> () f32 (f64 from f64): sum of -log p(target) */
 TH_API th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target);
 
 /*
@@ -181,7 +183,8 @@ TH_API th_tensor *th_detach(th_tensor *t);
 
 /*
  * Activation checkpointing: calls f(context, in) now without recording and again in the backward
- * pass; only in[] is kept between. f must give the same result both times. f's result: one tensor.
+ * pass; only in[] is kept between, and context must live until then. f must give the same result both times, and return
+ * one tensor. Leaves that f uses besides in[] get their gradients, too.
  */
 typedef th_tensor *th_function(void *context, th_tensor *const *in, int n);
 TH_API th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const *in, int n);

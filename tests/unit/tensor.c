@@ -999,7 +999,10 @@ static void errors(void **state)
 {
 	th_tensor *a = th_zeros(TH_F32, cpu, SHAPE(2, 3)), *b = th_zeros(TH_F32, cpu, SHAPE(4, 5));
 	th_tensor *q = th_zeros(TH_F32, cpu, SHAPE(1, 3, 4, 2)), *k = th_zeros(TH_F32, cpu, SHAPE(1, 2, 4, 2));
-	int64_t shape[TH_MAX_DIMS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1}, huge[] = {1, INT64_C(1) << 50};
+	int64_t shape[TH_MAX_DIMS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+#ifndef __SANITIZE_ADDRESS__
+	const int64_t huge[] = {1, INT64_C(1) << 50};
+#endif
 
 	(void)state;
 	FAILS(TH_ERR_FAILED, "shapes cannot be multiplied", th_matmul(a, b));
@@ -1021,7 +1024,9 @@ static void errors(void **state)
 	FAILS(TH_ERR_FAILED, "does not require grad", th_backward(th_sum(a)));
 	FAILS(TH_ERR_FAILED, "cannot be converted to Scalar", th_item(a));
 	FAILS(TH_ERR_FAILED, "none is open", th_no_grad_close());
+#ifndef __SANITIZE_ADDRESS__ /* which ends the program instead */
 	FAILS(TH_ERR_MEMORY, "allocate", th_zeros(TH_F64, cpu, 2, huge));
+#endif
 	assert_number(th_item(th_sum(a)), 0, 0); /* and it goes on */
 }
 
