@@ -156,8 +156,9 @@ $(foreach o,$(orders),matrix 0 $(OUT)/matrix/$(o)/matrix.tsv$(newline))$(if $(gn
 
 .PRECIOUS: $(OUT)/text/%.train.txt $(OUT)/text/%.test.txt
 
-# cut: whole lines from the head of a text
-cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) > max { exit } { print }' $< > $@.new && mv $@.new $@
+# cut: whole lines from the head of a text; if the first alone is too long, whole words of it
+cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) <= max { print; next } \
+	NR == 1 { $$0 = substr($$0, 1, max - 1); sub(/ [^ ]*$$/, ""); print } { exit }' $< > $@.new && mv $@.new $@
 ifneq ($(TRAIN_BYTES),)
 $(OUT)/text/%.train.txt: $(data)/%/train.txt
 	$(call cut,$(TRAIN_BYTES))

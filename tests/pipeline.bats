@@ -47,6 +47,15 @@ same_as() { tree out | diff "$1.sums" -; }
 	[[ $output == *wood_a* ]]
 }
 
+@test "a text is cut at whole lines, a long first line at whole words" {
+	study TRAIN_BYTES=30 TEST_BYTES=200 "$here/out/text/wood_a.train.txt" "$here/out/text/wood_a.test.txt"
+	cut=$(cat out/text/wood_a.train.txt)
+	[ "${#cut}" -gt 15 ] && [ "${#cut}" -lt 30 ]
+	[[ $(head -n 1 out/data/wood_a/train.txt) == "$cut "* ]]
+	[ "$(wc -c <out/text/wood_a.test.txt)" -le 200 ]
+	cmp <(head -n "$(wc -l <out/text/wood_a.test.txt)" out/data/wood_a/test.txt) out/text/wood_a.test.txt
+}
+
 @test "a study goes on with the settings it was begun with, and refuses others" {
 	study ORDER=random FT=0 TRAIN_BYTES=1500
 	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot=
