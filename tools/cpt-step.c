@@ -303,13 +303,7 @@ int main(int argc, char **argv)
 
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(in_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, true);
-	if (context == 0)
-		context = m->config.n_positions < 1024 ? m->config.n_positions : 1024;
-	if (context > m->config.n_positions)
-		die_input("%s: context of %lld tokens is longer than the model's %lld positions", in_dir, (long long)context,
-		          (long long)m->config.n_positions);
-	if (context < 2)
-		die_usage("--context is 1: there would be nothing to predict");
+	context = nn_context(m, in_dir, context);
 
 	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);
 	if (corpus_tokens(corpus) < (uint64_t)context)

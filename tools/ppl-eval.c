@@ -206,13 +206,7 @@ int main(int argc, char **argv)
 	bool has_tokenizer = tokenizer_fingerprint_of(model_dir, hash);
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
-	if (context == 0)
-		context = m->config.n_positions < 1024 ? m->config.n_positions : 1024;
-	if (context > m->config.n_positions)
-		die_input("%s: context of %lld tokens is longer than the model's %lld positions", model_dir, (long long)context,
-		          (long long)m->config.n_positions);
-	if (context < 2)
-		die_usage("--context is 1: there would be nothing to predict");
+	context = nn_context(m, model_dir, context);
 	if (batch == 0)
 		batch = context < BATCH_TOKENS ? BATCH_TOKENS / context : 1;
 

@@ -121,3 +121,17 @@ th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target)
 	th_no_grad_close();
 	return nll;
 }
+
+int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked)
+{
+	int64_t positions = m->config.n_positions;
+
+	if (asked == 0)
+		asked = positions < 1024 ? positions : 1024;
+	if (asked > positions)
+		die_input("%s: context of %lld tokens is longer than the model's %lld positions", dir, (long long)asked,
+		          (long long)positions);
+	if (asked < 2)
+		die_usage("--context is 1: there would be nothing to predict");
+	return asked;
+}

@@ -80,4 +80,10 @@ th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target);
 
 extern const struct nn_family nn_gpt2;
 
+/*
+ * The --context of a tool: asked, or for 0 as many positions as the model has, at most 1024. More than it has:
+ * exit 3, naming dir; fewer than 2: exit 2.
+ */
+int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked);
+
 #endif
