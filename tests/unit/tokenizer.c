@@ -191,12 +191,63 @@ static void ids_and_bytes(void **state)
 	remove("t/tokenizer.json");
 }
 
+static void assert_specials(int64_t bos, int64_t eos, int64_t cls, int64_t sep, int64_t pad, int64_t mask, int64_t unk)
+{
+	struct special_tokens s;
+
+	tokenizer_specials("t", &s);
+	assert_int_equal(s.bos, bos);
+	assert_int_equal(s.eos, eos);
+	assert_int_equal(s.cls, cls);
+	assert_int_equal(s.sep, sep);
+	assert_int_equal(s.pad, pad);
+	assert_int_equal(s.mask, mask);
+	assert_int_equal(s.unk, unk);
+}
+
+static void find_specials(const void *dir)
+{
+	struct special_tokens s;
+
+	tokenizer_specials(dir, &s);
+}
+
+/* From the files that name them, and without these by their usual names. */
+static void specials(void **state)
+{
+	static const char added[] = "\"special\":true},{\"id\":1024,\"content\":\"<s>\",\"special\":true},"
+		"{\"id\":1025,\"content\":\"</s>\",\"special\":true},{\"id\":1026,\"content\":\"<mask>\",\"special\":true}";
+	static const char bert[] = "[PAD]\nthe\n[UNK]\n[SEP]\n[CLS]\n[MASK]\n";
+	static const char config[] = "{\"bos_token\": \"</s>\", \"mask_token\": {\"content\": \"<s>\"}, \"eos_token\": null}";
+	static const char map[] = "{\"bos_token\": \"<s>\", \"pad_token\": {\"content\": \"<mask>\", \"lstrip\": false},"
+		" \"sep_token\": \"is not there\"}";
+
+	(void)state;
+	put_changed("", "");
+	assert_specials(1023, 1023, -1, -1, -1, -1, 1023);
+	put_changed("\"special\":true}", added);
+	assert_specials(1024, 1025, 1024, 1025, -1, 1026, 1023);
+	put_file("t/tokenizer_config.json", config, sizeof config - 1);
+	assert_specials(1025, -1, 1024, 1025, -1, 1024, 1023);
+	put_file("t/special_tokens_map.json", map, sizeof map - 1);
+	assert_specials(1025, -1, 1024, -1, 1026, 1024, 1023);
+	put_file("t/tokenizer_config.json", "{\"bos_token\": 7}", 16);
+	assert_dies(find_specials, "t", EXIT_INPUT, "bos_token");
+	remove("t/tokenizer.json");
+	remove("t/tokenizer_config.json");
+	remove("t/special_tokens_map.json");
+	put_file("t/vocab.txt", bert, sizeof bert - 1);
+	assert_specials(-1, -1, 4, 3, 0, 5, 2);
+	remove("t/vocab.txt");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused),
 		cmocka_unit_test(fingerprints),
 		cmocka_unit_test(ids_and_bytes),
+		cmocka_unit_test(specials),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, out_of_scratch);

@@ -20,6 +20,17 @@ uint32_t tokenizer_vocab(const struct tokenizer *t);              /* ids are bel
 const uint8_t *tokenizer_fingerprint(const struct tokenizer *t);  /* HASH_BYTES: of kind, vocabulary, merges */
 int64_t tokenizer_special(const struct tokenizer *t, const char *content); /* id of "<|endoftext|>", "[CLS]" ...; -1 */
 
+/* Ids of the special tokens by their roles; -1: none. One id may have several roles: <s> is RoBERTa's bos and cls. */
+struct special_tokens {
+	int64_t bos, eos, cls, sep, pad, mask, unk;
+};
+
+/*
+ * Of a tokenizer directory: as its tokenizer_config.json and special_tokens_map.json name them, and for a role that
+ * neither mentions, by the names that GPT-2, RoBERTa, Llama and BERT give them, as far as the vocabulary holds these.
+ */
+void tokenizer_specials(const char *dir, struct special_tokens *s);
+
 /* Fingerprint for a model directory without loading everything twice; zero bytes if the directory has no tokenizer. */
 bool tokenizer_fingerprint_of(const char *dir, uint8_t out[HASH_BYTES]);
 
