@@ -161,6 +161,16 @@ blocks() {
 	"${train[@]/"$given/m0"/m2}" --steps 1 -o m3 "$given/a.tok"
 }
 
+@test "cpt-step: a weight too large for f16 is no infinity" {
+	cp -r "$given/m0" big
+	# the last number of wpe, which stands before wte: position 31, which blocks of 16 do not reach; 70000 in f32
+	printf '\000\270\210\107' | dd of=big/model.safetensors bs=1 seek=$(($(stat -c %s big/model.safetensors) - 1024 * 32 * 4 - 4)) \
+		conv=notrunc status=none
+	fails 1 wpe.weight "70000 is too large for F16" -- "${train[@]/"$given/m0"/big}" --steps 1 --dtype f16 -o m "$given/a.tok"
+	[ ! -e m ]
+	"${train[@]/"$given/m0"/big}" --steps 1 --dtype bf16 -o m "$given/a.tok"
+}
+
 @test "cpt-step: validation, and the best model is kept" {
 	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 -o last "$given/a.tok"
 	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 --keep-best -o best "$given/a.tok"

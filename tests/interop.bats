@@ -32,12 +32,18 @@ agree() {
 }
 
 @test "interop: what save_pretrained writes loads here, and comes back" {
-	kinds=(tied untied base both f16 bf16)
+	kinds=(tied untied base both f16 bf16 sharded)
 	"$python" "$root/tests/ref-gpt2.py" save small.json "${kinds[@]}" 2>/dev/null
 	for kind in "${kinds[@]}"; do
 		cpt-step "${quick[@]}" -m "$kind" --steps 3 -o "$kind.1" t.tok
 	done
 	agree "${kinds[@]}" "${kinds[@]/%/.1}"
+	[ "$(ls sharded/*.safetensors | wc -l)" -gt 2 ]
+	[ ! -e sharded/model.safetensors ]
+	hash=$(cat sharded/config.json sharded/model-*.safetensors | sha256sum | cut -d' ' -f1)
+	[ "$(jq -r '.chain[0].from' sharded.1/palimpsest.json)" = "$hash" ]
+	[ -e sharded.1/model.safetensors ]
+	[ ! -e sharded.1/model.safetensors.index.json ]
 	# an output layer of its own was trained apart from the embeddings, and nothing but parameters is stored
 	"$python" - <<-'END'
 		from safetensors.torch import load_file
@@ -46,6 +52,20 @@ agree() {
 		assert not a["lm_head.weight"].equal(b["lm_head.weight"])
 		assert not b["transformer.wte.weight"].equal(b["lm_head.weight"])
 		assert "lm_head.weight" not in load_file("both.1/model.safetensors")
+	END
+}
+
+@test "interop: each type of weights is the f32 ones rounded, as in torch" {
+	model-init -q -c small.json -o m0
+	for t in f32 bf16 f16; do cpt-step "${quick[@]}" -m m0 --steps 5 --dtype $t -o $t t.tok; done
+	"$python" - <<-'END'
+		import torch
+		from safetensors.torch import load_file
+		m = load_file("f32/model.safetensors")
+		for name, dtype in ("f32", torch.float32), ("bf16", torch.bfloat16), ("f16", torch.float16):
+		    w = load_file(f"{name}/model.safetensors")
+		    assert set(w) == set(m)
+		    assert all(w[k].dtype == dtype and torch.equal(w[k], m[k].to(dtype)) for k in m), name
 	END
 }
 

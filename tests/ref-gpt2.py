@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What transformers makes of GPT-2 directories, for ppl-eval.bats and interop.bats.
 
-ref-gpt2.py save CONFIG.json KIND...   writes to KIND a random model as save_pretrained() does (tied, untied, base, f16, bf16), or as
-                                       other programs may (both: tied, and the head stored all the same)
+ref-gpt2.py save CONFIG.json KIND...   writes to KIND a random model as save_pretrained() does (tied, untied, base, f16, bf16;
+                                       sharded: in several files), or as other programs may (both: tied, and the head stored all the same)
 ref-gpt2.py score CONTEXT FILE.tok DIR...
                                        a line each: DIR, nll, targets, and perplexity by the protocols m2d2 and disjoint, computed in f64;
                                        exit 1 if weights do not load without a remark
@@ -27,7 +27,7 @@ def save(config, kind):
         p.data.add_(torch.randn_like(p), alpha=0.05)
     if kind in ("f16", "bf16"):
         model.to({"f16": torch.float16, "bf16": torch.bfloat16}[kind])
-    model.save_pretrained(out)
+    model.save_pretrained(out, max_shard_size="50KB" if kind == "sharded" else "50GB")
     if kind == "both":
         weights = load_file(f"{out}/model.safetensors")
         weights["lm_head.weight"] = weights["transformer.wte.weight"].clone()

@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
@@ -273,8 +275,9 @@ static void writer_refuses_mistakes(void **state)
 static uint16_t one(enum st_dtype dtype, float x)
 {
 	uint16_t out;
+	bool overflows = st_from_f32(dtype, &x, 1, &out) == 0;
 
-	st_from_f32(dtype, &x, 1, &out);
+	assert_int_equal(overflows, isfinite(x) && (out & 0x7fff) == (dtype == ST_F16 ? 0x7c00 : 0x7f80));
 	return out;
 }
 
@@ -306,7 +309,15 @@ static void rounds_to_nearest_even(void **state)
 		assert_int_equal(one(d, INFINITY), infinity);
 		assert_int_equal(one(d, -INFINITY), infinity | 0x8000);
 		assert_true((one(d, NAN) & 0x7fff) > infinity);
+		assert_int_equal(one(d, FLT_MAX), infinity);
 	}
+	float x[5] = {INFINITY, 65519, 65520, -1e30f, FLT_MAX}, y[5];
+	uint16_t out[5];
+	assert_int_equal(st_from_f32(ST_F16, x, 5, out), 2);
+	assert_int_equal(out[1], 0x7bff);
+	assert_int_equal(st_from_f32(ST_BF16, x, 5, out), 4);
+	assert_int_equal(st_from_f32(ST_F32, x, 5, y), 5);
+	assert_memory_equal(x, y, sizeof x);
 }
 
 static int python(const char *code)

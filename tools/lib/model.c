@@ -8,6 +8,7 @@
 #include "checked.h"
 #include "die.h"
 #include "model_kind.h"
+#include "weights.h"
 
 #define MAX_CONFIG (1 << 20) /* bytes */
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -155,15 +156,12 @@ void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t
 
 void model_hash(const char *dir, uint8_t out[HASH_BYTES])
 {
-	static const char *const files[] = {"config.json", "model.safetensors"};
+	char *config = path_join(dir, "config.json");
 	struct hash h;
 
 	hash_start(&h);
-	for (size_t i = 0; i < COUNT(files); i++) {
-		char *path = path_join(dir, files[i]);
-
-		hash_add_file(&h, path);
-		free(path);
-	}
+	hash_add_file(&h, config);
+	weights_hash(dir, &h);
 	hash_end(&h, out);
+	free(config);
 }

@@ -66,8 +66,9 @@ size_t model_tensors(const struct model_config *c);
 void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t);
 
 /*
- * A model's hash: SHA-256 of config.json followed by model.safetensors, that is
- * cat DIR/config.json DIR/model.safetensors | sha256sum
+ * A model's hash: SHA-256 of config.json followed by model.safetensors or, if that is not there, by the files that
+ * model.safetensors.index.json names, in the order of their names in bytes:
+ * cat DIR/config.json DIR/model-*.safetensors | sha256sum
  */
 void model_hash(const char *dir, uint8_t out[HASH_BYTES]);
 

@@ -76,14 +76,19 @@ static uint16_t f16_bits(uint32_t u)
 	return (uint16_t)(sign | x >> shift);
 }
 
-void st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
+size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
 {
+	/* From here on a number becomes infinite: half way between the largest and the next power of two. */
+	uint32_t limit = dtype == ST_F16 ? 0x477ff000 : dtype == ST_BF16 ? 0x7f7f8000 : 0x7f800000;
 	uint8_t *p = out;
+	size_t wrong = n;
 
 	for (size_t i = 0; i < n; i++) {
 		uint32_t u;
 
 		memcpy(&u, x + i, sizeof u);
+		if ((u & 0x7fffffff) >= limit && (u & 0x7fffffff) < 0x7f800000 && wrong == n)
+			wrong = i;
 		if (dtype == ST_F32) {
 			u = htole32(u);
 			memcpy(p + 4 * i, &u, 4);
@@ -93,6 +98,7 @@ void st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
 			memcpy(p + 2 * i, &h, 2);
 		}
 	}
+	return wrong;
 }
 
 static _Noreturn void malformed(const struct st_file *f, const char *subject, const char *why)

@@ -15,8 +15,11 @@ enum st_dtype { ST_BOOL, ST_U8, ST_I8, ST_I16, ST_U16, ST_F16, ST_BF16, ST_I32, 
 size_t st_dtype_size(enum st_dtype dtype);
 const char *st_dtype_name(enum st_dtype dtype); /* "F32", "BF16" ... */
 
-/* n numbers as ST_F32, ST_BF16 or ST_F16, little-endian, rounded to nearest even; what overflows becomes infinite. */
-void st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out);
+/*
+ * n numbers as ST_F32, ST_BF16 or ST_F16, little-endian, rounded to nearest even; what overflows becomes infinite. Returns the
+ * index of the first finite number to which that happened, or n.
+ */
+size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out);
 
 struct st_tensor {
 	const char *name; /* borrowed from the file */

@@ -12,13 +12,13 @@ struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device 
 {
 	struct nn_params *p = xcalloc(1, sizeof *p);
 
-	p->path = path_join(dir, "model.safetensors");
-	p->file = st_open(p->path);
-	if (st_count(p->file) == 0)
+	p->weights = weights_open(dir);
+	p->path = xstrdup(weights_name(p->weights));
+	if (weights_count(p->weights) == 0)
 		die_input("%s: holds no tensors", p->path);
 	p->device = device;
 	p->prefix = prefix;
-	p->taken = xcalloc(st_count(p->file), sizeof *p->taken);
+	p->taken = xcalloc(weights_count(p->weights), sizeof *p->taken);
 	return p;
 }
 
@@ -26,16 +26,16 @@ struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device 
 static const struct st_tensor *find(const struct nn_params *p, const char *name)
 {
 	char *full = xasprintf("%s%s", p->prefix, name);
-	const struct st_tensor *t = st_find(p->file, full);
+	const struct st_tensor *t = weights_find(p->weights, full);
 
 	free(full);
-	return t ? t : st_find(p->file, name);
+	return t ? t : weights_find(p->weights, name);
 }
 
 static void take(struct nn_params *p, const struct st_tensor *t)
 {
-	for (size_t i = 0; i < st_count(p->file); i++)
-		if (st_at(p->file, i) == t)
+	for (size_t i = 0; i < weights_count(p->weights); i++)
+		if (weights_at(p->weights, i) == t)
 			p->taken[i] = true;
 }
 
@@ -58,7 +58,8 @@ static void check(const struct nn_params *p, const struct st_tensor *t, int n_di
 		char has[200], wants[200];
 		shape_text(has, sizeof has, t->n_dims, t->shape);
 		shape_text(wants, sizeof wants, n_dims, shape);
-		die_input("%s: tensor %s: shape is (%s), the configuration wants (%s)", p->path, t->name, has, wants);
+		die_input("%s: tensor %s: shape is (%s), the configuration wants (%s)", weights_file(p->weights, t), t->name, has,
+		          wants);
 	}
 }
 
@@ -69,7 +70,8 @@ static th_dtype float_dtype(const struct nn_params *p, const struct st_tensor *t
 	case ST_BF16: return TH_BF16;
 	case ST_F16: return TH_F16;
 	case ST_F64: return TH_F64;
-	default: die_input("%s: tensor %s: %s is no type for a weight", p->path, t->name, st_dtype_name(t->dtype));
+	default: die_input("%s: tensor %s: %s is no type for a weight", weights_file(p->weights, t), t->name,
+		                   st_dtype_name(t->dtype));
 	}
 }
 
@@ -125,7 +127,8 @@ void nn_param_alias(struct nn_params *p, const char *alias, const char *name)
 	if (!a)
 		return;
 	if (!t || a->dtype != t->dtype || a->bytes != t->bytes || memcmp(a->data, t->data, t->bytes) != 0)
-		die_input("%s: tensor %s: the configuration ties it to %s, but they differ", p->path, a->name, name);
+		die_input("%s: tensor %s: the configuration ties it to %s, but they differ",
+		          weights_file(p->weights, a), a->name, name);
 	take(p, a);
 }
 
@@ -133,8 +136,9 @@ void nn_params_loaded(struct nn_params *p, const char *const *ignored)
 {
 	size_t skip = strlen(p->prefix);
 
-	for (size_t i = 0; i < st_count(p->file); i++) {
-		const char *name = st_at(p->file, i)->name;
+	for (size_t i = 0; i < weights_count(p->weights); i++) {
+		const struct st_tensor *t = weights_at(p->weights, i);
+		const char *name = t->name;
 		if (p->taken[i])
 			continue;
 		const char *bare = strncmp(name, p->prefix, skip) == 0 ? name + skip : name;
@@ -142,11 +146,11 @@ void nn_params_loaded(struct nn_params *p, const char *const *ignored)
 		for (const char *const *pattern = ignored; !fine && pattern && *pattern; pattern++)
 			fine = fnmatch(*pattern, bare, 0) == 0;
 		if (!fine)
-			die_input("%s: unknown tensor %s", p->path, name);
+			die_input("%s: unknown tensor %s", weights_file(p->weights, t), name);
 	}
-	st_close(p->file);
+	weights_close(p->weights);
 	free(p->taken);
-	p->file = NULL;
+	p->weights = NULL;
 	p->taken = NULL;
 }
 
@@ -186,10 +190,28 @@ static bool listed(const char *name, const char *const *list)
 	return false;
 }
 
+/* As dtype; a weight that is finite and would not be so any more ends the tool. */
+static void put(struct st_writer *w, const struct st_tensor *t, const th_tensor *value, const char *path)
+{
+	size_t n = t->bytes / st_dtype_size(t->dtype), wrong;
+	float *x = xmalloc(n * sizeof *x);
+	void *stored = x;
+
+	th_to_host(value, TH_F32, x);
+	if (t->dtype != ST_F32) {
+		stored = xmalloc(t->bytes);
+		if ((wrong = st_from_f32(t->dtype, x, n, stored)) < n)
+			die("cannot write %s: tensor %s: %g is too large for %s", path, t->name, (double)x[wrong], st_dtype_name(t->dtype));
+	}
+	st_put(w, stored, t->bytes);
+	if (stored != x)
+		free(stored);
+	free(x);
+}
+
 void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype dtype, const char *prefix,
                     const char *const *bare)
 {
-	th_dtype as = dtype == ST_BF16 ? TH_BF16 : dtype == ST_F16 ? TH_F16 : TH_F32;
 	struct st_tensor *t = xcalloc((size_t)p->n, sizeof *t);
 	char **name = xcalloc((size_t)p->n, sizeof *name);
 
@@ -204,10 +226,7 @@ void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype d
 
 	struct st_writer *w = st_begin(path, t, (size_t)p->n, (const char *[]){"format", "pt", NULL});
 	for (int i = 0; i < p->n; i++) {
-		void *host = xmalloc(t[i].bytes);
-		th_to_host(p->item[i].value, as, host);
-		st_put(w, host, t[i].bytes);
-		free(host);
+		put(w, &t[i], p->item[i].value, path);
 		free(name[i]);
 	}
 	st_end(w);

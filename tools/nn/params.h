@@ -1,8 +1,9 @@
 /*
- * A model's parameters: names and tensors, from and to model.safetensors.
+ * A model's parameters: names and tensors, from model.safetensors or the several files of a large model (lib/weights.h),
+ * to model.safetensors.
  *
  * A family asks for each tensor that it needs, by name and shape, and then says what it lets
- * lie; whatever is left over in the file is a mistake:
+ * lie; whatever is left over there is a mistake:
  *
  *	struct nn_params *p = nn_params_open(dir, "transformer.", device);
  *	m->wte = nn_param(p, 2, (int64_t[]){vocab, C}, "wte.weight");
@@ -17,6 +18,7 @@
 #include <stdbool.h>
 
 #include "lib/safetensors.h"
+#include "lib/weights.h"
 #include "shim/tensor.h"
 
 struct nn_param {
@@ -28,15 +30,15 @@ struct nn_params {
 	struct nn_param *item; /* in the order of the asking */
 	int n, cap;
 	th_device device;
-	char *path;            /* of the file */
+	char *path;            /* of the file, or of the index of several */
 	/* while loading */
 	const char *prefix;
-	struct st_file *file;
+	struct weights *weights;
 	bool *taken;
 };
 
 /*
- * Opens DIR/model.safetensors. prefix: what may stand before every name, as in a checkpoint of
+ * Opens the weights in DIR. prefix: what may stand before every name, as in a checkpoint of
  * the model with a head, or ""; borrowed, a string constant.
  */
 struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device device);
@@ -62,7 +64,7 @@ void nn_params_free(struct nn_params *p);           /* the names; the tensors be
 
 /*
  * Writes them all to PATH as dtype (ST_F32, ST_BF16 or ST_F16), each name with prefix before it unless it is listed
- * in bare (NULL: none), with the metadata that transformers asks for. Atomic.
+ * in bare (NULL: none), with the metadata that transformers asks for. Atomic. A finite weight that becomes infinite in dtype: exit 1.
  */
 void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype dtype, const char *prefix,
                     const char *const *bare);
