@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""gen-models.py DIR [FAMILY...]: small random models of odd shapes, and what transformers computes with them.
+
+DIR/FAMILY/NAME/{config.json,model.safetensors} are the models, DIR/FAMILY/NAME/dump.safetensors holds, computed in f64: `id` (B, T),
+`logits`, `loss`, `grad.PARAMETER`, and `losses`, the loss before each of ten steps as the Trainer takes them (AdamW with weight
+decay on matrices alone, clipping, warm-up and linear decay) on that one batch. tests/unit/parity.h compares ours with them.
+DIR/gpt2/schedules.safetensors: learning-rate factors.
+"""
+import json
+import os
+import sys
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+STEPS, WARMUP, LR, DECAY, CLIP = 10, 3, 3e-3, 0.1, 1.0
+
+
+def no_prefix(weights, prefix, config):
+    """As the model without a head stores them, with the masks that old checkpoints hold."""
+    weights = {k.removeprefix(prefix): v for k, v in weights.items()}
+    n = config.n_positions
+    for i in range(config.n_layer):
+        weights[f"h.{i}.attn.bias"] = torch.ones(1, 1, n, n).tril().bool()
+        weights[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+    return weights
+
+
+GPT2 = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0,
+            eos_token_id=0)
+
+# name: (config.json, B, T, what is done to the stored weights)
+FAMILIES = {
+    "gpt2": {
+        "tied": (GPT2 | dict(vocab_size=101, n_positions=32, n_embd=30, n_layer=2, n_head=5), 3, 32, None),
+        "bare": (GPT2 | dict(vocab_size=67, n_positions=21, n_embd=21, n_layer=2, n_head=3, n_inner=50,
+                             activation_function="gelu", scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False,
+                             layer_norm_epsilon=1e-3), 2, 19, no_prefix),
+        "one-head": (GPT2 | dict(vocab_size=33, n_positions=16, n_embd=17, n_layer=1, n_head=1, activation_function="relu",
+                                 scale_attn_weights=False), 5, 7, None),
+    },
+}
+
+
+def randomize(model):
+    """Larger than the usual start, so that every gradient matters; biases and norms are not left at 0 and 1."""
+    for name, p in model.named_parameters():
+        p.data.normal_(0, 0.15)
+        if ("ln_" in name or "norm" in name.lower()) and name.endswith("weight"):
+            p.data.add_(1)
+
+
+def train(model, ids):
+    decay = [p for p in model.parameters() if p.dim() >= 2]
+    rest = [p for p in model.parameters() if p.dim() < 2]
+    opt = torch.optim.AdamW([{"params": decay, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}], lr=LR)
+    sched = transformers.get_scheduler("linear", opt, WARMUP, STEPS)
+    losses = []
+    for _ in range(STEPS):
+        loss = model(input_ids=ids, labels=ids).loss
+        losses.append(loss.item())
+        model.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        opt.step()
+        sched.step()
+    return losses
+
+
+def make(out, fields, rows, length, edit):
+    os.makedirs(out, exist_ok=True)
+    torch.manual_seed(len(os.path.basename(out)))
+    config = transformers.AutoConfig.for_model(**fields)
+    model = getattr(transformers, fields["architectures"][0])(config)
+    prefix = model.base_model_prefix + "."
+    randomize(model)
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        del weights["lm_head.weight"]
+    if edit:
+        weights = edit(weights, prefix, config)
+    save_file(weights, f"{out}/model.safetensors", {"format": "pt"})
+    with open(f"{out}/config.json", "w") as f:
+        json.dump(fields, f, indent=1, sort_keys=True)
+        f.write("\n")
+
+    model.double().train()
+    ids = torch.randint(0, config.vocab_size, (rows, length))
+    result = model(input_ids=ids, labels=ids)
+    result.loss.backward()
+    dump = {"id": ids, "logits": result.logits.detach().float(), "loss": result.loss.detach().double().reshape(1)}
+    for n, p in model.named_parameters():  # by the names that our files have without a prefix
+        dump[f"grad.{n.removeprefix(prefix)}"] = p.grad.float().clone()
+    dump["losses"] = torch.tensor(train(model, ids), dtype=torch.float64)
+    save_file(dump, f"{out}/dump.safetensors")
+
+
+def schedules(path):
+    kinds = {"linear": {}, "cosine": {}, "constant_with_warmup": {}, "warmup_stable_decay": {"num_decay_steps": 5}}
+    table = {}
+    for warmup in (0, 4):
+        for kind, extra in kinds.items():
+            opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+            sched = transformers.get_scheduler(kind, opt, warmup, 20, scheduler_specific_kwargs=dict(extra))
+            rates = []
+            for _ in range(20):
+                rates.append(sched.get_last_lr()[0])
+                opt.step()
+                sched.step()
+            table[f"{kind}.{warmup}"] = torch.tensor(rates, dtype=torch.float64)
+    save_file(table, path)
+
+
+if __name__ == "__main__":
+    for family in sys.argv[2:] or FAMILIES:
+        for model_name, arguments in FAMILIES[family].items():
+            make(os.path.join(sys.argv[1], family, model_name), *arguments)
+        if family == "gpt2":
+            schedules(os.path.join(sys.argv[1], family, "schedules.safetensors"))
