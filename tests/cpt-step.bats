@@ -171,6 +171,19 @@ blocks() {
 	"${train[@]/"$given/m0"/big}" --steps 1 --dtype bf16 -o m "$given/a.tok"
 }
 
+# same_model DIR DIR: weights and log are the same bytes
+same_model() {
+	cmp "$1/model.safetensors" "$2/model.safetensors" && cmp "$1/train.log.jsonl" "$2/train.log.jsonl"
+}
+
+@test "cpt-step: what is computed again is the same bytes" {
+	for precision in f32 bf16; do
+		"${train[@]}" --precision $precision --micro-batch 3 --steps 4 -o kept "$given/a.tok"
+		"${train[@]}" --precision $precision --micro-batch 3 --steps 4 --recompute -o again "$given/a.tok"
+		same_model kept again
+	done
+}
+
 @test "cpt-step: validation, and the best model is kept" {
 	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 -o last "$given/a.tok"
 	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 --keep-best -o best "$given/a.tok"

@@ -30,7 +30,7 @@ static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, ev
 static uint64_t tokens;
 static double lr = 5e-5, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
 static double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-static bool keep_optimizer, keep_best;
+static bool keep_optimizer, keep_best, recompute;
 static const char *valid_path;
 
 static const struct option options[] = {
@@ -50,6 +50,8 @@ static const struct option options[] = {
 	{0, "tokens", OPT_SIZE, &tokens, "N", "tokens, in place of --epochs"},
 	{0, "dropout", OPT_REAL, &dropout, "P", "dropout everywhere; -1: what config.json says", .min = -1, .max = 0.99},
 	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation; weights and moments are f32", "f32|bf16"},
+	{0, "recompute", OPT_FLAG, &recompute, NULL, "keep less from the forward pass and compute it again: less memory, same bytes",
+	 .unrecorded = true},
 	{0, "weight-decay", OPT_REAL, &weight_decay, "R", "of matrices"},
 	{0, "clip", OPT_REAL, &clip, "R", "largest norm of the gradient; 0: any"},
 	{0, "beta1", OPT_REAL, &beta1, "R", "of Adam's first moment", .max = 0.999999},
@@ -303,6 +305,7 @@ int main(int argc, char **argv)
 
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(in_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, true);
+	m->recompute = recompute;
 	context = nn_context(m, in_dir, context);
 
 	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);

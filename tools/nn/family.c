@@ -8,6 +8,13 @@
 
 static const struct nn_family *const families[] = {[MODEL_GPT2] = &nn_gpt2};
 
+struct nn_layer_call {
+	const struct nn_model *m;
+	nn_layer *f;
+	int layer;
+	const struct nn_dropout *dropout;
+};
+
 th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place)
 {
 	if (!d)
@@ -28,6 +35,7 @@ struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compu
 	m->device = device;
 	m->compute = compute;
 	m->params = nn_params_open(dir, m->family->prefix, device);
+	m->call = xcalloc((size_t)m->config.n_layer, sizeof *m->call);
 	m->family->load(m);
 	nn_params_loaded(m->params, m->family->ignored);
 
@@ -48,6 +56,7 @@ void nn_model_free(struct nn_model *m)
 	m->family->unload(m);
 	nn_params_free(m->params);
 	free(m->copy);
+	free(m->call);
 	free(m);
 }
 
@@ -68,6 +77,25 @@ th_tensor *nn_compute(struct nn_model *m, th_tensor *param)
 	struct nn_copy *c = &m->copy[m->n_copies++];
 	*c = (struct nn_copy){param, th_empty(m->compute, m->device, th_dim(param), shape)};
 	return c->copy;
+}
+
+static th_tensor *call_layer(void *context, th_tensor *const *in, int n)
+{
+	const struct nn_layer_call *c = context;
+
+	(void)n;
+	return c->f(c->m, c->layer, in[0], c->dropout);
+}
+
+th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const struct nn_dropout *dropout)
+{
+	for (int i = 0; i < (int)m->config.n_layer; i++) {
+		m->call[i] = (struct nn_layer_call){m, f, i, dropout};
+		th_scope_open();
+		x = th_keep(m->recompute ? th_checkpoint(call_layer, &m->call[i], &x, 1) : f(m, i, x, dropout));
+		th_scope_close();
+	}
+	return x;
 }
 
 void nn_cast(struct nn_model *m)

@@ -35,6 +35,9 @@ struct nn_family {
 	void (*unload)(struct nn_model *m);
 };
 
+/* One layer of a family: x (B, T, C) -> (B, T, C). */
+typedef th_tensor *nn_layer(const struct nn_model *m, int layer, th_tensor *x, const struct nn_dropout *dropout);
+
 struct nn_copy {
 	th_tensor *param, *copy;
 };
@@ -47,6 +50,8 @@ struct nn_model {
 	struct nn_copy *copy; /* none if computing in f32 */
 	int n_copies, cap_copies;
 	struct model_config config;
+	bool recompute; /* keep the layers' inputs alone, and compute the rest again in the backward pass */
+	struct nn_layer_call *call; /* the layers' arguments, until the backward pass; one for each layer */
 	/* by the family */
 	void *net;
 	th_tensor *head; /* (V, C): logits = hidden head^T */
@@ -62,6 +67,12 @@ void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dty
 
 /* For families: the tensor to compute with in place of a parameter: itself, or its bf16 copy. */
 th_tensor *nn_compute(struct nn_model *m, th_tensor *param);
+
+/*
+ * For families: x through layers 0 .. n_layer - 1, each in a scope of its own. With m->recompute nothing that a layer makes is kept but
+ * what it returns; the results are the same bytes. *dropout must live until the backward pass.
+ */
+th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const struct nn_dropout *dropout);
 
 /* Brings the copies up to date with the parameters. After loading and after every change of the parameters. */
 void nn_cast(struct nn_model *m);

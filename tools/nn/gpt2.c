@@ -108,15 +108,6 @@ static th_tensor *conv1d(const struct conv1d *c, th_tensor *x)
 	return th_affine(x, c->w, c->b);
 }
 
-/* One of q, k, v out of all three: (B, T, 3C) -> (B, H, T, D) */
-static th_tensor *heads(const struct gpt2 *g, th_tensor *qkv, int which)
-{
-	th_tensor *x = th_narrow(qkv, 2, which * g->C, g->C);
-
-	x = th_reshape(x, 4, (int64_t[]){th_size(x, 0), th_size(x, 1), g->H, g->C / g->H});
-	return th_transpose(x, 1, 2);
-}
-
 static th_tensor *attention(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
 {
 	th_tensor *qkv = conv1d(&g->block[layer].attn, x); // (B, T, 3C)
@@ -126,9 +117,8 @@ static th_tensor *attention(const struct gpt2 *g, int layer, th_tensor *x, const
 		scale /= sqrt((double)(g->C / g->H));
 	if (g->scale_by_layer)
 		scale /= layer + 1;
-	th_tensor *y = th_attention(heads(g, qkv, 0), heads(g, qkv, 1), heads(g, qkv, 2), true, NULL, scale,
-	                            d ? d->attn : 0, nn_dropout_key(d, layer, ATTN)); // (B, H, T, D)
-	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), g->C});
+	th_tensor *y = th_attention_packed(qkv, (int)g->H, (int)g->H, true, NULL, scale, d ? d->attn : 0,
+	                                   nn_dropout_key(d, layer, ATTN)); // (B, T, C)
 	y = conv1d(&g->block[layer].attn_proj, y); // (B, T, C)
 	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, ATTN_PROJ));
 }
@@ -141,16 +131,13 @@ static th_tensor *mlp(const struct gpt2 *g, int layer, th_tensor *x, const struc
 	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
 }
 
-static th_tensor *block(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
+static th_tensor *block(const struct nn_model *m, int layer, th_tensor *x, const struct nn_dropout *d)
 {
+	const struct gpt2 *g = m->net;
 	const struct block *b = &g->block[layer];
 
-	th_scope_open();
 	x = th_add(x, attention(g, layer, norm(g, &b->ln_1, x), d));
-	x = th_add(x, mlp(g, layer, norm(g, &b->ln_2, x), d));
-	th_keep(x);
-	th_scope_close();
-	return x;
+	return th_add(x, mlp(g, layer, norm(g, &b->ln_2, x), d));
 }
 
 static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct nn_dropout *d)
@@ -160,8 +147,7 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 
 	th_tensor *x = th_add(th_embedding(g->wte, id), th_narrow(g->wpe, 0, 0, T)); // (B, T, C)
 	x = th_dropout(th_to_dtype(x, m->compute), d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));
-	for (int i = 0; i < g->n_layers; i++)
-		x = block(g, i, x, d);
+	x = nn_layers(m, block, x, d);
 	return norm(g, &g->ln_f, x);
 }
 
