@@ -182,7 +182,12 @@ count() {
 	fails 2 "two texts" "'b'" -- "${eval[@]}" b="$given/b.tok" b="$given/a.tok"
 	fails 2 "--windows" -- "${eval[@]}" --windows 1 b="$given/b.tok"
 	fails 2 "context" -- "${eval[@]}" --context 1 b="$given/b.tok"
-	fails 2 "protocol" -- "${eval[@]}" --protocol strided:512 b="$given/b.tok"
+	fails 2 "--protocol best" "m2d2|disjoint|strided:S|lm-eval" -- "${eval[@]}" --protocol best b="$given/b.tok"
+	fails 2 "nothing may follow" -- "${eval[@]}" --protocol disjoint:16 b="$given/b.tok"
+	for p in strided strided: strided:1 strided:-4 strided:8x; do
+		fails 2 "strided:S expected" -- "${eval[@]}" --protocol $p b="$given/b.tok"
+	done
+	fails 2 "windows of 32 tokens would leave some out" -- "${eval[@]}" --protocol strided:33 b="$given/b.tok"
 	fails 2 "name" -- "${eval[@]}" ="$given/b.tok"
 	fails 2 "name" -- "${eval[@]}" --name $'a\tb' b="$given/b.tok"
 }

@@ -16,21 +16,25 @@
 #include "lib/tsv.h"
 #include "nn/batches.h"
 #include "nn/family.h"
+#include "nn/protocol.h"
 #include "nn/runtime.h"
 #include "nn/score.h"
 
 #define BATCH_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
 #define LN2 0.69314718055994530942
 
-static const char *model_dir, *model_name, *output = "-", *protocol = "m2d2", *precision = "f32", *device_name = "auto";
+static const char *model_dir, *model_name, *output = "-", *protocol_text = "m2d2", *precision = "f32", *device_name = "auto";
 static int64_t context, windows, seed = 1, batch, threads;
+
+static const struct protocol *protocol;
+static int64_t setting; /* of the protocol */
 
 static const struct option options[] = {
 	{'m', "model", OPT_STRING, &model_dir, "MODEL_DIR", "model to evaluate", .unrecorded = true},
 	{'o', "output", OPT_STRING, &output, "FILE", "write the rows to FILE", .unrecorded = true},
 	{0, "name", OPT_STRING, &model_name, "NAME", "the model's name in the rows; default: MODEL_DIR's last part",
 	 .unrecorded = true},
-	{0, "protocol", OPT_CHOICE, &protocol, "NAME", "what perplexity means", "m2d2|disjoint"},
+	{0, "protocol", OPT_STRING, &protocol_text, "NAME", "what perplexity means: m2d2, disjoint, strided:S or lm-eval"},
 	{0, "context", OPT_INT, &context, "N", "tokens in a window; 0: the model's positions, at most 1024", .max = 1 << 24},
 	{0, "windows", OPT_INT, &windows, "N", "score N random windows of each text; 0: all"},
 	{0, "seed", OPT_INT, &seed, "S", "of the choice of windows"},
@@ -49,8 +53,10 @@ static const struct tool tool = {"ppl-eval", "perplexity of a model on many text
 struct text {
 	const char *name;
 	struct corpus *corpus;
+	struct cut cut;
 	uint64_t *window; /* those to score, in order; NULL: all */
 	uint64_t n, all;  /* windows to score, and windows */
+	uint64_t work;    /* tokens in those to score */
 };
 
 /* Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): n of all, each equally likely, in ascending order. */
@@ -65,7 +71,13 @@ static uint64_t *sample(uint64_t n, uint64_t all, const uint8_t data_hash[HASH_B
 	return window;
 }
 
-static struct text open_text(char *operand, const uint8_t *tokenizer, int64_t vocab)
+/* What stands before a text where a protocol wants something there. */
+static int64_t prefix_id(const struct model_config *c)
+{
+	return c->bos_token_id >= 0 ? c->bos_token_id : c->eos_token_id;
+}
+
+static struct text open_text(char *operand, const uint8_t *tokenizer, const struct model_config *config)
 {
 	struct text t = {0};
 	char *equals = strchr(operand, '=');
@@ -76,13 +88,13 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, int64_t vo
 	t.name = operand;
 	if (!tsv_is_clean(t.name))
 		die_usage("'%s' cannot be a name in a table", t.name);
-	t.corpus = corpus_open((const char *[]){equals + 1}, 1, tokenizer, vocab);
+	t.corpus = corpus_open((const char *[]){equals + 1}, 1, tokenizer, config->vocab_size);
+	t.cut = cut_text(protocol, setting, t.corpus, context, prefix_id(config));
 
-	uint64_t tokens = corpus_tokens(t.corpus);
-	if (tokens < 2)
-		die_input("%s: has nothing to predict: %llu tokens", equals + 1, (unsigned long long)tokens);
-	t.all = t.n = score_windows(t.corpus, context);
-	if (score_length(t.corpus, context, t.all - 1) == 1) { /* nothing stands before its only token */
+	if (t.cut.tokens < 2)
+		die_input("%s: has nothing to predict: %llu tokens", equals + 1, (unsigned long long)t.cut.tokens);
+	t.all = t.n = cut_windows(&t.cut);
+	if (cut_window(&t.cut, t.all - 1).targets == 0) { /* nothing stands before its only token */
 		t.all = --t.n;
 		warn("%s: the last window has only one token and is left out", equals + 1);
 	}
@@ -90,6 +102,8 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, int64_t vo
 		t.n = (uint64_t)windows;
 		t.window = sample(t.n, t.all, t.corpus->hash);
 	}
+	for (uint64_t i = 0; i < t.n; i++)
+		t.work += (uint64_t)cut_window(&t.cut, t.window ? t.window[i] : i).length;
 	return t;
 }
 
@@ -102,61 +116,74 @@ struct result {
  * Standard error of the ratio nll/targets when n of N windows were drawn without replacement (Cochran, Sampling
  * Techniques, 6.4): the residuals' variance over n, times 1 - n/N, over the square of the mean number of targets.
  */
-static double standard_error(const double *nll, const int64_t *length, uint64_t n, uint64_t all, double ratio)
+static double standard_error(const double *nll, const int64_t *targets, uint64_t n, uint64_t all, double ratio)
 {
-	double squares = 0, targets = 0;
+	double squares = 0, sum = 0;
 
 	if (n == all)
 		return 0;
 	for (uint64_t i = 0; i < n; i++) {
-		double e = nll[i] - ratio * (double)(length[i] - 1);
+		double e = nll[i] - ratio * (double)targets[i];
 		squares += e * e;
-		targets += (double)(length[i] - 1);
+		sum += (double)targets[i];
 	}
-	double mean = targets / (double)n;
+	double mean = sum / (double)n;
 	return sqrt((1 - (double)n / (double)all) * squares / (double)(n - 1) / (double)n) / mean;
 }
 
-static uint64_t tokens_done; /* of texts that are through */
+/* One text's evaluation under way. */
+struct sums {
+	double *nll;      /* of each window */
+	int64_t *targets; /* likewise */
+	double weighted, weight;
+	uint64_t work;
+};
 
-static void show_progress(void *arg, uint64_t done)
+static uint64_t work_done; /* tokens of texts that are through */
+
+static void take_window(void *arg, const struct scored *s)
 {
-	(void)arg;
-	progress_update(tokens_done + done * (uint64_t)context, NULL);
+	struct sums *sums = arg;
+	const struct window *w = &s->window;
+	double nll = scored_sum(s), targets = (double)w->targets;
+
+	sums->nll[s->index] = nll;
+	sums->targets[s->index] = w->targets;
+	if (w->targets > 0)
+		sums->weighted += w->weight == targets ? nll : nll / targets * w->weight;
+	sums->weight += w->weight;
+	sums->work += (uint64_t)w->length;
+	progress_update(work_done + sums->work, NULL);
 }
 
 static struct result evaluate(const struct nn_model *m, const struct text *t)
 {
 	struct result r = {0};
-	double *nll = xcalloc(t->n, sizeof *nll), mean_times_length = 0, tokens = 0;
-	int64_t *length = xcalloc(t->n, sizeof *length);
+	struct sums sums = {.nll = xcalloc(t->n, sizeof *sums.nll), .targets = xcalloc(t->n, sizeof *sums.targets)};
 
-	score_nll(m, t->corpus, context, t->window, t->n, batch, nll, show_progress, NULL);
+	score_text(m, &t->cut, t->window, t->n, batch, take_window, &sums);
 	for (uint64_t i = 0; i < t->n; i++) {
-		length[i] = score_length(t->corpus, context, t->window ? t->window[i] : i);
-		r.nll += nll[i];
-		r.targets += (uint64_t)length[i] - 1;
-		mean_times_length += nll[i] / (double)(length[i] - 1) * (double)length[i];
-		tokens += (double)length[i];
+		r.nll += sums.nll[i];
+		r.targets += (uint64_t)sums.targets[i];
 	}
 	if (!isfinite(r.nll))
 		die("%s: negative log-likelihood is not finite", t->name);
 
 	double mean = r.nll / (double)r.targets, bytes = (double)tok_source_bytes(t->corpus->file[0]);
-	r.ppl = strcmp(protocol, "m2d2") == 0 ? exp(mean_times_length / tokens) : exp(mean);
-	r.bpb = bytes > 0 ? mean * (double)corpus_tokens(t->corpus) / bytes / LN2 : 0;
-	r.error = standard_error(nll, length, t->n, t->all, mean);
-	tokens_done += t->n * (uint64_t)context;
-	free(nll);
-	free(length);
+	r.ppl = exp(sums.weighted / sums.weight);
+	r.bpb = bytes > 0 ? mean * (double)t->cut.tokens / bytes / LN2 : 0;
+	r.error = standard_error(sums.nll, sums.targets, t->n, t->all, mean);
+	work_done += t->work;
+	free(sums.nll);
+	free(sums.targets);
 	return r;
 }
 
-/* What must be equal for two rows to be comparable: "m2d2:1024", "disjoint:256,windows=100,seed=1,bf16". */
+/* What must be equal for two rows to be comparable: "m2d2:1024", "strided:512:1024", "disjoint:256,windows=100,seed=1,bf16". */
 static char *protocol_name(void)
 {
 	char *sampled = windows ? xasprintf(",windows=%lld,seed=%lld", (long long)windows, (long long)seed) : xstrdup("");
-	char *name = xasprintf("%s:%lld%s%s", protocol, (long long)context, sampled,
+	char *name = xasprintf("%s:%lld%s%s", protocol_text, (long long)context, sampled,
 	                       strcmp(precision, "bf16") == 0 ? ",bf16" : "");
 
 	free(sampled);
@@ -199,6 +226,7 @@ int main(int argc, char **argv)
 		die_usage("no text given");
 	if (windows == 1)
 		die_usage("--windows is 1: a standard error needs two");
+	protocol = protocol_parse(protocol_text, &setting);
 	char *name = model_name ? xstrdup(model_name) : last_part(model_dir);
 	if (!tsv_is_clean(name))
 		die_usage("'%s' cannot be a name in a table: give --name", name);
@@ -207,17 +235,22 @@ int main(int argc, char **argv)
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
 	context = nn_context(m, model_dir, context);
+	if (protocol->in_context && setting > context)
+		die_usage("--protocol %s: windows of %lld tokens would leave some out", protocol_text, (long long)context);
+	if (protocol->needs_prefix && (prefix_id(&m->config) < 0 || prefix_id(&m->config) >= m->config.vocab_size))
+		die_input("%s/config.json: has no bos_token_id or eos_token_id in the vocabulary, which %s puts first", model_dir,
+		          protocol->name);
 	if (batch == 0)
 		batch = context < BATCH_TOKENS ? BATCH_TOKENS / context : 1;
 
 	struct text *text = xcalloc((size_t)n, sizeof *text);
 	uint64_t total = 0;
 	for (int i = 0; i < n; i++) {
-		text[i] = open_text(argv[first + i], has_tokenizer ? hash : NULL, m->config.vocab_size);
+		text[i] = open_text(argv[first + i], has_tokenizer ? hash : NULL, &m->config);
 		for (int j = 0; j < i; j++)
 			if (strcmp(text[i].name, text[j].name) == 0)
 				die_usage("two texts are named '%s'", text[i].name);
-		total += text[i].n * (uint64_t)context;
+		total += text[i].work;
 	}
 
 	char *how = protocol_name();

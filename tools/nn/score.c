@@ -4,60 +4,68 @@
 
 #include "lib/checked.h"
 
-uint64_t score_windows(const struct corpus *c, int64_t context)
+double scored_sum(const struct scored *s)
 {
-	uint64_t tokens = corpus_tokens(c), T = (uint64_t)context;
+	double sum = 0;
 
-	return tokens / T + (tokens % T != 0);
+	for (int64_t t = 0; t < s->window.length; t++)
+		if (s->target[t] >= 0)
+			sum += (double)s->nll[t];
+	return sum;
 }
 
-int64_t score_length(const struct corpus *c, int64_t context, uint64_t window)
+/* id, target (B, T) -> nll (B, T) */
+static void score_batch(const struct nn_model *m, int64_t B, int64_t T, const int64_t *id, const int64_t *target, float *nll)
 {
-	uint64_t left = corpus_tokens(c) - window * (uint64_t)context;
-
-	return left < (uint64_t)context ? (int64_t)left : context;
-}
-
-/* B windows of T tokens each: sums[b] in double, over values that each came as f32. */
-static void score_batch(const struct nn_model *m, const int64_t *id, int64_t B, int64_t T, double *sums)
-{
-	int64_t *target = xcalloc((size_t)(B * T), sizeof *target);
-	float *nll = xcalloc((size_t)(B * T), sizeof *nll);
-
-	next_token_targets(id, B, T, target);
 	th_scope_open();
 	th_tensor *ids = th_from_host(id, TH_I64, m->device, 2, (int64_t[]){B, T});
 	th_tensor *targets = th_from_host(target, TH_I64, m->device, 1, (int64_t[]){B * T});
 	th_to_host(nn_nll(m, ids, targets), TH_F32, nll);
 	th_scope_close();
+}
 
-	for (int64_t b = 0; b < B; b++) {
-		sums[b] = 0;
-		for (int64_t t = 0; t < T - 1; t++)
-			sums[b] += (double)nll[b * T + t];
+void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *which, uint64_t n, int64_t batch,
+                void (*take)(void *arg, const struct scored *s), void *arg)
+{
+	size_t most = (size_t)(batch * c->context);
+	int64_t *id = xcalloc(most, sizeof *id), *target = xcalloc(most, sizeof *target);
+	float *nll = xcalloc(most, sizeof *nll);
+
+	for (uint64_t i = 0; i < n;) {
+		int64_t T = cut_window(c, which ? which[i] : i).length, B = 0;
+		while (B < batch && i + (uint64_t)B < n) {
+			uint64_t w = which ? which[i + (uint64_t)B] : i + (uint64_t)B;
+			if (cut_window(c, w).length != T)
+				break;
+			cut_fill(c, w, id + B * T, target + B * T);
+			B++;
+		}
+		score_batch(m, B, T, id, target, nll);
+		for (int64_t b = 0; b < B; b++, i++)
+			take(arg, &(struct scored){i, cut_window(c, which ? which[i] : i), target + b * T, nll + b * T});
 	}
 	free(nll);
 	free(target);
+	free(id);
 }
 
-void score_nll(const struct nn_model *m, const struct corpus *c, int64_t context, const uint64_t *window, uint64_t n,
-               int64_t batch, double *nll, void (*done)(void *arg, uint64_t windows), void *arg)
-{
-	int64_t *id = xcalloc((size_t)(batch * context), sizeof *id);
+struct mean {
+	double sum;
+	int64_t targets;
+};
 
-	for (uint64_t i = 0; i < n;) {
-		int64_t T = score_length(c, context, window ? window[i] : i), B = 0;
-		while (B < batch && i + (uint64_t)B < n) {
-			uint64_t w = window ? window[i + (uint64_t)B] : i + (uint64_t)B;
-			if (score_length(c, context, w) != T)
-				break;
-			corpus_copy(c, w * (uint64_t)context, (uint64_t)T, id + B * T);
-			B++;
-		}
-		score_batch(m, id, B, T, nll + i);
-		i += (uint64_t)B;
-		if (done)
-			done(arg, i);
-	}
-	free(id);
+static void add_to_mean(void *arg, const struct scored *s)
+{
+	struct mean *m = arg;
+
+	m->sum += scored_sum(s);
+	m->targets += s->window.targets;
+}
+
+double score_mean(const struct nn_model *m, const struct cut *c, int64_t batch)
+{
+	struct mean mean = {0};
+
+	score_text(m, c, NULL, cut_windows(c), batch, add_to_mean, &mean);
+	return mean.sum / (double)mean.targets;
 }

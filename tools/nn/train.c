@@ -396,15 +396,11 @@ static bool step(struct loop *l)
 static double evaluate(struct loop *l)
 {
 	struct training *t = l->t;
-	int64_t T = t->opt->context;
-	uint64_t n = score_windows(t->valid, T), targets = corpus_tokens(t->valid) - n;
-	double *nll = xcalloc(n, sizeof *nll), sum = 0;
+	int64_t setting;
+	const struct protocol *p = protocol_parse("disjoint", &setting);
+	struct cut c = cut_text(p, setting, t->valid, t->opt->context, -1);
 
-	score_nll(t->model, t->valid, T, NULL, n, t->opt->micro_batch, nll, NULL, NULL);
-	for (uint64_t i = 0; i < n; i++)
-		sum += nll[i];
-	free(nll);
-	return sum / (double)targets;
+	return score_mean(t->model, &c, t->opt->micro_batch);
 }
 
 /* best.safetensors may be of a later step than the state: the steps between, done again, end in the same file. */
