@@ -150,6 +150,8 @@ blocks() {
 	[ "$(rates)" = "0.00000 0.00100 0.00085 0.00050 0.00015 " ]
 	"${train[@]}" --schedule wsd --decay 2 --steps 5 -o m "$given/a.tok"
 	[ "$(rates)" = "0.00100 0.00100 0.00100 0.00100 0.00050 " ]
+	"${train[@]}" --lr-floor 2e-4 --warmup 1 --steps 5 -o m "$given/a.tok"
+	[ "$(rates)" = "0.00020 0.00100 0.00080 0.00060 0.00040 " ]
 }
 
 @test "cpt-step: bf16 follows f32, and weights can be written smaller" {
@@ -327,6 +329,7 @@ broken() {
 	fails 2 "--valid" -- "${train[@]}" --eval-every 3 -o m "$given/a.tok"
 	fails 2 "context" -- "${train[@]}" --context 1 -o m "$given/a.tok"
 	fails 2 "warmup" -- "${train[@]}" --steps 3 --warmup 5 -o m "$given/a.tok"
+	fails 2 "lr-floor" -- "${train[@]}" --steps 3 --lr-floor 0.1 -o m "$given/a.tok"
 	fails 2 "objective" -- "${train[@]}" --objective mlm -o m "$given/a.tok"
 	fails 2 "0 steps" -- "${train[@]}" --epochs 0 -o m "$given/a.tok"
 	fails 2 "dropout" -- "${train[@]}" --dropout 1 -o m "$given/a.tok"

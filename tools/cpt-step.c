@@ -28,7 +28,7 @@ static const char *in_dir, *out_dir;
 static const char *objective = "clm", *schedule = "linear", *precision = "f32", *dtype = "f32", *device_name = "auto";
 static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, eval_every, threads;
 static uint64_t tokens;
-static double lr = 5e-5, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
+static double lr = 5e-5, lr_floor, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
 static double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 static bool keep_optimizer, keep_best, recompute;
 static const char *valid_path;
@@ -42,6 +42,7 @@ static const struct option options[] = {
 	 .max = 1 << 20},
 	{0, "context", OPT_INT, &context, "N", "tokens in a block; 0: the model's positions, at most 1024", .max = 1 << 24},
 	{0, "lr", OPT_REAL, &lr, "R", "peak learning rate"},
+	{0, "lr-floor", OPT_REAL, &lr_floor, "R", "rate where warm-up begins and decay ends"},
 	{0, "schedule", OPT_CHOICE, &schedule, "NAME", "of the learning rate", "linear|cosine|constant|wsd"},
 	{0, "warmup", OPT_REAL, &warmup, "R", "warm-up: a share of the steps if below 1, else their number"},
 	{0, "decay", OPT_REAL, &decay, "R", "decay of wsd: likewise"},
@@ -258,6 +259,8 @@ static void check_options(int operands)
 		die_usage("-m and -o are the same directory: %s", in_dir);
 	if (option_given("steps") + option_given("tokens") + option_given("epochs") > 1)
 		die_usage("--steps, --tokens and --epochs exclude each other");
+	if (lr_floor > lr)
+		die_usage("--lr-floor is above --lr: %g > %g", lr_floor, lr);
 	if ((option_given("eval-every") || keep_best) && !valid_path)
 		die_usage("--eval-every and --keep-best need --valid");
 }
@@ -317,7 +320,7 @@ int main(int argc, char **argv)
 		die_input("%s: has nothing to predict", valid_path);
 
 	struct train_options opt = {
-		.batch = batch, .context = context, .lr = lr, .schedule = schedule_of(schedule), .clip = clip,
+		.batch = batch, .context = context, .lr = lr, .lr_floor = lr_floor, .schedule = schedule_of(schedule), .clip = clip,
 		.seed = (uint64_t)seed, .save_every = save_every, .eval_every = eval_every, .keep_best = keep_best,
 		.dropout = {.embd = m->config.embd_pdrop, .attn = m->config.attn_pdrop, .resid = m->config.resid_pdrop},
 	};

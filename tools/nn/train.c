@@ -373,7 +373,8 @@ static bool step(struct loop *l)
 	double norm = optim_clip(t->optim, opt->clip);
 	if (!isfinite(norm))
 		die("gradient norm is %s: step %lld", isnan(norm) ? "not a number" : "infinite", (long long)t->step + 1);
-	double lr = opt->lr * schedule_factor(opt->schedule, t->step, opt->steps, opt->warmup, opt->decay);
+	double factor = schedule_factor(opt->schedule, t->step, opt->steps, opt->warmup, opt->decay);
+	double lr = opt->lr_floor + (opt->lr - opt->lr_floor) * factor;
 	optim_step(t->optim, lr);
 	nn_zero_grads(t->model);
 	nn_cast(t->model);

@@ -19,7 +19,7 @@
 struct train_options {
 	int64_t batch, micro_batch; /* blocks in an optimiser step, and in one pass through the model */
 	int64_t context;            /* tokens in a block */
-	double lr;
+	double lr, lr_floor;        /* peak, and where warm-up begins and decay ends */
 	enum schedule schedule;
 	int64_t steps, warmup, decay; /* optimiser steps */
 	double clip;                  /* 0: none */
