@@ -31,6 +31,11 @@ need_shared() {
 	done
 }
 
+# sha_of FILE...: "sha256 HEX" of them all together, as on the first line of tables
+sha_of() {
+	echo "sha256 $(cat "$@" | sha256sum | cut -d' ' -f1)"
+}
+
 # limit_memory KIB: of address space, from here on; a sanitized build needs terabytes of it.
 limit_memory() {
 	case ${BUILD:-} in

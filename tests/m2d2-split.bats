@@ -44,6 +44,7 @@ jline() {
 		cmp <(jq -r "select(.domain == \"$d\").text" in.jsonl | sort) <(sort out/$d/*.txt)
 	done
 	[ "$(head -n 1 out/domains.tsv | cut -f 1)" = "#palimpsest-domains 1" ]
+	[ "$(head -n 1 out/domains.tsv | cut -f 3)" = "inputs $(sha_of in.jsonl)" ]
 	[ "$(column domain)" = "news lore humor" ]
 	[ "$(column l1)" = "press learned light" ]
 	[ "$(column portion)" = "a a b" ]
@@ -101,8 +102,9 @@ jline() {
 	m2d2-split -o two a.jsonl b.jsonl.gz
 	m2d2-split -o piped - < in.jsonl
 	m2d2-split -o zipped --format jsonl <(gzip -c in.jsonl)
-	for d in two piped; do diff -r out $d; done
-	diff -r out/news zipped/news
+	diff -r out piped
+	for d in two zipped; do diff -r -I '^#' out $d; done
+	head -n 1 two/domains.tsv | grep -q "inputs $(sha_of a.jsonl b.jsonl.gz)\$"
 }
 
 @test "tsv: columns by name, the same result as jsonl" {
@@ -114,7 +116,8 @@ jline() {
 	[ "$(column l1 tsv)" = "press learned light" ]
 	gzip in.tsv
 	m2d2-split -o packed in.tsv.gz
-	diff -r tsv packed
+	diff -r -I '^#' tsv packed
+	head -n 1 packed/domains.tsv | grep -q "inputs $(sha_of in.tsv.gz)\$"
 }
 
 @test "--test-bytes, --valid-bytes: at least so much" {
@@ -243,6 +246,12 @@ tree() {
 	cat m2d2/Human_activites__Human_activities/{Alpha,Beta}.txt | cmp - $w/train.txt
 	seq -f "held out %g" 40 | cmp - <(cat $w/valid.txt $w/test.txt)
 	awk -v a="$(wc -c < $w/valid.txt)" -v b="$(wc -c < $w/test.txt)" 'BEGIN { exit !(a >= b && a - b <= 24) }'
+	# every file that was read, once
+	cd m2d2
+	[ "$(head -n 1 ../out/domains.tsv | cut -f 3)" = "inputs $(sha_of Human*/VALID__{Alpha.txt.gz,Beta.txt} \
+		{Art,General_referece,cs.CL,cs_l1}/test.txt m2d2_test_sets/s2orc/hep-th/test.txt {Art,General_referece,cs.CL,cs_l1,hep-th}/valid.txt \
+		{Art,General_referece}/train.txt Human*/{Alpha,Beta}.txt cs.CL/train.txt.gz {cs_l1,hep-th}/train.txt)" ]
+	cd ..
 	[ "$(find out -name '*.index' -o -name '*unsplit*' | wc -l)" -eq 0 ]
 }
 

@@ -38,13 +38,26 @@ sequence() {
 
 @test "similar: form and cosines of the output" {
 	order-domains --vectors vectors.tsv domains.tsv > order.tsv
-	[ "$(head -n 1 order.tsv)" = "$(printf '#palimpsest-order 1\torder-domains 0.1.0 --order similar --seed 0')" ]
+	[ "$(head -n 1 order.tsv)" = "$(printf '#palimpsest-order 1\torder-domains 0.1.0 --order similar --seed 0\tinputs %s' "$(sha_of domains.tsv vectors.tsv)")" ]
 	[ "$(sed -n 2p order.tsv)" = "$(printf 'step\tdomain\tl1\tportion\tcosine')" ]
 	[ "$(sed -n 3p order.tsv)" = "$(printf '1\tA__y\tA\twiki\t0.93969262')" ]  # cos 20
 	[ "$(sed -n 4p order.tsv)" = "$(printf '2\tA__x\tA\twiki\t0.86602540')" ]  # cos 30
 	[ "$(sed -n 7p order.tsv)" = "$(printf '5\tmath.AG\tmath\ts2orc\t0.81915204')" ] # cos 35
 	[ "$(tail -n 1 order.tsv)" = "$(printf '8\tcs.AI\tcs\ts2orc\t0.86602540')" ]
 	[ "$(wc -l < order.tsv)" -eq 10 ]
+}
+
+@test "the first line has the hash of what was read: domains, the order given, vectors" {
+	inputs() { order-domains "$@" 2>/dev/null | sed -n '1s/.*\tinputs //p'; }
+	[ "$(inputs --order random domains.tsv)" = "$(sha_of domains.tsv)" ]
+	[ "$(inputs --order random - <domains.tsv)" = "$(sha_of domains.tsv)" ]
+	echo cs.AI >list
+	[ "$(inputs --order given --given list --vectors vectors.tsv domains.tsv)" = "$(sha_of domains.tsv list vectors.tsv)" ]
+	[ "$(inputs --order given --given - domains.tsv <list)" = "$(sha_of domains.tsv list)" ]
+	order-domains --order random domains.tsv >order.tsv
+	[ "$(inputs --order given --given order.tsv domains.tsv)" = "$(sha_of domains.tsv order.tsv)" ]
+	gzip -k domains.tsv
+	[ "$(inputs --order random domains.tsv.gz)" = "$(sha_of domains.tsv.gz)" ]
 }
 
 @test "similar: portions swapped, joined, or one of them" {

@@ -224,6 +224,16 @@ static size_t flatten(char **text, size_t n)
 	return (size_t)(to - p) + (size_t)(end - in);
 }
 
+/* The first time that a file is read it counts for the hash of the inputs, too. */
+static struct reader *open_input(const char *path, bool again)
+{
+	struct reader *r = reader_open(path);
+
+	if (!again)
+		reader_hash(r, tsv_inputs());
+	return r;
+}
+
 static void show_progress(const struct reader *r)
 {
 	progress_update(bytes_done + reader_offset(r), NULL);
@@ -274,7 +284,7 @@ static void take_record(const struct jsonl_field field[4], const char *name, uin
 static void read_jsonl(const char *path)
 {
 	struct jsonl_field field[] = {{.key = "domain"}, {.key = "l1"}, {.key = "portion"}, {.key = "text"}};
-	struct reader *r = reader_open(path);
+	struct reader *r = open_input(path, false);
 	char *line;
 	ssize_t n;
 
@@ -298,7 +308,7 @@ static void check_utf8(const struct reader *r, const char *line, size_t n)
 static void read_tsv(const char *path)
 {
 	struct jsonl_field field[] = {{.key = "domain"}, {.key = "l1"}, {.key = "portion"}, {.key = "text"}};
-	struct reader *r = reader_open(path);
+	struct reader *r = open_input(path, false);
 	int column[4], n_columns = 0;
 	char *line, *cell;
 	ssize_t n;
@@ -362,7 +372,7 @@ static void read_lines(struct domain *d, enum split split, char **path, int n_pa
 	uint64_t before = 0; /* bytes of the files already read */
 
 	for (int i = 0; i < n_paths; i++) {
-		struct reader *r = reader_open(path[i]);
+		struct reader *r = open_input(path[i], to - from < UINT64_MAX); /* to halve them, they were read before */
 		uint64_t start = before;
 		char *line;
 		ssize_t n;
@@ -389,7 +399,7 @@ static uint64_t total_bytes(char **path, int n)
 	uint64_t bytes = 0;
 
 	for (int i = 0; i < n; i++) {
-		struct reader *r = reader_open(path[i]);
+		struct reader *r = open_input(path[i], false);
 
 		while (reader_read(r, buffer, 1 << 20))
 			stop_if_asked();

@@ -268,17 +268,25 @@ static void interleave(void)
 /* Takes the domains of the file, in its sequence; the others are left out. */
 static void take_given(const char *path)
 {
-	size_t size;
-	char *text = read_file(path, (size_t)1 << 28, &size), *rest = text, *line;
+	struct hash before = *tsv_inputs();
+	struct reader *r = reader_open(path);
+	char *text, *rest, *line;
 	struct domain *sorted = xcalloc((size_t)n_domains, sizeof *sorted);
 	struct domain *taken = xcalloc((size_t)n_domains, sizeof *taken);
 	const char *shown = !strcmp(path, "-") ? "stdin" : path;
-	bool table = !strncmp(text, "#palimpsest-", 12);
-	struct tsv *t = table && strcmp(path, "-") ? tsv_read(path, "order") : NULL;
-	int n = 0, line_number = 0, row = 0, column = t ? tsv_column(t, "domain") : 0;
+	struct tsv *t = NULL;
+	int n = 0, line_number = 0, row = 0, column = 0;
 
-	if (table && !t)
-		die_usage("cannot read an order from stdin: give its file name");
+	reader_hash(r, tsv_inputs());
+	text = rest = reader_rest(r, (size_t)1 << 28, NULL);
+	reader_close(r);
+	if (!strncmp(text, "#palimpsest-", 12)) {
+		if (!strcmp(path, "-"))
+			die_usage("cannot read an order from stdin: give its file name");
+		*tsv_inputs() = before; /* read again, hashed once */
+		t = tsv_read(path, "order");
+		column = tsv_column(t, "domain");
+	}
 	memcpy(sorted, domain, (size_t)n_domains * sizeof *sorted);
 	qsort(sorted, (size_t)n_domains, sizeof *sorted, by_name);
 	for (;;) {

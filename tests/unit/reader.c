@@ -341,6 +341,41 @@ static void whole_files(void **state)
 	free(text);
 }
 
+/* What is hashed is the file, however it is read and packed. */
+static void hashes(void **state)
+{
+	char buf[1000], *line;
+
+	(void)state;
+	put_file("plain", big, BIG);
+	put_packed("packed", big, BIG / 2, "w");
+	put_packed("packed", big, BIG / 2, "a");
+	for (int i = 0; i < 4; i++) {
+		const char *name = i % 2 ? "packed" : "plain";
+		uint8_t want[HASH_BYTES], have[HASH_BYTES];
+		struct hash h, other;
+		struct reader *r = reader_open(name);
+
+		hash_start(&h);
+		hash_start(&other);
+		hash_add(&other, "x", 1);
+		reader_hash(r, &h);
+		reader_hash(r, &other);
+		while (i < 2 ? reader_read(r, buf, sizeof buf) > 0 : reader_line(r, &line, 0) >= 0)
+			;
+		reader_close(r);
+		hash_end(&h, have);
+		hash_file(name, want);
+		assert_memory_equal(have, want, HASH_BYTES);
+		hash_start(&h);
+		hash_add(&h, "x", 1);
+		hash_add_file(&h, name);
+		hash_end(&h, want);
+		hash_end(&other, have);
+		assert_memory_equal(have, want, HASH_BYTES);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,7 +383,7 @@ int main(void)
 		cmocka_unit_test(one_long_line),    cmocka_unit_test(lines_then_bytes),
 		cmocka_unit_test(from_stdin),       cmocka_unit_test(drip),
 		cmocka_unit_test(damage),           cmocka_unit_test(failures),
-		cmocka_unit_test(whole_files),
+		cmocka_unit_test(whole_files),      cmocka_unit_test(hashes),
 	};
 
 	return cmocka_run_group_tests(tests, make_big, drop_big);

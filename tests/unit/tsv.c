@@ -30,6 +30,49 @@ static void reading(void **state)
 	tsv_free(t);
 }
 
+/* All that was read so far, table after table; packed files as they lie there. */
+static void inputs(void **state)
+{
+	static const char first[] = "#palimpsest-rows 1\nk\n1\n", second[] = "#palimpsest-rows 1\nm\n";
+	uint8_t want[HASH_BYTES];
+	char hex[HASH_HEX], line[300];
+	struct hash h;
+	struct tsv *t;
+	FILE *f = tmpfile();
+
+	(void)state;
+	hash_start(tsv_inputs());
+	tsv_begin(f, "order");
+	t = table(first);
+	hash_file("table", want);
+	assert_memory_equal(t->sha256, want, HASH_BYTES);
+	tsv_free(t);
+	tsv_begin(f, "order");
+	t = table(second);
+	hash_file("table", want);
+	assert_memory_equal(t->sha256, want, HASH_BYTES);
+	tsv_free(t);
+	tsv_begin(f, "order");
+	rewind(f);
+
+	assert_non_null(fgets(line, sizeof line, f));
+	assert_null(strstr(line, "inputs"));
+	hash_start(&h);
+	for (int i = 0; i < 2; i++) {
+		struct hash copy;
+
+		hash_add(&h, i ? second : first, strlen(i ? second : first));
+		copy = h;
+		hash_end(&copy, want);
+		hash_hex(want, hex);
+		assert_non_null(fgets(line, sizeof line, f));
+		assert_non_null(strstr(line, "\tinputs sha256 "));
+		assert_memory_equal(strstr(line, "sha256 ") + 7, hex, 64);
+		assert_string_equal(strstr(line, "sha256 ") + 7 + 64, "\n");
+	}
+	fclose(f);
+}
+
 static void concatenated(void **state)
 {
 	struct tsv *t = table("#palimpsest-rows 1\ta\nk\tv\n1\t2\n#palimpsest-rows 1\tb\nk\tv\n3\t4\n5\t6\n");
@@ -177,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading), cmocka_unit_test(concatenated), cmocka_unit_test(mistakes),
 		cmocka_unit_test(writing), cmocka_unit_test(names),        cmocka_unit_test(utf8),
+		cmocka_unit_test(inputs),
 	};
 
 	return cmocka_run_group_tests(tests, in_scratch, out_of_scratch);

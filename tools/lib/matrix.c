@@ -92,6 +92,7 @@ void matrix_free(struct matrix *m)
 	free(m->loss);
 	free(m->ppl);
 	free(m->model_hash);
+	free(m->input);
 	free(m->name);
 	free(m->protocol);
 	free(m);
@@ -222,7 +223,8 @@ static void add_row(struct matrix *m, const struct by_name *names, char **ft_has
 	m->max_error = fmax(m->max_error, error);
 }
 
-static void read_rows(struct matrix *m, const struct by_name *names, char **ft_hash, const char *path)
+static void read_rows(struct matrix *m, const struct by_name *names, char **ft_hash, const char *path,
+                      uint8_t digest[HASH_BYTES])
 {
 	struct tsv *t = tsv_read(path, "rows");
 	struct rows_columns c = {
@@ -233,6 +235,7 @@ static void read_rows(struct matrix *m, const struct by_name *names, char **ft_h
 
 	for (int row = 0; row < t->n_rows; row++)
 		add_row(m, names, ft_hash, t, &c, row);
+	memcpy(digest, t->sha256, HASH_BYTES);
 	tsv_free(t);
 }
 
@@ -254,10 +257,12 @@ struct matrix *matrix_read(const char *order, const char *const *rows, int n_row
 	struct matrix *m = read_domains(t, &names);
 	char **ft_hash = xcalloc((size_t)m->n, sizeof *ft_hash);
 
+	m->input = xcalloc((size_t)n_rows + 1, sizeof *m->input);
+	memcpy(m->input[0], t->sha256, HASH_BYTES);
 	tsv_free(t);
 	m->name = xstrdup(name);
 	for (int i = 0; i < n_rows; i++)
-		read_rows(m, names, ft_hash, rows[i]);
+		read_rows(m, names, ft_hash, rows[i], m->input[i + 1]);
 	if (!m->protocol)
 		die_input("%s: no rows", n_rows == 1 ? rows[0] : "input");
 	if (!partial)
@@ -343,7 +348,6 @@ static void write_cells(const struct matrix *m, FILE *out)
 
 static void write_about(const struct matrix *m, FILE *out, const char *order, const char *const *rows, int n_rows)
 {
-	uint8_t digest[HASH_BYTES];
 	char hex[HASH_HEX];
 
 	fprintf(out, "key\tvalue\nname\t%s\ntool\t%s\nprotocol\t%s\ndomains\t%d\nft\t%d\n", m->name, option_record(),
@@ -353,11 +357,7 @@ static void write_about(const struct matrix *m, FILE *out, const char *order, co
 		const char *path = i < 0 ? order : rows[i], *base = strrchr(path, '/');
 
 		base = base ? base + 1 : path;
-		strcpy(hex, "not kept");
-		if (strcmp(path, "-")) {
-			hash_file(path, digest);
-			hash_hex(digest, hex);
-		}
+		hash_hex(m->input[i + 1], hex);
 		fprintf(out, "%s\tsha256 %s %s\n", i < 0 ? "order" : "rows", hex,
 		        !strcmp(path, "-") ? "stdin" : tsv_is_clean(base) ? base : "?");
 	}

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hash.h"
+
 #define MATRIX_MAX_DOMAINS 4096
 
 struct matrix_domain {
@@ -38,6 +40,7 @@ struct matrix {
 	char *protocol;
 	char **model_hash;            /* (n + 1) NULL: no row */
 	int n_ft;                     /* domains with an FT */
+	uint8_t (*input)[HASH_BYTES]; /* SHA-256 of the order and of each file of rows; NULL if loaded */
 };
 
 static inline double *matrix_at(const struct matrix *m, int k, int j)

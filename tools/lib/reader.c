@@ -28,6 +28,7 @@ struct reader {
 	size_t start, end, cap;
 	uint64_t offset, line_number;
 	bool newline;
+	struct hash *hash[2]; /* NULL: not asked for */
 };
 
 struct reader *reader_open(const char *path)
@@ -49,6 +50,11 @@ struct reader *reader_open(const char *path)
 	return r;
 }
 
+void reader_hash(struct reader *r, struct hash *h)
+{
+	r->hash[r->hash[0] != NULL] = h;
+}
+
 static size_t read_some(struct reader *r, void *buf, size_t n)
 {
 	ssize_t got;
@@ -58,6 +64,8 @@ static size_t read_some(struct reader *r, void *buf, size_t n)
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		die("cannot read %s:", r->name);
+	for (int i = 0; i < 2 && r->hash[i]; i++)
+		hash_add(r->hash[i], buf, (size_t)got);
 	return (size_t)got;
 }
 
@@ -267,9 +275,8 @@ void reader_close(struct reader *r)
 	free(r);
 }
 
-char *read_file(const char *path, size_t max, size_t *size)
+char *reader_rest(struct reader *r, size_t max, size_t *size)
 {
-	struct reader *r = reader_open(path);
 	size_t cap = 0, n = 0, got;
 	char *data = NULL;
 
@@ -287,6 +294,14 @@ char *read_file(const char *path, size_t max, size_t *size)
 	data[n] = '\0';
 	if (size)
 		*size = n;
+	return data;
+}
+
+char *read_file(const char *path, size_t max, size_t *size)
+{
+	struct reader *r = reader_open(path);
+	char *data = reader_rest(r, max, size);
+
 	reader_close(r);
 	return data;
 }

@@ -12,9 +12,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "hash.h"
+
 struct reader;
 
 struct reader *reader_open(const char *path); /* missing file: exit 1; you reader_close() it */
+/*
+ * From now on what is read from the file is added to h, as it lies there (compressed): at the end, what sha256sum hashes.
+ * Two hashes can be had at once.
+ */
+void reader_hash(struct reader *r, struct hash *h);
 size_t reader_read(struct reader *r, void *buf, size_t n); /* fewer than n only at the end */
 /*
  * Next line without its '\n', NUL-terminated, in the reader's own buffer until the next call.
@@ -28,7 +35,8 @@ uint64_t reader_offset(const struct reader *r);     /* uncompressed bytes handed
 const char *reader_name(const struct reader *r);    /* "stdin" for "-" */
 void reader_close(struct reader *r);
 
-/* The whole of a small file, with a NUL after it; larger than max: exit 3. You free() it. */
-char *read_file(const char *path, size_t max, size_t *size);
+/* All that is left, with a NUL after it; more than max: exit 3. You free() it. */
+char *reader_rest(struct reader *r, size_t max, size_t *size);
+char *read_file(const char *path, size_t max, size_t *size); /* the whole of a small file, likewise */
 
 #endif

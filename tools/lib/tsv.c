@@ -106,13 +106,21 @@ static void same_header(const struct tsv *t, char *line, uint64_t number)
 struct tsv *tsv_read(const char *path, const char *kind)
 {
 	struct tsv *t = xcalloc(1, sizeof *t);
+	struct reader *r;
+	struct hash h;
 	char **flat = NULL; /* all cells, row after row */
 	size_t size, n_flat = 0, cap_flat = 0, n_lines = 0, cap_lines = 0;
 	uint64_t number = 0;
 	enum { FIRST, HEADER, ROWS } expect = FIRST;
 
-	t->name = xstrdup(!strcmp(path, "-") ? "stdin" : path);
-	t->text = read_file(path, MAX_BYTES, &size);
+	r = reader_open(path);
+	hash_start(&h);
+	reader_hash(r, &h);
+	reader_hash(r, tsv_inputs());
+	t->name = xstrdup(reader_name(r));
+	t->text = reader_rest(r, MAX_BYTES, &size);
+	reader_close(r);
+	hash_end(&h, t->sha256);
 	if (!size)
 		die_input("bad table: %s: empty file", t->name);
 	if (t->text[size - 1] != '\n')
@@ -237,9 +245,30 @@ int64_t tsv_int(const struct tsv *t, int row, int column)
 	return i;
 }
 
+struct hash *tsv_inputs(void)
+{
+	static struct hash inputs;
+	static bool started;
+
+	if (!started)
+		hash_start(&inputs);
+	started = true;
+	return &inputs;
+}
+
 void tsv_begin(FILE *out, const char *kind)
 {
-	fprintf(out, "#palimpsest-%s 1\t%s\n", kind, option_record());
+	struct hash inputs = *tsv_inputs(); /* a copy: there may be more tables, and more to read */
+	uint8_t digest[HASH_BYTES];
+	char hex[HASH_HEX];
+
+	fprintf(out, "#palimpsest-%s 1\t%s", kind, option_record());
+	if (inputs.bytes) {
+		hash_end(&inputs, digest);
+		hash_hex(digest, hex);
+		fprintf(out, "\tinputs sha256 %s", hex);
+	}
+	putc('\n', out);
 }
 
 int tsv_is_clean(const char *s)
