@@ -6,6 +6,8 @@
 #include "fused_parts.h"
 
 #include <ATen/Context.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full_like.h>
@@ -96,6 +98,55 @@ Tensor fused_dropout(const Tensor &x, double p, th_key key)
 	if (x.scalar_type() == at::kHalf && x.is_cpu())
 		return fused_dropout(x.to(at::kFloat), p, key).to(at::kHalf);
 	return Dropout::apply(x, p, key);
+}
+
+/* ---- rounding at random ---- */
+
+void fused_round(Tensor &dst, const Tensor &src, th_key key, int64_t start)
+{
+	TORCH_CHECK(src.scalar_type() == at::kFloat && dst.scalar_type() == at::kBFloat16 &&
+			src.numel() == dst.numel() && src.is_contiguous() && dst.is_contiguous() && start % 64 == 0,
+		    "round: from contiguous f32 to bf16 of the same size, from a multiple of 64 on");
+	if (!has_kernels(src)) {
+		const Tensor bits = src.view(at::kInt);
+		const th_key here = {key.seed, key.stream + static_cast<uint64_t>(start) * 0x9E3779B97F4A7C15};
+		const Tensor low = at::empty_like(bits).random_(0, 65536, generator_of(src, here));
+		dst.copy_(bits.add(low).bitwise_and_(-65536).view(at::kFloat).view_as(dst));
+		return;
+	}
+	const mask m = make_mask(0, key);
+	const kernel_table *kernels = kernels_of(dst);
+	const int64_t n = src.numel(), chunks = (n + 4095) / 4096;
+	const float *from = src.const_data_ptr<float>();
+	char *to = bytes_of(dst);
+	at::parallel_for(0, chunks, 8, [&](int64_t begin, int64_t end) {
+		const int64_t at = begin * 4096, stop = std::min(n, end * 4096);
+		kernels->round_random(from + at, to + at * 2, start + at, stop - at, &m);
+	});
+}
+
+/* ---- embedding ---- */
+
+/* Of weights in bfloat16: a row's gradient, from all places where its word stands, is added up in f32. */
+struct Embedding : Function<Embedding> {
+	static Tensor forward(AutogradContext *ctx, const Tensor &w, const Tensor &id)
+	{
+		ctx->save_for_backward({id});
+		ctx->saved_data["rows"] = w.size(0);
+		return at::embedding(w, id);
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		const Tensor sum = at::embedding_dense_backward(grad[0].to(at::kFloat), ctx->get_saved_variables()[0],
+								ctx->saved_data["rows"].toInt(), -1, false);
+		return {sum.to(grad[0].scalar_type()), Tensor()};
+	}
+};
+
+Tensor fused_embedding(const Tensor &w, const Tensor &id)
+{
+	return w.scalar_type() == at::kBFloat16 ? Embedding::apply(w, id) : at::embedding(w, id);
 }
 
 /* ---- GELU ---- */

@@ -12,6 +12,8 @@ at::Tensor fused_attention(const at::Tensor &q, const at::Tensor &k, const at::T
 			   const at::Tensor &length, double scale, double p, th_key key);
 at::Tensor fused_attention_packed(const at::Tensor &x, int64_t heads, int64_t key_heads, bool causal,
 				  const at::Tensor &length, double scale, double p, th_key key);
+void fused_round(at::Tensor &dst, const at::Tensor &src, th_key key, int64_t start);
+at::Tensor fused_embedding(const at::Tensor &w, const at::Tensor &id);
 at::Tensor fused_gelu_tanh(const at::Tensor &x);
 /* b may be undefined */
 at::Tensor fused_linear_cross_entropy(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b,

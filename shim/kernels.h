@@ -73,6 +73,12 @@ struct kernel_table {
 	 * bfloat16 ((k + 1) / 2, width, 2), pairs of k together, as the machine's products want it.
 	 */
 	void (*pack)(const void *b, int64_t ld, bool transposed, int64_t k, int64_t n, int64_t width, void *panel);
+
+	/*
+	 * For bfloat16, else NULL. y[i] is the neighbour of x[i] below or above it, the nearer the likelier, so that x[i] is the mean:
+	 * the low half of element start + i's word (see struct mask) decides. start: a multiple of 64.
+	 */
+	void (*round_random)(const float *x, void *y, int64_t start, int64_t n, const mask *m);
 };
 
 enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_F64 };

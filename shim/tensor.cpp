@@ -9,7 +9,6 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
@@ -442,6 +441,14 @@ void th_copy_(th_tensor *dst, const th_tensor *src)
 	});
 }
 
+void th_round_(th_tensor *dst, const th_tensor *src, th_key key, int64_t start)
+{
+	entry([=] {
+		const at::NoGradGuard guard;
+		fused_round(dst->t, src->t, key, start);
+	});
+}
+
 void th_zero_(th_tensor *t)
 {
 	entry([=] {
@@ -630,7 +637,7 @@ th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b)
 
 th_tensor *th_embedding(th_tensor *w, th_tensor *id)
 {
-	return make([=] { return at::embedding(w->t, id->t); });
+	return make([=] { return fused_embedding(w->t, id->t); });
 }
 
 th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps)

@@ -70,6 +70,15 @@ TH_API void th_no_grad_close(void);
 
 #define TH_MAX_DIMS 8
 
+/*
+ * Names one random mask, or one rounding at random: its bits are a function of key and element index alone
+ * (Philox4x32-10), so a forward pass done again, or a resumed run, drops the same elements, on the cpu with any
+ * number of threads and in any dtype. A CUDA device uses its own generator, seeded from the key.
+ */
+typedef struct {
+	uint64_t seed, stream;
+} th_key;
+
 TH_API th_tensor *th_empty(th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
 TH_API th_tensor *th_zeros(th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
 TH_API th_tensor *th_full(double value, th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
@@ -85,6 +94,11 @@ TH_API th_tensor *th_to_device(th_tensor *t, th_device d);
 TH_API th_tensor *th_clone(th_tensor *t);
 TH_API void th_copy_(th_tensor *dst, const th_tensor *src); /* in place, with conversion; not recorded */
 TH_API void th_zero_(th_tensor *t);                         /* in place; not recorded */
+/*
+ * dst (bf16), of as many elements as src (f32), both contiguous: each is one of the two neighbours of src's, and src's is their mean
+ * (stochastic rounding). The choice is a function of key and start + index alone; start is a multiple of 64. In place; not recorded.
+ */
+TH_API void th_round_(th_tensor *dst, const th_tensor *src, th_key key, int64_t start);
 
 TH_API int th_dim(const th_tensor *t);
 TH_API int64_t th_size(const th_tensor *t, int dim); /* dim < 0 counts from the end */
@@ -129,20 +143,11 @@ TH_API th_tensor *th_matmul(th_tensor *a, th_tensor *b);
 TH_API th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b);
 /* x (..., I), w (I, O), b (O) or NULL -> (..., O): x w + b, the layout of GPT-2's Conv1D */
 TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
-/* id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. */
+/* id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. The gradient of a row is added up in f32. */
 TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id);
 /* x (..., C), w (C), b (C) or NULL; statistics in f32 whatever x is. Ba, Kiros, Hinton, 1607.06450 */
 TH_API th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps);
 TH_API th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps);
-
-/*
- * Names one random mask: the mask's bits are a function of key and element index alone
- * (Philox4x32-10), so a forward pass done again, or a resumed run, drops the same elements, on the cpu with any
- * number of threads and in any dtype. A CUDA device uses its own generator, seeded from the key.
- */
-typedef struct {
-	uint64_t seed, stream;
-} th_key;
 
 /* Each element is 0 with probability p, else x / (1 - p). p == 0: x itself. The mask is not stored. */
 TH_API th_tensor *th_dropout(th_tensor *x, double p, th_key key);

@@ -186,6 +186,72 @@ same_model() {
 	done
 }
 
+small_memory=("--weights bf16 --precision bf16" "--weights bf16" "--optimizer-dtype bf16" "--weights bf16 --precision bf16 --optimizer-dtype bf16")
+
+@test "cpt-step: weights and moments in bf16 follow f32" {
+	"${train[@]}" --dropout 0 --steps 30 -o full "$given/a.tok"
+	for mode in "${small_memory[@]}"; do
+		# shellcheck disable=SC2086 # words
+		"${train[@]}" --dropout 0 --steps 30 $mode -o m "$given/a.tok"
+		paste <(losses full) <(losses m) | awk '{ d = $1 - $2; if (d > 0.03 || d < -0.03) exit 1 }'
+		[ "$(losses full)" != "$(losses m)" ]
+	done
+	# small steps are not lost: rounded to the nearest, weights of 0.02 would never move by 1e-6
+	"${train[@]}" --dropout 0 --lr 1e-6 --schedule constant --steps 60 -o full "$given/a.tok"
+	"${train[@]}" --dropout 0 --lr 1e-6 --schedule constant --steps 60 --weights bf16 -o m "$given/a.tok"
+	ppl() { ppl-eval -q -m "$1" --protocol disjoint --context 16 v="$given/a.tok" | awk -F'\t' 'NR == 3 { print $6 / $7 }'; }
+	echo "$(ppl "$given/m0") $(ppl full) $(ppl m)" | awk '{ whole = $1 - $2; ours = $1 - $3; print; exit !(whole > 0 && ours > whole / 2 && ours < 2 * whole) }'
+}
+
+@test "cpt-step: gradients of several passes are added up in f32, whatever the weights are" {
+	for n in 1 2 4; do
+		"${train[@]}" --dropout 0 --lr 0 --weights bf16 --precision bf16 --micro-batch $n --steps 3 -o m$n "$given/a.tok"
+	done
+	for n in 1 2; do
+		paste <(jq .grad_norm m$n/train.log.jsonl) <(jq .grad_norm m4/train.log.jsonl) |
+			awk '{ d = $1 / $2 - 1; if (d > 0.01 || d < -0.01) exit 1 }'
+	done
+}
+
+@test "cpt-step: in small memory, too, a run that was killed ends with the same bytes" {
+	for mode in "${small_memory[@]}"; do
+		# shellcheck disable=SC2206
+		small=("${train[@]}" $mode --micro-batch 3 --steps 30 --keep-optimizer --valid "$given/b.tok" --eval-every 5 --keep-best)
+		rm -rf whole cut cut.partial
+		"${small[@]}" -o whole "$given/a.tok"
+		"${small[@]}" --save-every 1 -o cut "$given/a.tok" >/dev/null 2>&1 &
+		await cut.partial/state.safetensors
+		kill -KILL $! 2>/dev/null || true
+		wait $! 2>/dev/null || true
+		"${small[@]}" --recompute -o cut "$given/a.tok"
+		diff -r whole cut
+	done
+	# the state holds what was asked for
+	"${small[@]}" --save-every 1 -o cut "$given/b.tok" >/dev/null 2>&1 &
+	await cut.partial/state.safetensors
+	kill -KILL $! 2>/dev/null || true
+	wait $! 2>/dev/null || true
+	[ ! -e cut.partial/state.safetensors ] || head -c 30000 cut.partial/state.safetensors | grep -aq '"m.wte.weight":{"dtype":"BF16"'
+}
+
+@test "cpt-step: moments that lie elsewhere are the same moments" {
+	for mode in "" "--optimizer-dtype bf16"; do
+		# shellcheck disable=SC2086
+		"${train[@]}" --steps 4 $mode -o here "$given/a.tok"
+		# shellcheck disable=SC2086
+		"${train[@]}" --steps 4 $mode --offload-optimizer -o there "$given/a.tok"
+		same_model here there
+	done
+}
+
+@test "cpt-step: moments of one type are taken over by a run with another" {
+	"${train[@]}" --steps 3 --keep-optimizer -o m1 "$given/a.tok"
+	"${train[@]/"$given/m0"/m1}" --steps 2 --optimizer-dtype bf16 --keep-optimizer -o m2 "$given/b.tok"
+	[ "$(stat -c %s m2/optimizer.safetensors)" -lt $(($(stat -c %s m1/optimizer.safetensors) * 6 / 10)) ]
+	"${train[@]/"$given/m0"/m2}" --steps 2 --keep-optimizer -o m3 "$given/b.tok"
+	[ "$(jq -c .chain[-1].optimizer_taken_over m3/palimpsest.json)" = true ]
+}
+
 @test "cpt-step: validation, and the best model is kept" {
 	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 -o last "$given/a.tok"
 	"${train[@]}" --lr 3e-2 --dropout 0 --steps 12 --valid "$given/b.tok" --eval-every 2 --keep-best -o best "$given/a.tok"

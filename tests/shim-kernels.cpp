@@ -148,8 +148,35 @@ static void turn(const char *name, const kernel_table *t, kernel_type type, int6
 		       static_cast<int>(columns));
 }
 
+/* round_random(): one of the two neighbours, bit by bit the same as the plain one, and nothing to choose where there is no rest. */
+static void rounding(const char *name, const kernel_table *t, int64_t n)
+{
+	const size_t size = static_cast<size_t>(n);
+	const memory x(size * sizeof(float)), y(size * 2), want(size * 2);
+	const mask m = {0x1234567890abcdef, 0xfedcba0987654321, 0, 1, false};
+	uint32_t bits[2];
+
+	for (int64_t i = 0; i < n; i++)
+		set(x, KERNEL_F32, i, i % 5 ? number(i) : INFINITY * (i % 2 ? -1 : 1));
+	if (n > 1)
+		set(x, KERNEL_F32, 1, NAN);
+	t->round_random(static_cast<float *>(x.p), y, 3 * 64, n, &m);
+	plain::table[KERNEL_BF16]->round_random(static_cast<float *>(x.p), want, 3 * 64, n, &m);
+	failures += memcmp(y, want, size * 2) != 0;
+	for (int64_t i = 0; i < n; i++) {
+		const float a = static_cast<float *>(x.p)[i], b = static_cast<float>(get(y, KERNEL_BF16, i));
+		memcpy(bits, &a, sizeof a);
+		memcpy(bits + 1, &b, sizeof b);
+		failures += std::isnan(a) ? !std::isnan(b) : bits[1] - (bits[0] & 0xffff0000) > (bits[0] & 0xffff ? 0x10000 : 0);
+	}
+	if (failures)
+		printf("%s: rounding of %d is wrong\n", name, static_cast<int>(n));
+}
+
 static void check(const char *name, const kernel_table *const *table)
 {
+	for (int64_t n : {1, 2, 16, 17, 64, 100, 1000})
+		rounding(name, table[KERNEL_BF16], n);
 	for (kernel_type type : {KERNEL_F32, KERNEL_BF16, KERNEL_F64}) {
 		for (int64_t n : {1, 7, 15, 16, 17, 63, 64, 65, 100, 129, 1000, 5000}) {
 			results got, want;

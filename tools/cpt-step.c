@@ -25,12 +25,12 @@
 #define MICRO_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
 
 static const char *in_dir, *out_dir;
-static const char *objective = "clm", *schedule = "linear", *precision = "f32", *dtype = "f32", *device_name = "auto";
+static const char *objective = "clm", *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32", *moments_type = "f32", *device_name = "auto";
 static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, eval_every, threads;
 static uint64_t tokens;
 static double lr = 5e-5, lr_floor, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
 static double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-static bool keep_optimizer, keep_best, recompute;
+static bool keep_optimizer, keep_best, recompute, offload;
 static const char *valid_path;
 
 static const struct option options[] = {
@@ -50,7 +50,11 @@ static const struct option options[] = {
 	{0, "steps", OPT_INT, &steps, "N", "optimiser steps, in place of --epochs", .max = (double)(1LL << 40)},
 	{0, "tokens", OPT_SIZE, &tokens, "N", "tokens, in place of --epochs"},
 	{0, "dropout", OPT_REAL, &dropout, "P", "dropout everywhere; -1: what config.json says", .min = -1, .max = 0.99},
-	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation; weights and moments are f32", "f32|bf16"},
+	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation", "f32|bf16"},
+	{0, "weights", OPT_CHOICE, &weights_type, "NAME", "of the weights while training; bf16: no f32 copy, rounded at random", "f32|bf16"},
+	{0, "optimizer-dtype", OPT_CHOICE, &moments_type, "NAME", "of Adam's moments; bf16: rounded at random", "f32|bf16"},
+	{0, "offload-optimizer", OPT_FLAG, &offload, NULL, "keep Adam's moments in the processor's memory, not the device's",
+	 .unrecorded = true},
 	{0, "recompute", OPT_FLAG, &recompute, NULL, "keep less from the forward pass and compute it again: less memory, same bytes",
 	 .unrecorded = true},
 	{0, "weight-decay", OPT_REAL, &weight_decay, "R", "of matrices"},
@@ -94,6 +98,11 @@ static enum schedule schedule_of(const char *name)
 static enum st_dtype dtype_of(const char *name)
 {
 	return strcmp(name, "bf16") == 0 ? ST_BF16 : strcmp(name, "f16") == 0 ? ST_F16 : ST_F32;
+}
+
+static th_dtype type_of(const char *name)
+{
+	return strcmp(name, "bf16") == 0 ? TH_BF16 : TH_F32;
 }
 
 static int64_t count_steps(int64_t epoch_steps)
@@ -307,7 +316,7 @@ int main(int argc, char **argv)
 	const uint8_t *tokenizer = has_tokenizer ? fingerprint : NULL;
 
 	th_device device = nn_start(device_name, threads);
-	struct nn_model *m = nn_model_load(in_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, true);
+	struct nn_model *m = nn_model_load_as(in_dir, device, type_of(weights_type), type_of(precision), true);
 	m->recompute = recompute;
 	context = nn_context(m, in_dir, context);
 
@@ -337,7 +346,9 @@ int main(int argc, char **argv)
 	model_hash(in_dir, p.model);
 	identify(&t, &p);
 
-	t.optim = optim_new(m->params, beta1, beta2, epsilon, weight_decay);
+	t.optim = optim_make(m->params, &(struct optim_options){
+		.beta1 = beta1, .beta2 = beta2, .eps = epsilon, .weight_decay = weight_decay, .moments = type_of(moments_type),
+		.offload = offload, .seed = (uint64_t)seed, .domain = hash_number(corpus->hash)});
 	if (p.optimizer) {
 		char *path = path_join(in_dir, OPTIMIZER);
 		optim_load(t.optim, path);

@@ -683,6 +683,50 @@ static void loss_of_extreme_logits(void **state)
 	assert_true(isnan(th_item(th_linear_nll(h, th_from_host(x, TH_F32, cpu, SHAPE(6, 1)), NULL, ids((int64_t[]){1}, 1)))));
 }
 
+/* ---- rounding at random ---- */
+
+static void rounding_is_fair(void **state)
+{
+	enum { N = 1 << 16 };
+	th_tensor *x = th_full(1 + 0x1p-9, TH_F32, cpu, SHAPE(N)), *y = th_empty(TH_BF16, cpu, SHAPE(N)); /* a quarter on the way to the next */
+	th_tensor *again = th_empty(TH_BF16, cpu, SHAPE(N)), *exact = randn(TH_F32, SHAPE(N));
+	double *v, up = 0;
+
+	(void)state;
+	th_round_(y, x, (th_key){1, 2}, 0);
+	v = values(y);
+	for (int i = 0; i < N; i++) {
+		assert_true(v[i] == 1 || v[i] == 1 + 0x1p-7);
+		up += v[i] > 1;
+	}
+	free(v);
+	assert_true(fabs(up / N - 0.25) < 0.01);
+	/* in parts it is the same; with another key another */
+	th_round_(th_narrow(again, 0, 0, 6400), th_narrow(x, 0, 0, 6400), (th_key){1, 2}, 0);
+	th_round_(th_narrow(again, 0, 6400, N - 6400), th_narrow(x, 0, 6400, N - 6400), (th_key){1, 2}, 6400);
+	assert_same_bytes(again, y);
+	th_round_(again, x, (th_key){1, 3}, 0);
+	assert_true(th_item(th_sum(th_sub(again, y))) != 0);
+	/* what bf16 holds stays; numbers below 0 are as fair */
+	th_round_(y, exact, (th_key){1, 2}, 0);
+	assert_near(y, exact, 0);
+	th_round_(y, th_full(-1 - 0x1p-8, TH_F32, cpu, SHAPE(N)), (th_key){1, 2}, 0);
+	assert_true(fabs(th_item(th_sum(th_to_dtype(y, TH_F64))) / N + 1 + 0x1p-8) < 1e-4);
+}
+
+/* A word that stands in many places: its gradient in bf16 is the sum rounded once. */
+static void embedding_adds_up_in_f32(void **state)
+{
+	enum { N = 3000 };
+	int64_t id[N] = {0};
+	th_tensor *w = th_requires_grad(randn(TH_BF16, SHAPE(2, 5)), true);
+
+	(void)state;
+	th_backward(th_sum(th_embedding(w, ids(id, N))));
+	assert_near(th_narrow(th_grad(w), 0, 0, 1), th_to_dtype(th_full(N, TH_F32, cpu, SHAPE(1, 5)), TH_BF16), 0);
+	assert_near(th_narrow(th_grad(w), 0, 1, 1), th_full(0, TH_F32, cpu, SHAPE(1, 5)), 0);
+}
+
 /* ---- gradients, checkpointing ---- */
 
 static void leaves_and_gradients(void **state)
@@ -1085,6 +1129,8 @@ int main(void)
 		TEST(loss_gradient),
 		TEST(loss_of_extreme_logits),
 		TEST(leaves_and_gradients),
+		TEST(rounding_is_fair),
+		TEST(embedding_adds_up_in_f32),
 		TEST(checkpoint_changes_nothing),
 		TEST(checkpoint_inside_checkpoint),
 		TEST(adamw_is_its_formula),

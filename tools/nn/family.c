@@ -25,6 +25,11 @@ th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place)
 
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train)
 {
+	return nn_model_load_as(dir, device, TH_F32, compute, train);
+}
+
+struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype weights, th_dtype compute, bool train)
+{
 	struct nn_model *m = xcalloc(1, sizeof *m);
 
 	model_config_read(&m->config, dir);
@@ -35,15 +40,15 @@ struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compu
 	m->device = device;
 	m->compute = compute;
 	m->params = nn_params_open(dir, m->family->prefix, device);
+	m->params->dtype = weights;
 	m->call = xcalloc((size_t)m->config.n_layer, sizeof *m->call);
 	m->family->load(m);
 	nn_params_loaded(m->params, m->family->ignored);
 
-	if (train) {
-		for (int i = 0; i < m->params->n; i++)
-			th_requires_grad(m->params->item[i].value, true);
-		for (int i = 0; i < m->n_copies; i++)
-			th_requires_grad(m->copy[i].copy, true);
+	for (int i = 0; i < m->params->n && train; i++) {
+		th_requires_grad(m->params->item[i].value, true);
+		if (m->params->item[i].copy)
+			th_requires_grad(m->params->item[i].copy, true);
 	}
 	nn_cast(m);
 	return m;
@@ -55,7 +60,6 @@ void nn_model_free(struct nn_model *m)
 		return;
 	m->family->unload(m);
 	nn_params_free(m->params);
-	free(m->copy);
 	free(m->call);
 	free(m);
 }
@@ -65,18 +69,26 @@ void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dty
 	nn_params_save(m->params, path, dtype, m->family->prefix, m->family->bare);
 }
 
+static th_tensor *empty_like(const th_tensor *t, th_dtype dtype, th_device device)
+{
+	int64_t shape[TH_MAX_DIMS];
+
+	for (int d = 0; d < th_dim(t); d++)
+		shape[d] = th_size(t, d);
+	return th_empty(dtype, device, th_dim(t), shape);
+}
+
 th_tensor *nn_compute(struct nn_model *m, th_tensor *param)
 {
-	if (m->compute == TH_F32)
+	if (th_dtype_of(param) == m->compute)
 		return param;
 
-	int64_t shape[TH_MAX_DIMS];
-	for (int d = 0; d < th_dim(param); d++)
-		shape[d] = th_size(param, d);
-	GROW(m->copy, m->n_copies, m->cap_copies);
-	struct nn_copy *c = &m->copy[m->n_copies++];
-	*c = (struct nn_copy){param, th_empty(m->compute, m->device, th_dim(param), shape)};
-	return c->copy;
+	struct nn_param *p = m->params->item;
+	while (p->value != param)
+		p++;
+	if (!p->copy)
+		p->copy = empty_like(param, m->compute, m->device);
+	return p->copy;
 }
 
 static th_tensor *call_layer(void *context, th_tensor *const *in, int n)
@@ -100,31 +112,41 @@ th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const 
 
 void nn_cast(struct nn_model *m)
 {
-	for (int i = 0; i < m->n_copies; i++)
-		th_copy_(m->copy[i].copy, m->copy[i].param);
+	for (int i = 0; i < m->params->n; i++)
+		if (m->params->item[i].copy)
+			th_copy_(m->params->item[i].copy, m->params->item[i].value);
 }
 
+/* One after the other, so that what is added up is gone before the next sum is made. */
 void nn_gather_grads(struct nn_model *m)
 {
-	th_no_grad_open();
-	th_scope_open();
-	for (int i = 0; i < m->n_copies; i++) {
-		th_tensor *grad = th_grad(m->copy[i].copy);
-		if (!grad)
+	for (int i = 0; i < m->params->n; i++) {
+		struct nn_param *p = &m->params->item[i];
+		bool own = th_dtype_of(p->value) == TH_F32;
+
+		if (own && !p->copy)
 			continue;
-		th_tensor *sum = th_grad(m->copy[i].param);
-		grad = th_to_dtype(grad, TH_F32);
-		th_set_grad(m->copy[i].param, sum ? th_add(sum, grad) : grad);
-		th_set_grad(m->copy[i].copy, NULL);
+		if (!own && !p->sum)
+			p->sum = empty_like(p->value, TH_F32, m->device);
+		th_scope_open();
+		th_tensor *g = nn_param_grad(p);
+		if (g && own)
+			g = th_to_dtype(g, TH_F32);
+		else if (g)
+			th_copy_(p->sum, g);
+		nn_param_drop_grad(p);
+		if (own)
+			th_set_grad(p->value, g);
+		else
+			p->summed = g != NULL;
+		th_scope_close();
 	}
-	th_scope_close();
-	th_no_grad_close();
 }
 
 void nn_zero_grads(struct nn_model *m)
 {
 	for (int i = 0; i < m->params->n; i++)
-		th_set_grad(m->params->item[i].value, NULL);
+		nn_param_drop_grad(&m->params->item[i]);
 }
 
 th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, double scale,

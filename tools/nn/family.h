@@ -1,8 +1,9 @@
 /*
  * Language models: what every family (gpt2.c ...) offers to training and evaluation.
  *
- * A model computes in f32 with its parameters themselves, or in bf16 with copies of them that are cast once
- * for each optimiser step (nn_cast()); gradients always end up in f32 at the parameters (nn_gather_grads()).
+ * A model computes with its parameters themselves, or, if they are of another type (f32 parameters, computation in bf16),
+ * with copies that are cast once for each optimiser step (nn_cast()). The gradient of one pass has the type of what was computed with;
+ * those of several are added up in f32 (nn_gather_grads()).
  */
 #ifndef PALIMPSEST_FAMILY_H
 #define PALIMPSEST_FAMILY_H
@@ -38,17 +39,11 @@ struct nn_family {
 /* One layer of a family: x (B, T, C) -> (B, T, C). */
 typedef th_tensor *nn_layer(const struct nn_model *m, int layer, th_tensor *x, const struct nn_dropout *dropout);
 
-struct nn_copy {
-	th_tensor *param, *copy;
-};
-
 struct nn_model {
 	const struct nn_family *family;
 	struct nn_params *params;
 	th_device device;
 	th_dtype compute; /* TH_F32 or TH_BF16 */
-	struct nn_copy *copy; /* none if computing in f32 */
-	int n_copies, cap_copies;
 	struct model_config config;
 	bool recompute; /* keep the layers' inputs alone, and compute the rest again in the backward pass */
 	struct nn_layer_call *call; /* the layers' arguments, until the backward pass; one for each layer */
@@ -62,10 +57,12 @@ struct nn_model {
  * fit, a family that is no language model here: exit 3. Call it with no scope open. train: parameters get gradients.
  */
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train);
+/* The same with parameters in another type than f32: TH_BF16. */
+struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype weights, th_dtype compute, bool train);
 void nn_model_free(struct nn_model *m);
 void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dtype);
 
-/* For families: the tensor to compute with in place of a parameter: itself, or its bf16 copy. */
+/* For families: the tensor to compute with in place of a parameter: itself, or its copy in m->compute. */
 th_tensor *nn_compute(struct nn_model *m, th_tensor *param);
 
 /*
@@ -76,7 +73,10 @@ th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const 
 
 /* Brings the copies up to date with the parameters. After loading and after every change of the parameters. */
 void nn_cast(struct nn_model *m);
-/* After th_backward(): adds the copies' gradients to their parameters' and empties the copies'. */
+/*
+ * Before another th_backward() adds to the gradients: brings them to f32. Afterwards th_grad() of an f32 parameter is its whole gradient,
+ * and the copies have none. Call it with no scope open.
+ */
 void nn_gather_grads(struct nn_model *m);
 void nn_zero_grads(struct nn_model *m);
 

@@ -31,7 +31,7 @@ struct gpt2 {
 	double eps;
 	bool scale_by_head, scale_by_layer;
 	activation *act;
-	th_tensor *wte, *wpe; // (V, C), (positions, C): f32 whatever we compute in, so that rows of rare words add up right
+	th_tensor *wte, *wpe; // (V, C), (positions, C): the parameters whatever we compute in, so that rows of rare words add up right
 	struct block *block;
 	struct norm ln_f;
 };
@@ -145,7 +145,9 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 	const struct gpt2 *g = m->net;
 	int64_t T = th_size(id, 1);
 
-	th_tensor *x = th_add(th_embedding(g->wte, id), th_narrow(g->wpe, 0, 0, T)); // (B, T, C)
+	th_tensor *token = th_to_dtype(th_embedding(g->wte, id), TH_F32);   // (B, T, C)
+	th_tensor *position = th_to_dtype(th_narrow(g->wpe, 0, 0, T), TH_F32); // (T, C)
+	th_tensor *x = th_add(token, position);
 	x = th_dropout(th_to_dtype(x, m->compute), d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));
 	x = nn_layers(m, block, x, d);
 	return norm(g, &g->ln_f, x);

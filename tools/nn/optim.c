@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/checked.h"
+#include "lib/rng.h"
 
 #define PI 3.14159265358979323846
 
@@ -29,29 +30,36 @@ double schedule_factor(enum schedule kind, int64_t step, int64_t total, int64_t 
 	}
 }
 
-static th_tensor *zeros_like(const th_tensor *t, th_device device)
+static th_tensor *zeros_like(const th_tensor *t, th_dtype dtype, th_device device)
 {
 	int64_t shape[TH_MAX_DIMS];
 
 	for (int d = 0; d < th_dim(t); d++)
 		shape[d] = th_size(t, d);
-	return th_zeros(TH_F32, device, th_dim(t), shape);
+	return th_zeros(dtype, device, th_dim(t), shape);
 }
 
-struct optim *optim_new(struct nn_params *params, double beta1, double beta2, double eps, double weight_decay)
+struct optim *optim_make(struct nn_params *params, const struct optim_options *opt)
 {
 	struct optim *o = xcalloc(1, sizeof *o);
 	size_t n = (size_t)params->n;
 
-	*o = (struct optim){.params = params, .beta1 = beta1, .beta2 = beta2, .eps = eps, .weight_decay = weight_decay};
-	th_tensor ***list[] = {&o->m, &o->v, &o->p, &o->g, &o->pm, &o->pv};
-	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-		*list[i] = xcalloc(n, sizeof **list[i]);
+	*o = (struct optim){.params = params, .opt = *opt};
+	o->m = xcalloc(n, sizeof(th_tensor *));
+	o->v = xcalloc(n, sizeof(th_tensor *));
+	o->g = xcalloc(n, sizeof(th_tensor *));
 	for (size_t i = 0; i < n; i++) {
-		o->m[i] = zeros_like(params->item[i].value, params->device);
-		o->v[i] = zeros_like(params->item[i].value, params->device);
+		th_device where = opt->offload ? (th_device){0, 0} : params->device;
+		o->m[i] = zeros_like(params->item[i].value, opt->moments, where);
+		o->v[i] = zeros_like(params->item[i].value, opt->moments, where);
 	}
 	return o;
+}
+
+struct optim *optim_new(struct nn_params *params, double beta1, double beta2, double eps, double weight_decay)
+{
+	return optim_make(params, &(struct optim_options){
+		.beta1 = beta1, .beta2 = beta2, .eps = eps, .weight_decay = weight_decay, .moments = TH_F32});
 }
 
 void optim_free(struct optim *o)
@@ -60,68 +68,100 @@ void optim_free(struct optim *o)
 		return;
 	free(o->m);
 	free(o->v);
-	free(o->p);
 	free(o->g);
-	free(o->pm);
-	free(o->pv);
 	free(o);
 }
 
-/* Matrices decay; biases and the weights of norms do not. */
+double optim_clip(struct optim *o, double clip)
+{
+	int n = 0;
+
+	th_scope_open();
+	for (int i = 0; i < o->params->n; i++) {
+		th_tensor *g = nn_param_grad(&o->params->item[i]);
+		if (g)
+			o->g[n++] = g;
+	}
+	o->norm = n ? th_item(th_grad_norm(o->g, n)) : 0;
+	o->clip = clip;
+	th_scope_close();
+	return o->norm;
+}
+
+/* Decays as the Trainer has it: all but biases and what belongs to norms, which in these families is what is no matrix. */
 static bool decays(const th_tensor *t)
 {
 	return th_dim(t) >= 2;
 }
 
-enum group { DECAY, NO_DECAY, ALL };
+enum { PART = 1 << 22 }; /* elements that are converted at a time; a multiple of 64 */
 
-/* Fills the scratch lists with a group's parameters that have a gradient. */
-static int gather(struct optim *o, enum group group)
+enum what { PARAM, M, V };
+
+/* Elements [at, at + n) of t, as f32 on the device: t's own memory if it is that already. */
+static th_tensor *part_of(th_tensor *t, int64_t at, int64_t n, th_device device)
 {
-	int n = 0;
+	th_tensor *flat = th_narrow(th_reshape(t, 1, (int64_t[]){-1}), 0, at, n);
 
-	for (int i = 0; i < o->params->n; i++) {
-		th_tensor *p = o->params->item[i].value, *g = th_grad(p);
-		if (!g || (group != ALL && decays(p) != (group == DECAY)))
-			continue;
-		o->p[n] = p;
-		o->g[n] = g;
-		o->pm[n] = o->m[i];
-		o->pv[n] = o->v[i];
-		n++;
-	}
-	return n;
+	return th_to_dtype(th_to_device(flat, device), TH_F32);
 }
 
-double optim_clip(struct optim *o, double clip)
+/* What part_of() gave, back into t, if it was a copy. */
+static void put_part(const struct optim *o, th_tensor *t, const th_tensor *part, int64_t at, enum what what, int i)
 {
-	th_scope_open();
-	th_no_grad_open();
-	int n = gather(o, ALL);
-	double norm = 0;
-	if (n) {
-		th_tensor *total = th_grad_norm(o->g, n);
-		norm = th_item(total);
-		if (clip > 0 && isfinite(norm))
-			th_clip_grad(o->g, n, clip, total);
+	static const char *const purpose[] = {"round parameter", "round first moment", "round second moment"};
+	int64_t n = th_numel(part);
+
+	th_tensor *to = th_narrow(th_reshape(t, 1, (int64_t[]){-1}), 0, at, n);
+	if (th_dtype_of(t) == TH_BF16) {
+		uint64_t when = rng_stream("round", o->opt.domain, (uint64_t)o->updates);
+		th_tensor *rounded = o->opt.offload ? th_empty(TH_BF16, o->params->device, 1, &n) : to;
+		th_round_(rounded, part, (th_key){o->opt.seed, rng_stream(purpose[what], when, (uint64_t)i)}, at);
+		if (rounded != to)
+			th_copy_(to, rounded);
+	} else if (o->opt.offload && what != PARAM) {
+		th_copy_(to, part);
 	}
-	th_no_grad_close();
-	th_scope_close();
-	return norm;
 }
 
+static void update(struct optim *o, int i, th_tensor *g, const th_adamw *opt)
+{
+	th_device device = o->params->device;
+	th_tensor *param = o->params->item[i].value, *norm = th_full(o->norm, TH_F32, device, 0, NULL);
+	bool plain = th_dtype_of(param) == TH_F32 && th_dtype_of(g) == TH_F32 && o->opt.moments == TH_F32 && !o->opt.offload;
+	int64_t n = th_numel(param), part = plain ? n : PART;
+
+	for (int64_t at = 0; at < n; at += part) {
+		th_scope_open();
+		int64_t some = n - at < part ? n - at : part;
+		th_tensor *p = part_of(param, at, some, device), *d = part_of(g, at, some, device);
+		th_tensor *m = part_of(o->m[i], at, some, device), *v = part_of(o->v[i], at, some, device);
+		if (o->clip > 0)
+			th_clip_grad(&d, 1, o->clip, norm);
+		th_adamw_step(&p, &d, &m, &v, 1, opt);
+		put_part(o, param, p, at, PARAM, i);
+		put_part(o, o->m[i], m, at, M, i);
+		put_part(o, o->v[i], v, at, V, i);
+		th_scope_close();
+	}
+}
+
+/* Parameter by parameter, so that there is never more than one gradient in two types, and each is freed as soon as may be. */
 void optim_step(struct optim *o, double lr)
 {
-	th_adamw opt = {lr, o->beta1, o->beta2, o->eps, 0, ++o->updates};
+	th_adamw opt = {lr, o->opt.beta1, o->opt.beta2, o->opt.eps, 0, ++o->updates};
 
-	th_scope_open();
 	th_no_grad_open();
-	for (enum group group = DECAY; group <= NO_DECAY; group++) {
-		int n = gather(o, group);
-		opt.weight_decay = group == DECAY ? o->weight_decay : 0;
-		if (n)
-			th_adamw_step(o->p, o->g, o->pm, o->pv, n, &opt);
+	for (int i = 0; i < o->params->n; i++) {
+		struct nn_param *p = &o->params->item[i];
+		th_scope_open();
+		th_tensor *g = nn_param_grad(p);
+		opt.weight_decay = decays(p->value) ? o->opt.weight_decay : 0;
+		if (g)
+			update(o, i, g, &opt);
+		nn_param_drop_grad(p);
+		th_scope_close();
 	}
+	o->clip = 0;
 	th_no_grad_close();
-	th_scope_close();
 }

@@ -4,6 +4,7 @@
 #ifndef PALIMPSEST_OPTIM_H
 #define PALIMPSEST_OPTIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "nn/params.h"
@@ -16,26 +17,39 @@ enum schedule { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_WS
  */
 double schedule_factor(enum schedule kind, int64_t step, int64_t total, int64_t warmup, int64_t decay);
 
+struct optim_options {
+	double beta1, beta2, eps;
+	double weight_decay; /* on matrices and embeddings; biases and norms have none, as in the Trainer */
+	/*
+	 * Of the moments: TH_F32, or TH_BF16, rounded at random as bf16 parameters are: to the nearest, the second moment, which changes
+	 * by less than a unit of its last place, would never change.
+	 */
+	th_dtype moments;
+	bool offload;        /* the moments lie in the cpu's memory, and come to the device a part at a time */
+	uint64_t seed, domain; /* of the rounding */
+};
+
 struct optim {
 	struct nn_params *params;
-	th_tensor **m, **v; /* first and second moments, f32, in the parameters' order */
+	struct optim_options opt;
+	th_tensor **m, **v; /* first and second moments, in the parameters' order */
 	int64_t updates;    /* done so far, over all domains if the moments were handed on */
-	double beta1, beta2, eps;
-	double weight_decay; /* on matrices; biases and norms have none */
-	/* scratch: one group after the other */
-	th_tensor **p, **g, **pm, **pv;
+	double norm, clip;  /* of the gradients at hand; 0: leaves them */
+	th_tensor **g;      /* scratch */
 };
 
 /* Moments 0. Call it with no scope open. The parameters must outlive it. */
+struct optim *optim_make(struct nn_params *params, const struct optim_options *opt);
+/* With moments in f32, where the parameters are. */
 struct optim *optim_new(struct nn_params *params, double beta1, double beta2, double eps, double weight_decay);
 void optim_free(struct optim *o);
 
 /*
- * L2 norm of all gradients as it was, then scales them so that it is at most clip (0: leaves them).
- * A parameter without gradient counts as 0. Not finite: nothing is changed.
+ * L2 norm of all gradients; optim_step() will scale them so that it is at most clip (0: leaves them).
+ * A parameter without gradient counts as 0. Not finite: give up, do not step.
  */
 double optim_clip(struct optim *o, double clip);
-/* One update with that rate. A parameter without gradient stays as it is. */
+/* One update with that rate. A parameter without gradient stays as it is; the others' gradients are gone, each once it was used. */
 void optim_step(struct optim *o, double lr);
 
 #endif

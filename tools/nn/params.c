@@ -100,12 +100,32 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 
 	th_scope_open();
 	th_tensor *raw = th_from_host(t->data, float_dtype(p, t), p->device, n_dims, shape);
-	th_tensor *value = th_keep(th_to_dtype(raw, TH_F32));
+	th_tensor *value = th_keep(th_to_dtype(raw, p->dtype));
 	th_scope_close();
 
 	GROW(p->item, p->n, p->cap);
-	p->item[p->n++] = (struct nn_param){name, value};
+	p->item[p->n++] = (struct nn_param){.name = name, .value = value};
 	return value;
+}
+
+th_tensor *nn_param_grad(const struct nn_param *p)
+{
+	th_tensor *part[] = {p->summed ? p->sum : NULL, th_grad(p->value), p->copy ? th_grad(p->copy) : NULL}, *all = NULL;
+
+	th_no_grad_open();
+	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+		if (part[i])
+			all = all ? th_add(th_to_dtype(all, TH_F32), th_to_dtype(part[i], TH_F32)) : part[i];
+	th_no_grad_close();
+	return all;
+}
+
+void nn_param_drop_grad(struct nn_param *p)
+{
+	th_set_grad(p->value, NULL);
+	if (p->copy)
+		th_set_grad(p->copy, NULL);
+	p->summed = false;
 }
 
 bool nn_has_param(const struct nn_params *p, const char *fmt, ...)

@@ -23,13 +23,18 @@
 
 struct nn_param {
 	char *name;       /* without the prefix */
-	th_tensor *value; /* f32 on the device, a leaf, without gradient until th_requires_grad() */
+	th_tensor *value; /* on the device, a leaf, without gradient until th_requires_grad() */
+	th_tensor *copy;  /* what is computed with in its place, in another type; NULL: itself */
+	/* Sum of the gradients of several passes, f32, where value's own .grad cannot be it because value is bf16. */
+	th_tensor *sum;   /* NULL until needed */
+	bool summed;      /* is there anything in it? */
 };
 
 struct nn_params {
 	struct nn_param *item; /* in the order of the asking */
 	int n, cap;
 	th_device device;
+	th_dtype dtype;        /* of the values: TH_F32, or TH_BF16 if set before the first nn_param() */
 	char *path;            /* of the file, or of the index of several */
 	/* while loading */
 	const char *prefix;
@@ -44,13 +49,20 @@ struct nn_params {
 struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device device);
 
 /*
- * The tensor of that name, with or without the prefix, from f32, bf16, f16 or f64, as f32. The handle belongs to the
+ * The tensor of that name, with or without the prefix, from f32, bf16, f16 or f64, as p->dtype. The handle belongs to the
  * scope that is open now, so call it with none open (it then lives until th_shutdown()) or keep it.
  */
 th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /* Is there such a tensor? For the optional ones: a head of its own, a pooler. */
 bool nn_has_param(const struct nn_params *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * The gradient that is there, from all the places where it lies: in value, copy and sum. NULL: none. It belongs to the innermost scope,
+ * is bf16 if it comes from one place of that type, else f32, and may share memory with that place.
+ */
+th_tensor *nn_param_grad(const struct nn_param *p);
+void nn_param_drop_grad(struct nn_param *p);
 
 /* A second name under which a tensor may lie in the file too, if it holds the same bytes as name; else exit 3. */
 void nn_param_alias(struct nn_params *p, const char *alias, const char *name);

@@ -91,40 +91,41 @@ static char *state_path(const char *staging, const char *name)
 	return path_join(staging, name);
 }
 
-static struct st_tensor describe(const char *kind, const struct nn_param *p)
+static struct st_tensor describe(const char *kind, const char *name, const th_tensor *value)
 {
-	struct st_tensor t = {.dtype = ST_F32, .n_dims = th_dim(p->value)};
+	struct st_tensor t = {.dtype = th_dtype_of(value) == TH_BF16 ? ST_BF16 : ST_F32, .n_dims = th_dim(value)};
 
-	t.name = xasprintf("%s.%s", kind, p->name);
+	t.name = xasprintf("%s.%s", kind, name);
 	for (int d = 0; d < t.n_dims; d++)
-		t.shape[d] = th_size(p->value, d);
-	t.bytes = (size_t)th_numel(p->value) * sizeof(float);
+		t.shape[d] = th_size(value, d);
+	t.bytes = (size_t)th_numel(value) * st_dtype_size(t.dtype);
 	return t;
 }
 
 static void put_tensor(struct st_writer *w, const th_tensor *t)
 {
-	size_t bytes = (size_t)th_numel(t) * sizeof(float);
+	size_t bytes = (size_t)th_numel(t) * th_dtype_size(th_dtype_of(t));
 	void *host = xmalloc(bytes);
 
-	th_to_host(t, TH_F32, host);
+	th_to_host(t, th_dtype_of(t), host);
 	st_put(w, host, bytes);
 	free(host);
 }
 
-/* Copies a tensor of the file into one of ours; a mismatch: exit 3. */
-static void get_tensor(const struct st_file *f, const char *kind, const struct nn_param *p, th_tensor *into)
+/* Copies a tensor of the file, f32 or bf16, into one of ours; a mismatch: exit 3. */
+static void get_tensor(const struct st_file *f, const char *kind, const char *name, th_tensor *into)
 {
-	struct st_tensor want = describe(kind, p);
+	struct st_tensor want = describe(kind, name, into);
 	const struct st_tensor *t = st_find(f, want.name);
 
 	if (!t)
 		die_input("%s: tensor %s is missing", st_name(f), want.name);
-	if (t->dtype != want.dtype || t->n_dims != want.n_dims ||
+	if ((t->dtype != ST_F32 && t->dtype != ST_BF16) || t->n_dims != want.n_dims ||
 	    memcmp(t->shape, want.shape, (size_t)want.n_dims * sizeof *want.shape) != 0)
 		die_input("%s: tensor %s: shape or type is not the model's", st_name(f), want.name);
 	th_scope_open();
-	th_copy_(into, th_from_host(t->data, TH_F32, th_device_of("cpu"), t->n_dims, t->shape));
+	th_dtype dtype = t->dtype == ST_BF16 ? TH_BF16 : TH_F32;
+	th_copy_(into, th_from_host(t->data, dtype, th_device_of("cpu"), t->n_dims, t->shape));
 	th_scope_close();
 	free((char *)want.name);
 }
@@ -137,11 +138,11 @@ static void write_state(const char *path, const struct optim *o, bool params, co
 
 	memcpy(t, extra, n_extra * sizeof *t);
 	for (size_t i = 0; i < n && params; i++)
-		t[all++] = describe("param", &o->params->item[i]);
+		t[all++] = describe("param", o->params->item[i].name, o->params->item[i].value);
 	for (size_t i = 0; i < n; i++)
-		t[all++] = describe("m", &o->params->item[i]);
+		t[all++] = describe("m", o->params->item[i].name, o->m[i]);
 	for (size_t i = 0; i < n; i++)
-		t[all++] = describe("v", &o->params->item[i]);
+		t[all++] = describe("v", o->params->item[i].name, o->v[i]);
 
 	struct st_writer *w = st_begin(path, t, all, NULL);
 	for (; at < n_extra; at++)
@@ -183,8 +184,8 @@ void optim_save(const struct optim *o, const char *path)
 static void get_moments(const struct st_file *f, struct optim *o)
 {
 	for (int i = 0; i < o->params->n; i++) {
-		get_tensor(f, "m", &o->params->item[i], o->m[i]);
-		get_tensor(f, "v", &o->params->item[i], o->v[i]);
+		get_tensor(f, "m", o->params->item[i].name, o->m[i]);
+		get_tensor(f, "v", o->params->item[i].name, o->v[i]);
 	}
 	get_scalar(f, "updates", ST_I64, &o->updates);
 	if (o->updates < 0)
@@ -265,7 +266,7 @@ static bool resume(struct loop *l)
 		}
 		if (same) {
 			for (int i = 0; i < t->model->params->n; i++)
-				get_tensor(f, "param", &t->model->params->item[i], t->model->params->item[i].value);
+				get_tensor(f, "param", t->model->params->item[i].name, t->model->params->item[i].value);
 			get_moments(f, t->optim);
 			nn_cast(t->model);
 			t->step = c.step;
@@ -336,7 +337,6 @@ static double micro_step(struct loop *l, int64_t n, double scale, const struct n
 	th_backward(loss);
 	double value = th_item(loss);
 	th_scope_close();
-	nn_gather_grads(t->model);
 	return value;
 }
 
@@ -362,6 +362,8 @@ static bool step(struct loop *l)
 		for (int64_t i = 0; i < some; i++)
 			shuffle_block(&l->shuffle, epoch, first + (uint64_t)(done + i), l->id + i * opt->context);
 		loss += micro_step(l, some, scale, drops ? &dropout : NULL);
+		if (some < n)
+			nn_gather_grads(t->model);
 		done += some;
 		if (stop_signal && done < n) {
 			nn_zero_grads(t->model);
@@ -376,7 +378,6 @@ static bool step(struct loop *l)
 	double factor = schedule_factor(opt->schedule, t->step, opt->steps, opt->warmup, opt->decay);
 	double lr = opt->lr_floor + (opt->lr - opt->lr_floor) * factor;
 	optim_step(t->optim, lr);
-	nn_zero_grads(t->model);
 	nn_cast(t->model);
 
 	t->step++;
@@ -430,7 +431,7 @@ static void take_best(struct training *t)
 	struct st_file *f = st_open(path);
 
 	for (int i = 0; i < t->model->params->n; i++)
-		get_tensor(f, "param", &t->model->params->item[i], t->model->params->item[i].value);
+		get_tensor(f, "param", t->model->params->item[i].name, t->model->params->item[i].value);
 	nn_cast(t->model);
 	st_close(f);
 	free(path);
