@@ -288,44 +288,6 @@ small_memory=("--weights bf16 --precision bf16" "--weights bf16" "--optimizer-dt
 	[ "$(jq -c '[.chain[-1].optimizer_taken_over]' m2/palimpsest.json)" = "[true]" ]
 }
 
-# --- the Trainer ---
-
-# as_the_trainer DIR: trains DIR/m0 to DIR/m1 with what parity-trainer.py gives to the Trainer
-as_the_trainer() {
-	cpt-step -q --threads 1 -m "$1/m0" -o "$1/m1" --batch 8 --micro-batch 4 --context 128 --lr 1e-3 --warmup 0.1 --weight-decay 0.1 \
-		--dropout 0 --steps 50 "$1/train.tok"
-}
-
-# near_trainer TSV DIR: fifty losses within 1e-4, rates and norms of the gradient within a millionth and a ten-thousandth
-near_trainer() {
-	[ "$(grep -vc '^#' "$1")" -eq 50 ]
-	paste <(grep -v '^#' "$1") <(jq -r '[.step, .loss, .lr, .grad_norm] | @tsv' "$2/m1/train.log.jsonl") | awk -F'\t' '
-		function off(a, b) { return a > b ? a - b : b - a }
-		$1 != $5 || off($2, $6) > 1e-4 || off($3, $7) > 1e-9 || off($4, $8) > 1e-4 * $8 { print "differs: " $0; bad = 1 }
-		off($2, $6) > worst { worst = off($2, $6) }
-		END { print "losses within " worst; exit bad }'
-}
-
-@test "cpt-step: fifty steps of the Hugging Face Trainer, with decay, warm-up, accumulation and a last batch that is smaller" {
-	"$root/tests/trainer-case.sh" case
-	"${BUILD:-$root/build}/tests/blocks" case/train.tok 128 1 3 >blocks
-	[ "# ids $(sha256sum <blocks | cut -d' ' -f1)" = "$(head -n 1 "$root/tests/data/trainer.tsv")" ]
-	as_the_trainer case
-	near_trainer "$root/tests/data/trainer.tsv" case
-}
-
-@test "cpt-step: fifty steps of the Trainer on real text" {
-	[ -n "${PALIMPSEST_LONG-}" ] || skip "runs in make test-long"
-	need_refs torch transformers accelerate
-	need_shared data/demo24/text
-	gzip -dc "$shared"/data/demo24/text/*.gz | head -c 100000 >text
-	"$root/tests/trainer-case.sh" case text
-	"${BUILD:-$root/build}/tests/blocks" case/train.tok 128 1 3 >blocks
-	"$python" "$root/tests/parity-trainer.py" case/m0 blocks 50 >trainer.tsv 2>/dev/null
-	as_the_trainer case
-	near_trainer trainer.tsv case
-}
-
 # --- interruptions ---
 
 @test "cpt-step: killed at any moment and started again: the same bytes" {

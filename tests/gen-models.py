@@ -2,7 +2,7 @@
 """gen-models.py DIR [FAMILY...]: small random models of odd shapes, and what transformers computes with them.
 
 DIR/FAMILY/NAME/{config.json,model.safetensors} are the models, DIR/FAMILY/NAME/dump.safetensors holds, computed in f64: `id` (B, T),
-`logits`, `loss`, `grad.PARAMETER`, and `losses`, the loss before each of ten steps as the Trainer takes them (AdamW with weight
+`target` where it is not the next token (-100: not scored), `logits`, `loss`, `grad.PARAMETER`, and `losses`, the loss before each of ten steps as the Trainer takes them (AdamW with weight
 decay on matrices alone, clipping, warm-up and linear decay) on that one batch. tests/unit/parity.h compares ours with them.
 DIR/gpt2/schedules.safetensors: learning-rate factors.
 """
@@ -30,6 +30,27 @@ def no_prefix(weights, prefix, config):
 GPT2 = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0,
             eos_token_id=0)
 
+MASKED = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+ROBERTA = MASKED | dict(model_type="roberta", architectures=["RobertaForMaskedLM"], type_vocab_size=1, layer_norm_eps=1e-5)
+BERT = MASKED | dict(model_type="bert", architectures=["BertForMaskedLM"])
+
+
+def old_buffers(weights, prefix, config):
+    """What else lies in checkpoints: position ids, the layer over the first token, in BERT the head for sentences; the tied head, stored."""
+    width = config.hidden_size
+    weights[f"{prefix}embeddings.position_ids"] = torch.arange(config.max_position_embeddings).reshape(1, -1)
+    weights[f"{prefix}pooler.dense.weight"], weights[f"{prefix}pooler.dense.bias"] = torch.randn(width, width), torch.randn(width)
+    decoder, bias = "lm_head.decoder", "lm_head.bias"
+    if config.model_type == "bert":
+        weights["cls.seq_relationship.weight"], weights["cls.seq_relationship.bias"] = torch.randn(2, width), torch.randn(2)
+        decoder, bias = "cls.predictions.decoder", "cls.predictions.bias"
+        for new, old in ("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"):
+            weights = {k.replace(new, old): v for k, v in weights.items()}
+    weights[f"{decoder}.weight"] = weights[f"{prefix}embeddings.word_embeddings.weight"].clone()
+    weights[f"{decoder}.bias"] = weights[bias].clone()
+    return weights
+
+
 # name: (config.json, B, T, what is done to the stored weights)
 FAMILIES = {
     "gpt2": {
@@ -39,6 +60,23 @@ FAMILIES = {
                              layer_norm_epsilon=1e-3), 2, 19, no_prefix),
         "one-head": (GPT2 | dict(vocab_size=33, n_positions=16, n_embd=17, n_layer=1, n_head=1, activation_function="relu",
                                  scale_attn_weights=False), 5, 7, None),
+    },
+    "roberta": {
+        "tied": (ROBERTA | dict(vocab_size=61, max_position_embeddings=23, hidden_size=21, num_hidden_layers=2, num_attention_heads=3,
+                                intermediate_size=35), 3, 21, None),
+        "untied": (ROBERTA | dict(vocab_size=37, max_position_embeddings=19, hidden_size=15, num_hidden_layers=2, num_attention_heads=5,
+                                  intermediate_size=50, pad_token_id=3, hidden_act="relu", tie_word_embeddings=False), 4, 13, None),
+        "stored": (ROBERTA | dict(vocab_size=29, max_position_embeddings=20, hidden_size=17, num_hidden_layers=1, num_attention_heads=1,
+                                  intermediate_size=11, layer_norm_eps=1e-3), 2, 17, old_buffers),
+    },
+    "bert": {
+        "tied": (BERT | dict(vocab_size=53, max_position_embeddings=22, hidden_size=18, num_hidden_layers=2, num_attention_heads=3,
+                             intermediate_size=31, hidden_act="gelu_new"), 3, 22, None),
+        "untied": (BERT | dict(vocab_size=37, max_position_embeddings=19, hidden_size=15, num_hidden_layers=2, num_attention_heads=5,
+                               intermediate_size=50, type_vocab_size=3, hidden_act="silu", pad_token_id=7,
+                               tie_word_embeddings=False), 4, 13, None),
+        "stored": (BERT | dict(vocab_size=29, max_position_embeddings=20, hidden_size=17, num_hidden_layers=1, num_attention_heads=1,
+                               intermediate_size=11, layer_norm_eps=1e-3), 2, 17, old_buffers),
     },
 }
 
@@ -51,14 +89,27 @@ def randomize(model):
             p.data.add_(1)
 
 
-def train(model, ids):
+def batch(config, rows, length):
+    """What the model is given: ids with their labels. To a masked language model, some are masked, some wrong; there is padding."""
+    ids = torch.randint(0, config.vocab_size, (rows, length))
+    if config.model_type not in ("bert", "roberta"):
+        return dict(input_ids=ids, labels=ids)
+    seen, labels, some = ids.clone(), torch.full_like(ids, -100), torch.rand(ids.shape) < 0.3
+    labels[some] = ids[some]
+    seen[some & (torch.rand(ids.shape) < 0.8)] = 4
+    seen[:, 5] = config.pad_token_id
+    seen[0, -1] = config.pad_token_id
+    return dict(input_ids=seen, labels=labels)
+
+
+def train(model, inputs):
     decay = [p for p in model.parameters() if p.dim() >= 2]
     rest = [p for p in model.parameters() if p.dim() < 2]
     opt = torch.optim.AdamW([{"params": decay, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}], lr=LR)
     sched = transformers.get_scheduler("linear", opt, WARMUP, STEPS)
     losses = []
     for _ in range(STEPS):
-        loss = model(input_ids=ids, labels=ids).loss
+        loss = model(**inputs).loss
         losses.append(loss.item())
         model.zero_grad()
         loss.backward()
@@ -75,9 +126,8 @@ def make(out, fields, rows, length, edit):
     model = getattr(transformers, fields["architectures"][0])(config)
     prefix = model.base_model_prefix + "."
     randomize(model)
-    weights = {k: v.clone() for k, v in model.state_dict().items()}
-    if config.tie_word_embeddings:
-        del weights["lm_head.weight"]
+    tied = model.all_tied_weights_keys if config.tie_word_embeddings else {}
+    weights = {k: v.clone() for k, v in model.state_dict().items() if k not in tied}
     if edit:
         weights = edit(weights, prefix, config)
     save_file(weights, f"{out}/model.safetensors", {"format": "pt"})
@@ -86,13 +136,16 @@ def make(out, fields, rows, length, edit):
         f.write("\n")
 
     model.double().train()
-    ids = torch.randint(0, config.vocab_size, (rows, length))
-    result = model(input_ids=ids, labels=ids)
+    inputs = batch(config, rows, length)
+    result = model(**inputs)
     result.loss.backward()
-    dump = {"id": ids, "logits": result.logits.detach().float(), "loss": result.loss.detach().double().reshape(1)}
+    dump = {"id": inputs["input_ids"], "logits": result.logits.detach().float(), "loss": result.loss.detach().double().reshape(1)}
+    if inputs["labels"] is not inputs["input_ids"]:
+        dump["target"] = inputs["labels"]
     for n, p in model.named_parameters():  # by the names that our files have without a prefix
-        dump[f"grad.{n.removeprefix(prefix)}"] = p.grad.float().clone()
-    dump["losses"] = torch.tensor(train(model, ids), dtype=torch.float64)
+        if p.grad is not None:
+            dump[f"grad.{n.removeprefix(prefix)}"] = p.grad.float().clone()
+    dump["losses"] = torch.tensor(train(model, inputs), dtype=torch.float64)
     save_file(dump, f"{out}/dump.safetensors")
 
 

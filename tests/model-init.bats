@@ -62,6 +62,14 @@ with() {
 	echo '{"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
 		"intermediate_size": 96, "max_position_embeddings": 32, "vocab_size": 200, "pad_token_id": 7}' >bert.json
 	model-init -c bert.json -o bert
+	jq '.architectures = ["BertForMaskedLM"] | .hidden_act = "relu"' bert.json >other.json
+	model-init -c other.json -o bert-mlm
+	jq '.model_type = "roberta" | .architectures = ["RobertaForMaskedLM"] | .type_vocab_size = 1' bert.json >roberta.json
+	model-init -c roberta.json -o roberta-mlm
+	jq '.tie_word_embeddings = false' roberta.json >other.json
+	model-init -c other.json -o roberta-untied
+	jq '.architectures = ["RobertaModel"]' roberta.json >other.json
+	model-init -c other.json -o roberta
 	HF_HUB_OFFLINE=1 "$python" - <<-'END'
 		import math, torch, transformers as tf
 		from safetensors.torch import load_file
@@ -82,14 +90,17 @@ with() {
 		u = load("untied", tf.AutoModelForCausalLM)
 		h = load("headless", tf.AutoModel)
 		b = load("bert", tf.AutoModel)
+		masked = [load(n, tf.AutoModelForMaskedLM) for n in ("bert-mlm", "roberta-mlm", "roberta-untied")]
+		masked.append(load("roberta", tf.AutoModel))
+		assert "lm_head.decoder.weight" in masked[2] and "lm_head.decoder.weight" not in masked[1]
 		assert "lm_head.weight" in u and "lm_head.weight" not in m and "wte.weight" in h
-		for d, std in (m, 0.02), (u, 0.1), (h, 0.02), (b, 0.02):
+		for d, std in [(m, 0.02), (u, 0.1), (h, 0.02), (b, 0.02)] + [(d, 0.02) for d in masked]:
 		    for k, v in d.items():
 		        if k.endswith("bias"):
 		            assert (v == 0).all(), k
-		        elif "ln_" in k or "LayerNorm" in k:
+		        elif "ln_" in k or "LayerNorm" in k or "layer_norm" in k:
 		            assert (v == 1).all(), k
-		        elif "word_embeddings" in k:
+		        elif "word_embeddings" in k or k.startswith("roberta.") and "position_embeddings" in k:
 		            assert (v[7] == 0).all() and (v[6] != 0).any() and (v[8] != 0).any()
 		            near(torch.cat([v[:7], v[8:]]), std)
 		        else:

@@ -318,6 +318,8 @@ int main(int argc, char **argv)
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load_as(in_dir, device, type_of(weights_type), type_of(precision), true);
 	m->recompute = recompute;
+	if (m->family->masked)
+		die_input("%s: predicts masked tokens, not the next one", in_dir);
 	context = nn_context(m, in_dir, context);
 
 	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);

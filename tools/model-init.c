@@ -171,6 +171,17 @@ static void write_provenance(const void *config, size_t n, uint64_t weights)
 	free(path);
 }
 
+static bool can_make(const char *architecture)
+{
+	static const char *const known[] = {"GPT2LMHeadModel", "GPT2Model", "BertModel", "BertForMaskedLM", "RobertaModel",
+	                                    "RobertaForMaskedLM"};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(architecture, known[i]) == 0)
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct model_config c;
@@ -190,8 +201,7 @@ int main(int argc, char **argv)
 	doc = json_parse(config, n, config_path);
 	model_config_parse(&c, doc, config_path);
 	json_free(doc);
-	if (strcmp(c.architecture, "GPT2LMHeadModel") != 0 && strcmp(c.architecture, "GPT2Model") != 0 &&
-	    strcmp(c.architecture, "BertModel") != 0)
+	if (!can_make(c.architecture))
 		die_input("cannot make this model: %s: architectures: %s: not supported", config_path, c.architecture);
 	if (tokenizer_dir) {
 		struct tokenizer *t = tokenizer_load(tokenizer_dir);

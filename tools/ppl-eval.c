@@ -234,6 +234,8 @@ int main(int argc, char **argv)
 	bool has_tokenizer = tokenizer_fingerprint_of(model_dir, hash);
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
+	if (m->family->masked)
+		die_input("%s: predicts masked tokens, not the next one", model_dir);
 	context = nn_context(m, model_dir, context);
 	if (protocol->in_context && setting > context)
 		die_usage("--protocol %s: windows of %lld tokens would leave some out", protocol_text, (long long)context);

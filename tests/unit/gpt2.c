@@ -1,44 +1,9 @@
-/* GPT-2, its dropout, and the schedules of AdamW against transformers. */
+/* GPT-2 and the schedules of AdamW against transformers; keys of dropout. */
 #include "nn/family.h"
 
 #include "parity.h"
 
 static const char *const models[] = {"tests/data/gpt2/tied", "tests/data/gpt2/bare", "tests/data/gpt2/one-head", NULL};
-
-/* Dropout: the same key the same loss, another step another; and in the mean about the loss without. */
-static void dropout(void **state)
-{
-	(void)state;
-	struct reference r = open_reference(models[0]);
-	struct nn_model *m = nn_model_load(r.dir, cpu, TH_F32, true);
-	struct nn_dropout all = {.embd = 0.3, .attn = 0.3, .resid = 0.3, .seed = 5}, one;
-	double loss[2], base = 0;
-
-	for (int kind = 0; kind < 8; kind++) {
-		one = all;
-		one.embd = kind == 0 ? 0.3 : 0;
-		one.attn = kind == 1 ? 0.3 : 0;
-		one.resid = kind == 2 ? 0.3 : 0;
-		if (kind > 3)
-			one = all;
-		one.seed += kind == 4;
-		one.domain += kind == 5;
-		one.step += kind == 6;
-		one.micro_step += kind == 7;
-		for (int again = 0; again < 2; again++) {
-			th_scope_open();
-			loss[again] = th_item(nn_loss(m, ids(&r, 0, r.B), targets(&r, 0, r.B), 1, kind == 3 ? NULL : &one));
-			th_scope_close();
-		}
-		assert_true(loss[0] == loss[1]); /* a mask is a function of its key */
-		if (kind == 0)
-			base = loss[0];
-		else
-			assert_true(loss[0] != base); /* each place and each part of the key matters */
-	}
-	nn_model_free(m);
-	close_reference(&r);
-}
 
 static void keys_differ(void **state)
 {
@@ -89,7 +54,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PARITY_TESTS(models),
-		cmocka_unit_test(dropout),
 		cmocka_unit_test(keys_differ),
 		cmocka_unit_test(schedules),
 	};

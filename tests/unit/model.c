@@ -53,6 +53,18 @@ static void defaults_are_the_references(void **state)
 	assert_true(c.layer_norm_epsilon == 1e-12);
 	assert_int_equal(c.activation, MODEL_GELU);
 	assert_int_equal(c.pad_token_id, 0);
+
+	c = parse("{\"model_type\": \"roberta\"}");
+	assert_int_equal(c.family, MODEL_ROBERTA);
+	assert_string_equal(c.architecture, "RobertaForMaskedLM");
+	assert_int_equal(c.n_positions, 512);
+	assert_int_equal(c.vocab_size, 50265);
+	assert_int_equal(c.n_types, 2);
+	assert_true(c.layer_norm_epsilon == 1e-12);
+	assert_true(c.resid_pdrop == 0.1 && c.embd_pdrop == 0.1 && c.attn_pdrop == 0.1 && c.tie_word_embeddings);
+	assert_int_equal(c.bos_token_id, 0);
+	assert_int_equal(c.eos_token_id, 2);
+	assert_int_equal(c.pad_token_id, 1);
 }
 
 static void fields_are_honoured(void **state)
@@ -84,6 +96,8 @@ static void fields_are_honoured(void **state)
 
 #define GPT2 "{\"model_type\": \"gpt2\", "
 
+#define ROBERTA "{\"model_type\": \"roberta\", "
+
 static void refuses_by_name(void **state)
 {
 	(void)state;
@@ -111,6 +125,15 @@ static void refuses_by_name(void **state)
 	REFUSES("{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}", "relative_key: not supported");
 	REFUSES("{\"model_type\": \"bert\", \"is_decoder\": true}", "is_decoder: not supported");
 	REFUSES("{\"model_type\": \"bert\", \"n_embd\": 768}", "n_embd: unknown field");
+	REFUSES("{\"model_type\": \"bert\", \"pad_token_id\": 30522}", "pad_token_id: 30522 is beyond the vocabulary of 30522");
+	REFUSES(ROBERTA "\"position_embedding_type\": \"relative_key_query\"}", "position_embedding_type: relative_key_query: not supported");
+	REFUSES(ROBERTA "\"is_decoder\": true}", "is_decoder: not supported");
+	REFUSES(ROBERTA "\"add_cross_attention\": true}", "add_cross_attention: not supported");
+	REFUSES(ROBERTA "\"rotary\": 1}", "rotary: unknown field");
+	REFUSES(ROBERTA "\"hidden_act\": \"mish\"}", "hidden_act: unknown activation mish");
+	REFUSES(ROBERTA "\"num_attention_heads\": 7}", "768 is no multiple of the number of heads 7");
+	REFUSES(ROBERTA "\"pad_token_id\": null}", "pad_token_id: none: not supported");
+	REFUSES(ROBERTA "\"max_position_embeddings\": 2}", "max_position_embeddings: 2 leave none behind pad_token_id 1");
 }
 
 static void find(const struct model_config *c, const char *name, struct model_tensor *t)
@@ -169,6 +192,20 @@ static void tensors(void **state)
 	find(&c, "encoder.layer.11.output.dense.weight", &t);
 	assert_int_equal(t.shape[1], 3072);
 	assert_int_equal(t.zero_row, -1);
+
+	c = parse("{\"model_type\": \"bert\", \"architectures\": [\"BertForMaskedLM\"]}");
+	assert_int_equal(model_tensors(&c), 5 + 12 * 16 + 5); /* a head, and no pooler */
+	find(&c, "cls.predictions.transform.LayerNorm.weight", &t);
+	assert_int_equal(t.prefix, 0);
+	assert_int_equal(t.init, MODEL_ONES);
+	find(&c, "bert.embeddings.LayerNorm.bias", &t);
+	c = parse(ROBERTA "\"tie_word_embeddings\": false}");
+	assert_int_equal(model_tensors(&c), 5 + 12 * 16 + 7);
+	find(&c, "roberta.embeddings.position_embeddings.weight", &t);
+	assert_int_equal(t.zero_row, 1);
+	find(&c, "lm_head.decoder.bias", &t);
+	assert_int_equal(t.n_dims, 1);
+	assert_int_equal(t.shape[0], 50265);
 }
 
 static void hash_is_what_sha256sum_says(void **state)

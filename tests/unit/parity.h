@@ -1,6 +1,6 @@
 /*
  * Any family of language models against transformers: logits, loss, gradients, ten steps of AdamW, in f32 and bf16, from
- * the dumps of tests/gen-models.py.
+ * the dumps of tests/gen-models.py. And that dropout is a function of its key.
  *
  *	static const char *const models[] = {"tests/data/gpt2/tied", ..., NULL};
  *	const struct CMUnitTest tests[] = {PARITY_TESTS(models), ...};
@@ -63,7 +63,10 @@ static struct reference open_reference(const char *dir)
 	r.id = xmalloc(id->bytes);
 	r.target = xmalloc(id->bytes);
 	memcpy(r.id, id->data, id->bytes);
-	next_token_targets(r.id, r.B, r.T, r.target);
+	if (st_find(r.file, "target"))
+		memcpy(r.target, get(&r, "target")->data, id->bytes);
+	else
+		next_token_targets(r.id, r.B, r.T, r.target);
 	for (int64_t i = 0; i < r.B * r.T; i++)
 		r.targets += r.target[i] >= 0;
 	free(path);
@@ -137,7 +140,7 @@ static void check_logits(const char *dir)
 	double worst = 0;
 
 	th_scope_open();
-	th_tensor *logits = th_linear(m->family->hidden(m, ids(&r, 0, r.B), NULL), m->head, NULL); // (B, T, V)
+	th_tensor *logits = nn_logits(m, ids(&r, 0, r.B)); // (B, T, V)
 	float *x = to_host(logits);
 	assert_int_equal(th_numel(logits) * 4, want->bytes);
 	th_scope_close();
@@ -153,10 +156,11 @@ static void check_logits(const char *dir)
 	close_reference(&r);
 }
 
+/* NULL: the loss does not depend on it */
 static const struct st_tensor *reference_grad(const struct reference *r, const struct nn_param *p)
 {
 	char *name = xasprintf("grad.%s", p->name);
-	const struct st_tensor *t = get(r, name);
+	const struct st_tensor *t = st_find(r->file, name);
 
 	free(name);
 	return t;
@@ -171,6 +175,7 @@ static void check_gradients(const char *dir, th_dtype compute, double loss_toler
 	struct reference r = open_reference(dir);
 	struct nn_model *m = nn_model_load(dir, cpu, compute, true);
 	double loss = 0, worst = 0, largest = 0;
+	size_t with_grad = 0;
 
 	for (int64_t b = 0; b < r.B; b += micro) {
 		loss += loss_of(m, &r, b, r.B - b < micro ? r.B - b : micro);
@@ -178,14 +183,20 @@ static void check_gradients(const char *dir, th_dtype compute, double loss_toler
 	}
 	for (int i = 0; i < m->params->n; i++) {
 		const struct st_tensor *t = reference_grad(&r, &m->params->item[i]);
-		largest = fmax(largest, distance(NULL, t->data, t->bytes / 4));
+		with_grad += t != NULL;
+		if (t)
+			largest = fmax(largest, distance(NULL, t->data, t->bytes / 4));
 	}
 	for (int i = 0; i < m->params->n; i++) {
 		const struct st_tensor *t = reference_grad(&r, &m->params->item[i]);
-		double size = distance(NULL, t->data, t->bytes / 4);
 		th_scope_open();
 		th_tensor *grad = th_grad(m->params->item[i].value);
-		assert_non_null(grad);
+		if (!grad || !t) { /* neither or both */
+			assert_true(!grad && !t);
+			th_scope_close();
+			continue;
+		}
+		double size = distance(NULL, t->data, t->bytes / 4);
 		assert_int_equal(th_dtype_of(grad), TH_F32);
 		assert_int_equal(th_numel(grad) * 4, t->bytes);
 		float *g = to_host(grad);
@@ -199,6 +210,8 @@ static void check_gradients(const char *dir, th_dtype compute, double loss_toler
 	print_message("# %s, %s, %d at once: loss within %.2g, gradients %.2g\n", dir, compute == TH_F32 ? "f32" : "bf16",
 	              (int)micro, fabs(loss - reference_loss(&r)), worst);
 	assert_true(fabs(loss - reference_loss(&r)) < loss_tolerance);
+	/* all of the reference's: beside them it holds id, logits, loss, losses and perhaps target */
+	assert_int_equal(with_grad, st_count(r.file) - 4 - (st_find(r.file, "target") != NULL));
 	nn_zero_grads(m);
 	nn_model_free(m);
 	close_reference(&r);
@@ -312,11 +325,52 @@ static void parity_no_handles_left(void **state)
 	}
 }
 
+/* Dropout: the same key the same loss, another step another. */
+static void check_dropout(const char *dir)
+{
+	struct reference r = open_reference(dir);
+	struct nn_model *m = nn_model_load(r.dir, cpu, TH_F32, true);
+	struct nn_dropout all = {.embd = 0.3, .attn = 0.3, .resid = 0.3, .seed = 5}, one;
+	double loss[2], base = 0;
+
+	for (int kind = 0; kind < 8; kind++) {
+		one = all;
+		one.embd = kind == 0 ? 0.3 : 0;
+		one.attn = kind == 1 ? 0.3 : 0;
+		one.resid = kind == 2 ? 0.3 : 0;
+		if (kind > 3)
+			one = all;
+		one.seed += kind == 4;
+		one.domain += kind == 5;
+		one.step += kind == 6;
+		one.micro_step += kind == 7;
+		for (int again = 0; again < 2; again++) {
+			th_scope_open();
+			loss[again] = th_item(nn_loss(m, ids(&r, 0, r.B), targets(&r, 0, r.B), 1, kind == 3 ? NULL : &one));
+			th_scope_close();
+		}
+		assert_true(loss[0] == loss[1]); /* a mask is a function of its key */
+		if (kind == 0)
+			base = loss[0];
+		else
+			assert_true(loss[0] != base); /* each place and each part of the key matters */
+	}
+	nn_model_free(m);
+	close_reference(&r);
+}
+
+static void parity_dropout(void **state)
+{
+	EACH_MODEL(dir)
+		check_dropout(*dir);
+}
+
 #define PARITY_TEST(test, models) cmocka_unit_test_prestate(test, (void *)(models))
 #define PARITY_TESTS(models)                                                                      \
 	PARITY_TEST(parity_logits, models), PARITY_TEST(parity_gradients, models),                    \
 		PARITY_TEST(parity_gradients_of_micro_batches, models),                                   \
 		PARITY_TEST(parity_gradients_in_bf16, models), PARITY_TEST(parity_ten_steps, models),     \
-		PARITY_TEST(parity_nll, models), PARITY_TEST(parity_no_handles_left, models)
+		PARITY_TEST(parity_nll, models), PARITY_TEST(parity_dropout, models),                     \
+		PARITY_TEST(parity_no_handles_left, models)
 
 #endif

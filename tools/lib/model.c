@@ -13,7 +13,8 @@
 #define MAX_CONFIG (1 << 20) /* bytes */
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static const struct model_kind *const kinds[] = {[MODEL_GPT2] = &model_gpt2, [MODEL_BERT] = &model_bert};
+static const struct model_kind *const kinds[] = {[MODEL_GPT2] = &model_gpt2, [MODEL_BERT] = &model_bert,
+                                              [MODEL_ROBERTA] = &model_roberta};
 
 void model_config_parse(struct model_config *c, const struct json *doc, const char *path)
 {
@@ -86,9 +87,14 @@ static int64_t size_of(const struct model_config *c, enum model_size s)
 	return 0;
 }
 
-static bool has_head(const struct model_config *c)
+bool model_is_untied(const struct model_config *c)
 {
-	return strcmp(c->architecture, kinds[c->family]->headless) != 0;
+	return !c->tie_word_embeddings;
+}
+
+bool model_is_headless(const struct model_config *c)
+{
+	return strcmp(c->architecture, kinds[c->family]->headless) == 0;
 }
 
 static size_t count(const struct model_config *c, const struct model_table *t)
@@ -115,7 +121,7 @@ size_t model_tensors(const struct model_config *c)
 	const struct model_kind *k = kinds[c->family];
 
 	return count(c, &k->bottom) + (size_t)c->n_layer * count(c, &k->layer) + count(c, &k->top) +
-	       (has_head(c) ? count(c, &k->head) : 0);
+	       (model_is_headless(c) ? 0 : count(c, &k->head));
 }
 
 void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t)
@@ -123,7 +129,7 @@ void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t
 	const struct model_kind *k = kinds[c->family];
 	size_t bottom = count(c, &k->bottom), one = count(c, &k->layer), layers = (size_t)c->n_layer * one;
 	size_t top = count(c, &k->top), layer = 0;
-	const char *prefix = has_head(c) ? k->prefix : "";
+	const char *prefix = model_is_headless(c) ? "" : k->prefix;
 	const struct model_row *r;
 	char name[sizeof t->name - 16];
 

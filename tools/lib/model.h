@@ -1,6 +1,6 @@
 /*
  * What a model directory's config.json says, and which tensors a model of that shape has.
- * Families: GPT-2 (gpt2) and BERT (bert), as transformers defines them.
+ * Families: GPT-2 (gpt2), BERT (bert) and RoBERTa (roberta), as transformers defines them.
  *
  * Every field is honoured, known to change nothing here, or refused by name (exit 3): a model
  * is never computed otherwise than its configuration says.
@@ -15,7 +15,7 @@
 #include "hash.h"
 #include "json.h"
 
-enum model_family { MODEL_GPT2, MODEL_BERT };
+enum model_family { MODEL_GPT2, MODEL_BERT, MODEL_ROBERTA };
 
 enum model_activation {
 	MODEL_GELU,      /* x Phi(x) */
@@ -32,10 +32,10 @@ struct model_config {
 	int64_t n_layer, n_head, n_embd; /* n_head divides n_embd */
 	int64_t n_inner;       /* width of the feed-forward layer */
 	int64_t n_positions, vocab_size;
-	int64_t n_types;       /* BERT: token types; else 0 */
+	int64_t n_types;       /* BERT, RoBERTa: token types; else 0 */
 	double layer_norm_epsilon;
 	enum model_activation activation;
-	double resid_pdrop, embd_pdrop, attn_pdrop; /* [0, 1). BERT: hidden_dropout_prob is the first two */
+	double resid_pdrop, embd_pdrop, attn_pdrop; /* [0, 1). BERT, RoBERTa: hidden_dropout_prob is the first two */
 	double initializer_range; /* standard deviation of new weights */
 	bool tie_word_embeddings; /* the head is the word embedding, and is not stored */
 	bool scale_attn_weights;  /* divide attention scores by sqrt(n_embd / n_head) */

@@ -58,13 +58,8 @@ static const struct model_row top[] = {
 	{"ln_f.bias", SIZE_EMBD, SIZE_NONE, ZEROS},
 };
 
-static bool untied(const struct model_config *c)
-{
-	return !c->tie_word_embeddings;
-}
-
 static const struct model_row head[] = {
-	{"lm_head.weight", SIZE_VOCAB, SIZE_EMBD, NORMAL, untied},
+	{"lm_head.weight", SIZE_VOCAB, SIZE_EMBD, NORMAL, model_is_untied},
 };
 
 const struct model_kind model_gpt2 = {

@@ -38,7 +38,11 @@ struct model_kind {
 	struct model_table head;               /* without, and not in the headless one */
 };
 
-extern const struct model_kind model_gpt2, model_bert;
+extern const struct model_kind model_gpt2, model_bert, model_roberta;
+
+/* For rows that are not always there: has the model no head; has it one with a matrix other than the word embedding? */
+bool model_is_headless(const struct model_config *c);
+bool model_is_untied(const struct model_config *c);
 
 /* Each reads one field; absent: otherwise. Out of its bounds: exit 3, naming the field. */
 int64_t model_size(const struct json *doc, const char *path, const char *key, int64_t otherwise, int64_t most);

@@ -1,5 +1,6 @@
 /*
- * B sequences, T tokens, C channels, H heads of D = C / H. Each sub-layer is added to its input and then normalised.
+ * BERT (Devlin et al., 1810.04805) and RoBERTa (Liu et al., 1907.11692): one encoder, two names for each part of the head.
+ * B sequences, T tokens, C channels, H heads of D = C / H, V words. Each sub-layer is added to its input and then normalised.
  */
 #include "nn/bert.h"
 
@@ -9,7 +10,6 @@
 
 #include "lib/checked.h"
 #include "lib/die.h"
-#include "nn/params.h"
 
 typedef th_tensor *activation(th_tensor *x);
 
@@ -28,102 +28,130 @@ struct layer {
 };
 
 struct bert {
-	struct model_config config;
-	struct nn_params *params;
-	th_device device;
-	th_dtype compute;
+	int64_t C, H;
+	int n_layers;
+	double eps;
 	activation *act;
-	th_tensor *word, *position, *type; // (V, C), (positions, C), (types, C): f32 whatever we compute in
+	bool offset; /* RoBERTa: positions are counted from behind the padding's */
+	int64_t pad; /* -1: none */
+	th_tensor *word, *position, *type; // (V, C), (positions, C), (types, C): the parameters whatever we compute in
 	struct norm ln;
 	struct layer *layer;
+	/* of the head */
+	struct linear dense;
+	struct norm dense_ln;
+	activation *dense_act;
 };
 
-static th_tensor *compute(struct bert *b, th_tensor *param)
+/* Where dropout is, for its keys. */
+enum place { EMBD, ATTN, ATTN_PROJ, MLP };
+
+static struct norm norm_params(struct nn_model *m, const char *name)
 {
-	return th_to_dtype(param, b->compute);
+	int64_t C = m->config.n_embd;
+
+	return (struct norm){nn_compute(m, nn_param(m->params, 1, (int64_t[]){C}, "%s.weight", name)),
+	                     nn_compute(m, nn_param(m->params, 1, (int64_t[]){C}, "%s.bias", name))};
 }
 
-static struct norm norm_params(struct bert *b, const char *name)
+static struct linear linear_params(struct nn_model *m, int64_t in, int64_t out, const char *name)
 {
-	int64_t C = b->config.n_embd;
-
-	return (struct norm){compute(b, nn_param(b->params, 1, (int64_t[]){C}, "%s.weight", name)),
-	                     compute(b, nn_param(b->params, 1, (int64_t[]){C}, "%s.bias", name))};
+	return (struct linear){nn_compute(m, nn_param(m->params, 2, (int64_t[]){out, in}, "%s.weight", name)),
+	                       nn_compute(m, nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name))};
 }
 
-static struct linear linear_params(struct bert *b, int64_t in, int64_t out, const char *name)
-{
-	return (struct linear){compute(b, nn_param(b->params, 2, (int64_t[]){out, in}, "%s.weight", name)),
-	                       compute(b, nn_param(b->params, 1, (int64_t[]){out}, "%s.bias", name))};
-}
-
-struct bert *bert_load(const char *dir, th_device device, th_dtype dtype)
+static void load_encoder(struct nn_model *m)
 {
 	static activation *const activations[] = {[MODEL_GELU] = th_gelu,
 	                                          [MODEL_GELU_TANH] = th_gelu_tanh,
 	                                          [MODEL_RELU] = th_relu,
 	                                          [MODEL_SILU] = th_silu,
 	                                          [MODEL_TANH] = th_tanh};
-	struct bert *b = xcalloc(1, sizeof *b);
-	const struct model_config *c = &b->config;
-	int64_t C;
+	const struct model_config *c = &m->config;
+	struct bert *b = m->net = xcalloc(1, sizeof *b);
+	int64_t C = c->n_embd;
 
-	model_config_read(&b->config, dir);
-	if (c->family != MODEL_BERT)
-		die_input("cannot compute this model: %s: architecture %s is not of the BERT family", dir, c->architecture);
-	b->device = device;
-	b->compute = dtype;
-	b->act = activations[c->activation];
-	C = c->n_embd;
-
-	b->params = nn_params_open(dir, "bert.", device);
-	b->word = nn_param(b->params, 2, (int64_t[]){c->vocab_size, C}, "embeddings.word_embeddings.weight");
-	b->position = nn_param(b->params, 2, (int64_t[]){c->n_positions, C}, "embeddings.position_embeddings.weight");
-	b->type = nn_param(b->params, 2, (int64_t[]){c->n_types, C}, "embeddings.token_type_embeddings.weight");
-	b->ln = norm_params(b, "embeddings.LayerNorm");
-	b->layer = xcalloc((size_t)c->n_layer, sizeof *b->layer);
-	for (int i = 0; i < (int)c->n_layer; i++) {
+	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
+	                   .act = activations[c->activation], .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
+	if (b->offset)
+		m->positions = c->n_positions - b->pad - 1;
+	b->word = nn_param(m->params, 2, (int64_t[]){c->vocab_size, C}, "embeddings.word_embeddings.weight");
+	b->position = nn_param(m->params, 2, (int64_t[]){c->n_positions, C}, "embeddings.position_embeddings.weight");
+	b->type = nn_param(m->params, 2, (int64_t[]){c->n_types, C}, "embeddings.token_type_embeddings.weight");
+	b->ln = norm_params(m, "embeddings.LayerNorm");
+	b->layer = xcalloc((size_t)b->n_layers, sizeof *b->layer);
+	for (int i = 0; i < b->n_layers; i++) {
 		struct layer *l = &b->layer[i];
 		char name[80];
 #define NAME(what) (snprintf(name, sizeof name, "encoder.layer.%d." what, i), name)
-		l->query = linear_params(b, C, C, NAME("attention.self.query"));
-		l->key = linear_params(b, C, C, NAME("attention.self.key"));
-		l->value = linear_params(b, C, C, NAME("attention.self.value"));
-		l->proj = linear_params(b, C, C, NAME("attention.output.dense"));
-		l->ln_1 = norm_params(b, NAME("attention.output.LayerNorm"));
-		l->up = linear_params(b, C, c->n_inner, NAME("intermediate.dense"));
-		l->down = linear_params(b, c->n_inner, C, NAME("output.dense"));
-		l->ln_2 = norm_params(b, NAME("output.LayerNorm"));
+		l->query = linear_params(m, C, C, NAME("attention.self.query"));
+		l->key = linear_params(m, C, C, NAME("attention.self.key"));
+		l->value = linear_params(m, C, C, NAME("attention.self.value"));
+		l->proj = linear_params(m, C, C, NAME("attention.output.dense"));
+		l->ln_1 = norm_params(m, NAME("attention.output.LayerNorm"));
+		l->up = linear_params(m, C, c->n_inner, NAME("intermediate.dense"));
+		l->down = linear_params(m, c->n_inner, C, NAME("output.dense"));
+		l->ln_2 = norm_params(m, NAME("output.LayerNorm"));
 #undef NAME
 	}
-	/* A buffer of old checkpoints; the layer over [CLS] and the heads, which the encoder does not use. */
-	nn_params_loaded(b->params, (const char *const[]){"embeddings.position_ids", "pooler.dense.*", "cls.*",
-	                                                  "classifier.*", "qa_outputs.*", NULL});
-	return b;
 }
 
-void bert_free(struct bert *b)
+/*
+ * The head's bias is a parameter of its own beside the bias of the layer `decoder`. If the word embedding is the matrix, the two
+ * are tied as well, and `bias` is the one that is stored; else both are, and only the decoder's is used.
+ */
+static void load_head(struct nn_model *m, const char *dense, const char *norm, const char *decoder, const char *bias)
 {
-	if (!b)
-		return;
-	nn_params_free(b->params);
+	struct bert *b = m->net;
+	int64_t C = b->C, V = m->config.vocab_size;
+
+	if (!nn_has_param(m->params, "%s.weight", dense))
+		die_input("%s: has no head of a masked language model: tensor %s.weight is missing", m->params->path, dense);
+	th_tensor *matrix = b->word, *of_head = nn_param(m->params, 1, (int64_t[]){V}, "%s", bias);
+	b->dense = linear_params(m, C, C, dense);
+	b->dense_ln = norm_params(m, norm);
+	char *weight = xasprintf("%s.weight", decoder), *decoder_bias = xasprintf("%s.bias", decoder);
+	if (m->config.tie_word_embeddings) {
+		nn_param_alias(m->params, weight, "embeddings.word_embeddings.weight");
+		nn_param_alias(m->params, decoder_bias, bias);
+	} else {
+		matrix = nn_param(m->params, 2, (int64_t[]){V, C}, "%s", weight);
+		of_head = nn_param(m->params, 1, (int64_t[]){V}, "%s", decoder_bias);
+	}
+	m->head = nn_compute(m, matrix);
+	m->head_bias = nn_compute(m, of_head);
+	free(weight);
+	free(decoder_bias);
+}
+
+static void load_bert(struct nn_model *m)
+{
+	load_encoder(m);
+	load_head(m, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder",
+	          "cls.predictions.bias");
+	struct bert *b = m->net;
+	b->dense_act = b->act;
+}
+
+static void load_roberta(struct nn_model *m)
+{
+	load_encoder(m);
+	load_head(m, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias");
+	struct bert *b = m->net;
+	b->dense_act = th_gelu; /* whatever the configuration says of the layers */
+}
+
+static void unload(struct nn_model *m)
+{
+	struct bert *b = m->net;
+
 	free(b->layer);
 	free(b);
 }
 
-const struct model_config *bert_config(const struct bert *b)
-{
-	return &b->config;
-}
-
-th_device bert_device(const struct bert *b)
-{
-	return b->device;
-}
-
 static th_tensor *norm(const struct bert *b, const struct norm *n, th_tensor *x)
 {
-	return th_layer_norm(x, n->w, n->b, b->config.layer_norm_epsilon);
+	return th_layer_norm(x, n->w, n->b, b->eps);
 }
 
 static th_tensor *linear(const struct linear *l, th_tensor *x)
@@ -134,43 +162,177 @@ static th_tensor *linear(const struct linear *l, th_tensor *x)
 /* (B, T, C) -> (B, H, T, D) */
 static th_tensor *heads(const struct bert *b, th_tensor *x)
 {
-	int64_t C = b->config.n_embd, H = b->config.n_head;
-
-	x = th_reshape(x, 4, (int64_t[]){th_size(x, 0), th_size(x, 1), H, C / H});
+	x = th_reshape(x, 4, (int64_t[]){th_size(x, 0), th_size(x, 1), b->H, b->C / b->H});
 	return th_transpose(x, 1, 2);
 }
 
-static th_tensor *attention(const struct bert *b, const struct layer *l, th_tensor *x, th_tensor *length)
+static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_tensor *length, const struct nn_dropout *d)
 {
-	double scale = 1 / sqrt((double)(b->config.n_embd / b->config.n_head));
+	const struct layer *l = &b->layer[layer];
+	double scale = 1 / sqrt((double)(b->C / b->H));
 	th_tensor *y = th_attention(heads(b, linear(&l->query, x)), heads(b, linear(&l->key, x)),
-	                            heads(b, linear(&l->value, x)), false, length, scale, 0, (th_key){0, 0}); // (B, H, T, D)
+	                            heads(b, linear(&l->value, x)), false, length, scale, d ? d->attn : 0,
+	                            nn_dropout_key(d, layer, ATTN)); // (B, H, T, D)
 
-	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), b->config.n_embd});
-	return linear(&l->proj, y); // (B, T, C)
+	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), b->C});
+	return th_dropout(linear(&l->proj, y), d ? d->resid : 0, nn_dropout_key(d, layer, ATTN_PROJ)); // (B, T, C)
 }
 
-static th_tensor *layer(const struct bert *b, const struct layer *l, th_tensor *x, th_tensor *length)
+static th_tensor *mlp(const struct bert *b, int layer, th_tensor *x, const struct nn_dropout *d)
 {
+	const struct layer *l = &b->layer[layer];
+	th_tensor *y = linear(&l->down, b->act(linear(&l->up, x))); // (B, T, C)
+
+	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
+}
+
+static th_tensor *layer(const struct nn_model *m, int i, th_tensor *x, th_tensor *length, const struct nn_dropout *d)
+{
+	const struct bert *b = m->net;
+
+	x = norm(b, &b->layer[i].ln_1, th_add(x, attention(b, i, x, length, d)));
+	return norm(b, &b->layer[i].ln_2, th_add(x, mlp(b, i, x, d)));
+}
+
+static th_tensor *whole_layer(const struct nn_model *m, int i, th_tensor *x, const struct nn_dropout *d)
+{
+	return layer(m, i, x, NULL, d);
+}
+
+/* Where the padding token stands in the input, which costs a look at all ids: only where it matters. */
+struct padding {
+	th_tensor *position; // (B, T) i64: RoBERTa's positions, padding not counted
+	th_tensor *none;     // (B, T, 1) f32: 0 where it stands, else 1; NULL: it stands nowhere
+};
+
+static struct padding find_padding(const struct nn_model *m, th_tensor *id)
+{
+	const struct bert *b = m->net;
+	int64_t B = th_size(id, 0), T = th_size(id, 1), n = B * T;
+	struct padding p = {0};
+	bool any = false;
+
+	if (b->pad < 0 || (!b->offset && !m->train))
+		return p;
+	int64_t *position = xcalloc((size_t)n, sizeof *position);
+	float *none = xcalloc((size_t)n, sizeof *none);
+	th_to_host(id, TH_I64, position);
+	for (int64_t i = 0, at = 0; i < n; i++) {
+		bool pad = position[i] == b->pad;
+		if (i % T == 0)
+			at = b->pad;
+		any |= pad;
+		none[i] = !pad;
+		position[i] = pad ? b->pad : ++at;
+	}
+	if (any) {
+		p.position = th_from_host(position, TH_I64, m->device, 2, (int64_t[]){B, T});
+		p.none = th_from_host(none, TH_F32, m->device, 3, (int64_t[]){B, T, 1});
+	}
+	free(position);
+	free(none);
+	return p;
+}
+
+/* Rows of w, those of padding without gradient: torch.nn.Embedding's padding_idx. */
+static th_tensor *embedding(th_tensor *w, th_tensor *id, const struct padding *p)
+{
+	th_tensor *x = th_to_dtype(th_embedding(w, id), TH_F32); // (B, T, C)
+
+	if (!p->none)
+		return x;
+	th_tensor *fixed = th_mul(th_detach(x), th_add_scalar(th_scale(p->none, -1), 1));
+	return th_add(th_mul(x, p->none), fixed);
+}
+
+static th_tensor *encode(const struct nn_model *m, th_tensor *id, th_tensor *length, const struct nn_dropout *d)
+{
+	const struct bert *b = m->net;
+	th_tensor *x, *position;
+
 	th_scope_open();
-	x = norm(b, &l->ln_1, th_add(x, attention(b, l, x, length)));
-	x = norm(b, &l->ln_2, th_add(x, linear(&l->down, b->act(linear(&l->up, x)))));
+	struct padding p = find_padding(m, id);
+	if (b->offset && p.none)
+		position = embedding(b->position, p.position, &p); // (B, T, C)
+	else
+		position = th_to_dtype(th_narrow(b->position, 0, b->offset ? b->pad + 1 : 0, th_size(id, 1)), TH_F32); // (T, C)
+	x = th_add(embedding(b->word, id, &p), th_to_dtype(th_narrow(b->type, 0, 0, 1), TH_F32)); // (B, T, C)
+	x = th_add(x, position);
+	x = norm(b, &b->ln, th_to_dtype(x, m->compute));
+	x = th_dropout(x, d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));
+	if (!length)
+		x = nn_layers(m, whole_layer, x, d);
+	for (int i = 0; length && i < b->n_layers; i++) {
+		th_scope_open();
+		x = th_keep(layer(m, i, x, length, d));
+		th_scope_close();
+	}
 	th_keep(x);
 	th_scope_close();
 	return x;
 }
 
-th_tensor *bert_hidden(const struct bert *b, th_tensor *id, th_tensor *length)
+static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct nn_dropout *d)
 {
-	th_tensor *x;
+	return encode(m, id, NULL, d);
+}
 
-	th_scope_open();
-	x = th_add(th_embedding(b->word, id), th_narrow(b->type, 0, 0, 1)); // (B, T, C)
-	x = th_add(x, th_narrow(b->position, 0, 0, th_size(id, 1)));
-	x = norm(b, &b->ln, th_to_dtype(x, b->compute));
-	for (int i = 0; i < (int)b->config.n_layer; i++)
-		x = layer(b, &b->layer[i], x, length);
-	th_keep(x);
-	th_scope_close();
-	return x;
+static th_tensor *transform(const struct nn_model *m, th_tensor *h)
+{
+	const struct bert *b = m->net;
+
+	return norm(b, &b->dense_ln, b->dense_act(linear(&b->dense, h)));
+}
+
+/* A buffer of old checkpoints; what stands over the first token. */
+#define UNUSED "embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.*"
+
+const struct nn_family nn_bert = {
+	.masked = true,
+	.prefix = "bert.",
+	.bare = (const char *const[]){"cls.predictions.bias", "cls.predictions.transform.dense.weight",
+	                              "cls.predictions.transform.dense.bias", "cls.predictions.transform.LayerNorm.weight",
+	                              "cls.predictions.transform.LayerNorm.bias", "cls.predictions.decoder.weight",
+	                              "cls.predictions.decoder.bias", NULL},
+	.ignored = (const char *const[]){UNUSED, "cls.seq_relationship.*", NULL},
+	.load = load_bert,
+	.hidden = hidden,
+	.transform = transform,
+	.unload = unload,
+};
+
+const struct nn_family nn_roberta = {
+	.masked = true,
+	.prefix = "roberta.",
+	.bare = (const char *const[]){"lm_head.bias", "lm_head.dense.weight", "lm_head.dense.bias", "lm_head.layer_norm.weight",
+	                              "lm_head.layer_norm.bias", "lm_head.decoder.weight", "lm_head.decoder.bias", NULL},
+	.ignored = (const char *const[]){UNUSED, NULL},
+	.load = load_roberta,
+	.hidden = hidden,
+	.transform = transform,
+	.unload = unload,
+};
+
+/* Heads are not read. */
+static const struct nn_family encoder = {
+	.prefix = "bert.",
+	.ignored = (const char *const[]){UNUSED, "cls.*", "classifier.*", "qa_outputs.*", NULL},
+	.load = load_encoder,
+	.hidden = hidden,
+	.unload = unload,
+};
+
+struct nn_model *bert_load(const char *dir, th_device device, th_dtype compute)
+{
+	struct model_config c;
+
+	model_config_read(&c, dir);
+	if (c.family != MODEL_BERT)
+		die_input("cannot compute this model: %s: architecture %s is not of the BERT family", dir, c.architecture);
+	return nn_model_load_by(&encoder, &c, dir, device, TH_F32, compute, false);
+}
+
+th_tensor *bert_hidden(const struct nn_model *m, th_tensor *id, th_tensor *length)
+{
+	return encode(m, id, length, NULL);
 }

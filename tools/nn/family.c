@@ -6,7 +6,8 @@
 #include "lib/die.h"
 #include "lib/rng.h"
 
-static const struct nn_family *const families[] = {[MODEL_GPT2] = &nn_gpt2};
+static const struct nn_family *const families[] = {[MODEL_GPT2] = &nn_gpt2, [MODEL_BERT] = &nn_bert,
+                                                   [MODEL_ROBERTA] = &nn_roberta};
 
 struct nn_layer_call {
 	const struct nn_model *m;
@@ -23,27 +24,18 @@ th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place)
 	return (th_key){d->seed, rng_stream("dropout place", when, (uint64_t)layer << 8 | (uint64_t)place)};
 }
 
-struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train)
-{
-	return nn_model_load_as(dir, device, TH_F32, compute, train);
-}
-
-struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype weights, th_dtype compute, bool train)
+struct nn_model *nn_model_load_by(const struct nn_family *family, const struct model_config *config, const char *dir,
+                                  th_device device, th_dtype weights, th_dtype compute, bool train)
 {
 	struct nn_model *m = xcalloc(1, sizeof *m);
 
-	model_config_read(&m->config, dir);
-	size_t which = (size_t)m->config.family;
-	m->family = which < sizeof families / sizeof *families ? families[which] : NULL;
-	if (!m->family)
-		die_input("%s: a model of this kind (%s) cannot be trained or scored", dir, m->config.architecture);
-	m->device = device;
-	m->compute = compute;
-	m->params = nn_params_open(dir, m->family->prefix, device);
+	*m = (struct nn_model){.family = family, .device = device, .compute = compute, .config = *config, .train = train,
+	                       .positions = config->n_positions};
+	m->params = nn_params_open(dir, family->prefix, device);
 	m->params->dtype = weights;
-	m->call = xcalloc((size_t)m->config.n_layer, sizeof *m->call);
-	m->family->load(m);
-	nn_params_loaded(m->params, m->family->ignored);
+	m->call = xcalloc((size_t)config->n_layer, sizeof *m->call);
+	family->load(m);
+	nn_params_loaded(m->params, family->ignored);
 
 	for (int i = 0; i < m->params->n && train; i++) {
 		th_requires_grad(m->params->item[i].value, true);
@@ -52,6 +44,22 @@ struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype we
 	}
 	nn_cast(m);
 	return m;
+}
+
+struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype weights, th_dtype compute, bool train)
+{
+	struct model_config c;
+
+	model_config_read(&c, dir);
+	const struct nn_family *f = (size_t)c.family < sizeof families / sizeof *families ? families[c.family] : NULL;
+	if (!f)
+		die_input("%s: a model of this kind (%s) cannot be trained or scored", dir, c.architecture);
+	return nn_model_load_by(f, &c, dir, device, weights, compute, train);
+}
+
+struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train)
+{
+	return nn_model_load_as(dir, device, TH_F32, compute, train);
 }
 
 void nn_model_free(struct nn_model *m)
@@ -149,32 +157,106 @@ void nn_zero_grads(struct nn_model *m)
 		nn_param_drop_grad(&m->params->item[i]);
 }
 
+/* Which rows are scored: with masking, a few of all. */
+struct rows {
+	th_tensor *row, *target; // (N), (N)
+	th_tensor *back;         // (B T): where each one's result lies among N and a 0 behind them
+};
+
+static struct rows scored_rows(const struct nn_model *m, th_tensor *target)
+{
+	int64_t all = th_numel(target), n = 0;
+	int64_t *t = xcalloc((size_t)all, sizeof *t), *row = xcalloc((size_t)all, sizeof *row), *back = xcalloc((size_t)all, sizeof *back);
+	struct rows r;
+
+	th_to_host(target, TH_I64, t);
+	for (int64_t i = 0; i < all; i++)
+		if (t[i] >= 0) {
+			back[i] = n;
+			t[n] = t[i]; /* n <= i */
+			row[n++] = i;
+		} else {
+			back[i] = -1;
+		}
+	if (n == 0) /* no operation on nothing: a row that is not scored */
+		t[n++] = -1;
+	for (int64_t i = 0; i < all; i++)
+		if (back[i] < 0)
+			back[i] = n;
+	r.row = th_from_host(row, TH_I64, m->device, 1, (int64_t[]){n});
+	r.target = th_from_host(t, TH_I64, m->device, 1, (int64_t[]){n});
+	r.back = th_from_host(back, TH_I64, m->device, 1, (int64_t[]){all});
+	free(back);
+	free(row);
+	free(t);
+	return r;
+}
+
+/* (B, T, C) -> (B T, C) */
+static th_tensor *flat(th_tensor *h)
+{
+	return th_reshape(h, 2, (int64_t[]){-1, th_size(h, 2)});
+}
+
+/* What the head is applied to, of the scored rows alone: (B, T, C) -> (N, C) */
+static th_tensor *scored(const struct nn_model *m, th_tensor *h, const struct rows *r)
+{
+	h = th_index_select(flat(h), 0, r->row);
+	return m->family->transform ? m->family->transform(m, h) : h;
+}
+
 th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, double scale,
                    const struct nn_dropout *dropout)
 {
 	th_scope_open();
 	th_tensor *h = m->family->hidden(m, id, dropout); // (B, T, C)
-	h = th_reshape(h, 2, (int64_t[]){-1, th_size(h, 2)});
-	th_tensor *loss = th_keep(th_linear_cross_entropy(h, m->head, NULL, target, scale));
+	if (m->family->masked) {
+		struct rows r = scored_rows(m, target);
+		h = scored(m, h, &r);
+		target = r.target;
+	} else {
+		h = flat(h);
+	}
+	th_tensor *loss = th_keep(th_linear_cross_entropy(h, m->head, m->head_bias, target, scale));
 	th_scope_close();
 	return loss;
 }
 
 th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target)
 {
+	th_tensor *nll;
+
 	th_no_grad_open();
 	th_scope_open();
 	th_tensor *h = m->family->hidden(m, id, NULL); // (B, T, C)
-	h = th_reshape(h, 2, (int64_t[]){-1, th_size(h, 2)});
-	th_tensor *nll = th_keep(th_linear_nll(h, m->head, NULL, target));
+	if (m->family->masked) {
+		struct rows r = scored_rows(m, target);
+		nll = th_linear_nll(scored(m, h, &r), m->head, m->head_bias, r.target); // (N)
+		th_tensor *zero = th_zeros(TH_F32, m->device, 1, (int64_t[]){1});
+		nll = th_index_select(th_cat((th_tensor *[]){nll, zero}, 2, 0), 0, r.back);
+	} else {
+		nll = th_linear_nll(flat(h), m->head, m->head_bias, target);
+	}
+	th_keep(nll);
 	th_scope_close();
 	th_no_grad_close();
 	return nll;
 }
 
+th_tensor *nn_logits(const struct nn_model *m, th_tensor *id)
+{
+	th_scope_open();
+	th_tensor *h = m->family->hidden(m, id, NULL); // (B, T, C)
+	if (m->family->transform)
+		h = m->family->transform(m, h);
+	th_tensor *logits = th_keep(th_linear(h, m->head, m->head_bias));
+	th_scope_close();
+	return logits;
+}
+
 int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked)
 {
-	int64_t positions = m->config.n_positions;
+	int64_t positions = m->positions;
 
 	if (asked == 0)
 		asked = positions < 1024 ? positions : 1024;

@@ -8,6 +8,7 @@
 #ifndef PALIMPSEST_FAMILY_H
 #define PALIMPSEST_FAMILY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/model.h"
@@ -26,13 +27,16 @@ th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place);
 struct nn_model;
 
 struct nn_family {
+	bool masked;                      /* predicts masked tokens from both sides; else each token from those before it */
 	const char *prefix;               /* of tensors in a checkpoint with a head: "transformer." */
 	const char *const *bare;          /* tensors that have no prefix even there; NULL ends */
 	const char *const *ignored;       /* tensors that may lie in a checkpoint unused; NULL ends */
 	/* Asks for the parameters that m->config speaks of, fills m->net and m->head. */
 	void (*load)(struct nn_model *m);
-	/* id (B, T) i64 -> (B, T, C), what the head is applied to. dropout: NULL for none. */
+	/* The last hidden layer: id (B, T) i64 -> (B, T, C). dropout: NULL for none. */
 	th_tensor *(*hidden)(const struct nn_model *m, th_tensor *id, const struct nn_dropout *dropout);
+	/* What lies between it and the head: (N, C) -> (N, C); NULL: nothing. */
+	th_tensor *(*transform)(const struct nn_model *m, th_tensor *h);
 	void (*unload)(struct nn_model *m);
 };
 
@@ -47,9 +51,11 @@ struct nn_model {
 	struct model_config config;
 	bool recompute; /* keep the layers' inputs alone, and compute the rest again in the backward pass */
 	struct nn_layer_call *call; /* the layers' arguments, until the backward pass; one for each layer */
+	bool train;
+	int64_t positions; /* tokens in the longest sequence: the configuration's, if the family does not lower it */
 	/* by the family */
 	void *net;
-	th_tensor *head; /* (V, C): logits = hidden head^T */
+	th_tensor *head, *head_bias; /* (V, C), (V) or NULL: logits = transform(hidden) head^T + bias */
 };
 
 /*
@@ -59,6 +65,9 @@ struct nn_model {
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train);
 /* The same with parameters in another type than f32: TH_BF16. */
 struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype weights, th_dtype compute, bool train);
+/* The same, of a configuration that has been read, by a family of the caller's choice. */
+struct nn_model *nn_model_load_by(const struct nn_family *family, const struct model_config *config, const char *dir,
+                                  th_device device, th_dtype weights, th_dtype compute, bool train);
 void nn_model_free(struct nn_model *m);
 void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dtype);
 
@@ -81,18 +90,20 @@ void nn_gather_grads(struct nn_model *m);
 void nn_zero_grads(struct nn_model *m);
 
 /*
- * Next-token loss: scale * sum of -log p(id[b][t+1] | id[b][..t]) over b and t < T-1, () f32.
- * id (B, T) and target (B T) come from the host; a target < 0 is not scored.
+ * The loss: scale * sum of -log p(target[b][t] | what the model sees at b, t), () f32. id (B, T) and target (B T) come
+ * from the host; a target < 0 is not scored. What is seen: id[b][..t], or with a masked family all of id[b].
  */
 th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, double scale,
                    const struct nn_dropout *dropout);
 /* The same without gradient, one value a target: (B T) f32, 0 where target < 0. Opens its own no-grad pair. */
 th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target);
+/* All logits, (B, T, V), which for a large vocabulary are many. */
+th_tensor *nn_logits(const struct nn_model *m, th_tensor *id);
 
-extern const struct nn_family nn_gpt2;
+extern const struct nn_family nn_gpt2, nn_bert, nn_roberta;
 
 /*
- * The --context of a tool: asked, or for 0 as many positions as the model has, at most 1024. More than it has:
+ * The --context of a tool: asked, or for 0 as many tokens as the model takes, at most 1024. More than it has:
  * exit 3, naming dir; fewer than 2: exit 2.
  */
 int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked);

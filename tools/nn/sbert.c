@@ -19,7 +19,7 @@ enum { CLS, SEP, N_SPECIALS = sizeof specials / sizeof *specials };
 enum pooling { POOL_MEAN, POOL_CLS };
 
 struct sbert {
-	struct bert *bert;
+	struct nn_model *bert;
 	struct tokenizer *tokenizer;
 	struct tok_scratch *scratch;
 	char *dir; /* of the Transformer module */
@@ -151,7 +151,7 @@ static bool drops_case(struct sbert *s)
 /* max_seq_length, else the tokenizer's limit; never more than the model's positions. */
 static void read_limits(struct sbert *s)
 {
-	int64_t most = bert_config(s->bert)->n_positions;
+	int64_t most = s->bert->config.n_positions;
 	struct json *doc = read_optional(s->dir, "sentence_bert_config.json");
 	const json_value *given = doc ? json_get(json_root(doc), "max_seq_length") : NULL;
 	double limit = (double)most;
@@ -184,9 +184,9 @@ struct sbert *sbert_load(const char *dir, th_device device, th_dtype compute)
 	s->bert = bert_load(s->dir, device, compute);
 	s->tokenizer = tokenizer_load(s->dir);
 	s->scratch = tok_scratch_new(s->tokenizer);
-	if (tokenizer_vocab(s->tokenizer) > bert_config(s->bert)->vocab_size)
+	if (tokenizer_vocab(s->tokenizer) > s->bert->config.vocab_size)
 		die_input("cannot use model: %s: the tokenizer has %u ids, the model %lld", s->dir, tokenizer_vocab(s->tokenizer),
-		          (long long)bert_config(s->bert)->vocab_size);
+		          (long long)s->bert->config.vocab_size);
 	for (size_t i = 0; i < N_SPECIALS; i++)
 		s->special[i] = tokenizer_special(s->tokenizer, specials[i]);
 	if (s->special[CLS] < 0 || s->special[SEP] < 0)
@@ -199,7 +199,7 @@ void sbert_free(struct sbert *s)
 {
 	if (!s)
 		return;
-	bert_free(s->bert);
+	nn_model_free(s->bert);
 	tok_scratch_free(s->scratch);
 	tokenizer_free(s->tokenizer);
 	free(s->dir);
@@ -208,7 +208,7 @@ void sbert_free(struct sbert *s)
 
 size_t sbert_width(const struct sbert *s)
 {
-	return (size_t)bert_config(s->bert)->n_embd;
+	return (size_t)s->bert->config.n_embd;
 }
 
 void sbert_hash(const struct sbert *s, uint8_t out[HASH_BYTES])
@@ -294,7 +294,7 @@ void sbert_ids(struct sbert *s, const char *text, size_t n, struct ids *out)
 /* ids of the texts in `order`, padded to the longest -> their vectors */
 static void embed_batch(const struct sbert *s, const struct ids *text, const size_t *order, size_t n, float *v)
 {
-	th_device device = bert_device(s->bert);
+	th_device device = s->bert->device;
 	size_t C = sbert_width(s), T = 0;
 	int64_t *id, *length = xcalloc(n, sizeof *length);
 	float *weight, *vector = xmalloc(n * C * sizeof *vector);
