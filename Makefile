@@ -61,7 +61,7 @@ nn        := $(BUILD)/libnn.a
 shim      := $(BUILD)/lib/libpalimpsest-shim.so
 libs       = -lcjson -lz -lm
 
-.PHONY: all deps install uninstall clean lint test test-long bench fuzz demo setup-build setup-demo setup-test FORCE
+.PHONY: all deps install uninstall clean lint test test-long bench fuzz demo setup-build setup-demo setup-test setup-bench FORCE
 all: $(addprefix $(BUILD)/bin/,$(all_tools))
 
 # Objects depend on the flags that made them.
@@ -118,7 +118,7 @@ $(addprefix $(BUILD)/bin/,$(nn_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 # --- set-up -----------------------------------------------------------------------------------
-setup-build setup-demo setup-test:
+setup-build setup-demo setup-test setup-bench:
 	@TORCH_INDEX='$(TORCH_INDEX)' pipelines/setup.sh $(@:setup-%=%)
 
 deps:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# setup.sh build|torch|demo|test: brings what is missing for building, for the demo or for the tests.
+# setup.sh build|torch|demo|test|bench: brings what is missing for building, for the demo, for the tests or for the benchmarks.
 #
 # Debian packages come from apt-get (as root, or with sudo); Python's and npm's by name, pinned, their archives checked
 # against the hashes in setup.sha256. All but the Debian packages goes into build/. When nothing is missing it says nothing.
@@ -8,6 +8,7 @@
 #   torch  only the latter: build/deps
 #   demo   build; gnuplot, npm; Brown, GPT-2's vocabulary and MiniLM in build/data
 #   test   demo; bats, cmocka, mandoc, shellcheck, strace, valgrind; the reference implementations in build/refs
+#   bench  test; the other tokenizers that the benchmarks run
 #
 # TORCH_INDEX  pip's index for torch, such as one of CPU-only builds
 # LIBTORCH     libtorch's folder, if it is not to be looked for
@@ -222,6 +223,16 @@ refs()
 	: >"build/refs/.complete-$stamp"
 }
 
+# Programs that the benchmarks alone run, in build/refs too.
+rivals()
+{
+	stamp=build/refs/.rivals-$(cksum <"$here/setup-bench.txt" | tr ' ' -)
+	[ ! -e "$stamp" ] || return 0
+	say "fetching other tokenizers into build/refs"
+	again env PIP_DISABLE_PIP_VERSION_CHECK=1 build/refs/bin/python -m pip install -q --no-deps --only-binary=:all: \
+		-r "$here/setup-bench.txt" && : >"$stamp"
+}
+
 case ${1-} in
 build)
 	want_build
@@ -239,7 +250,7 @@ demo)
 	torch
 	data || die "the demo needs this data; run it again when the network is there"
 	;;
-test)
+test | bench)
 	want_build
 	want_python
 	want_demo
@@ -248,9 +259,10 @@ test)
 	torch
 	data || say "tests that need this data will be skipped"
 	refs || say "no reference implementations in build/refs: tests that need them will be skipped"
+	[ "$1" = test ] || rivals || say "no other tokenizers in build/refs: they will be left out"
 	;;
 *)
-	echo "usage: setup.sh build|torch|demo|test" >&2
+	echo "usage: setup.sh build|torch|demo|test|bench" >&2
 	exit 2
 	;;
 esac

@@ -64,12 +64,13 @@ TESTS =
 run-tests: $(units) $(BUILD)/tests/inject.so $(addprefix $(BUILD)/tests/fuzz-,$(fuzzers))
 	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)
 
-# Timings, no tests: make bench builds and runs them.
-benches := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
-
-$(benches): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(nn) $(lib) $(shim)
+# Timings, no tests. BENCH='train tokenize': only those; ROUNDS, TEXT, TEXT_BYTES: see tests/bench/bench.py. Each *.c there
+# is a program for profiling, such as build/tests/gpt-step.
+$(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c)): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(nn) $(lib) $(shim)
 	@mkdir -p $(@D)
 	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,$(abspath $(BUILD)/lib) -Wl,--allow-shlib-undefined $(libs)
 
-bench: $(benches)
-	@for b in $(benches); do $$b || exit 1; done
+BENCH =
+bench: setup-bench
+	@$(MAKE) --no-print-directory all
+	@BUILD='$(abspath $(BUILD))' $(BUILD)/refs/bin/python tests/bench/bench.py $(BENCH)
