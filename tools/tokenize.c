@@ -13,20 +13,23 @@
 #include "tokfile.h"
 
 static const char *dir, *out = "-";
-static bool eos, ids, decode;
+static bool eos, ids, decode, add_special, parse_special, no_newline;
 static int64_t threads; /* 0: as many as there are processors */
 
 static const struct option options[] = {
 	{'t', "tokenizer", OPT_STRING, &dir, "TOKENIZER_DIR", "tokenizer.json, vocab.json with merges.txt, or vocab.txt", .unrecorded = true},
 	{'o', "output", OPT_STRING, &out, "OUT.tok", "write to this file; - is stdout", .unrecorded = true},
 	{0, "eos", OPT_FLAG, &eos, NULL, "<|endoftext|> after each line"},
+	{0, "add-special", OPT_FLAG, &add_special, NULL, "the tokenizer's own tokens round each line: <s>, [CLS] ..."},
+	{0, "parse-special", OPT_FLAG, &parse_special, NULL, "special tokens in the text are not ordinary text"},
+	{0, "no-newline", OPT_FLAG, &no_newline, NULL, "each line a text without its newline"},
 	{0, "ids", OPT_FLAG, &ids, NULL, "ids as text, a line for each line"},
 	{'d', "decode", OPT_FLAG, &decode, NULL, "token files back to text"},
 	{'j', "threads", OPT_INT, &threads, "THREADS", "worker threads; 0: one a processor", .min = 0, .max = 256, .unrecorded = true},
 	{0}};
 
 static const struct tool tool = {"tokenize", "text to token ids and back",
-				 "-t TOKENIZER_DIR [-o OUT.tok] [--eos] [--ids] [-d] [-j THREADS] [FILE...]", options};
+				 "-t TOKENIZER_DIR [-o OUT.tok] [--eos] [--add-special] [--parse-special] [--no-newline] [--ids] [-d] [-j THREADS] [FILE...]", options};
 
 /* The operands as one stream. */
 struct input {
@@ -67,16 +70,37 @@ static void write_text(void *sink, const char *s, size_t n)
 }
 
 /* The id that --eos writes: each family has its own name for it. */
-static int64_t end_id(const struct tokenizer *t)
+static uint32_t end_id(const struct tokenizer *t)
 {
-	static const char *const name[] = {"<|endoftext|>", "</s>", "[SEP]"};
+	static const char *const name[] = {"<|endoftext|>", "</s>", "[SEP]", "<|end_of_text|>"};
 	int64_t id = -1;
 
 	for (size_t i = 0; id < 0 && i < sizeof name / sizeof *name; i++)
 		id = tokenizer_special(t, name[i]);
 	if (id < 0)
 		die("cannot use --eos: %s: the tokenizer has no <|endoftext|>", dir);
-	return id;
+	return (uint32_t)id;
+}
+
+/* What stands round each line. */
+static void affixes(const struct tokenizer *t, struct ids *before, struct ids *after)
+{
+	size_t n = 0;
+	const uint32_t *id;
+
+	for (int behind = 0; add_special && behind < 2; behind++) {
+		struct ids *to = behind ? after : before;
+
+		id = tokenizer_affix(t, behind, &n);
+		for (size_t i = 0; i < n; i++) {
+			GROW(to->id, to->n, to->cap);
+			to->id[to->n++] = id[i];
+		}
+	}
+	if (eos && !(after->n > 0 && after->id[after->n - 1] == end_id(t))) {
+		GROW(after->id, after->n, after->cap);
+		after->id[after->n++] = end_id(t);
+	}
 }
 
 static void encode_files(const struct tokenizer *t, char **file, int n)
@@ -84,8 +108,10 @@ static void encode_files(const struct tokenizer *t, char **file, int n)
 	struct input in = {.file = file, .n = n};
 	struct token_stream stream = {
 		.tokenizer = t,
-		.end = eos ? end_id(t) : -1,
+		.lines = eos || add_special || no_newline || ids,
+		.bare = no_newline,
 		.text = ids,
+		.special = parse_special,
 		.threads = (int)threads,
 		.name = n == 1 ? (strcmp(file[0], "-") ? file[0] : "stdin") : "input",
 		.read = read_input,
@@ -94,6 +120,7 @@ static void encode_files(const struct tokenizer *t, char **file, int n)
 		.write_text = write_text,
 	};
 
+	affixes(t, &stream.before, &stream.after);
 	progress_start("tokenizing", "bytes", 0);
 	if (ids) {
 		struct atomic *a = atomic_open(out);
@@ -108,6 +135,8 @@ static void encode_files(const struct tokenizer *t, char **file, int n)
 		tok_finish(w, token_stream(&stream));
 	}
 	progress_end();
+	free(stream.before.id);
+	free(stream.after.id);
 }
 
 static void decode_file(const struct tokenizer *t, const char *path, struct atomic *a)
@@ -117,6 +146,7 @@ static void decode_file(const struct tokenizer *t, const char *path, struct atom
 	char *text = NULL;
 	size_t n, made, cap = 0;
 	uint64_t done = 0;
+	unsigned state = 0;
 	struct tok_reader *r = tok_open(path);
 
 	if (memcmp(tok_fingerprint(r), tokenizer_fingerprint(t), HASH_BYTES) != 0)
@@ -125,10 +155,12 @@ static void decode_file(const struct tokenizer *t, const char *path, struct atom
 		made = 0;
 		for (size_t i = 0; i < n; i++) {
 			size_t k;
-			const char *bytes = tokenizer_bytes(t, id[i], &k);
+			const char *bytes = tokenizer_text(t, id[i], &state, &k);
 
-			if (!tokenizer_is_text(t, id[i]))
-				continue; /* put in by --eos */
+			if (!bytes && parse_special)
+				bytes = tokenizer_bytes(t, id[i], &k);
+			if (!bytes)
+				continue; /* put in by --eos or --add-special */
 			while (cap - made < k) {
 				cap = cap ? 2 * cap : 1 << 20;
 				text = xreallocarray(text, cap, 1);
@@ -168,8 +200,8 @@ int main(int argc, char **argv)
 
 	if (!dir)
 		die_usage("no tokenizer: give -t TOKENIZER_DIR");
-	if (decode && (eos || ids))
-		die_usage("-d goes with neither --eos nor --ids");
+	if (decode && (eos || ids || add_special || no_newline))
+		die_usage("-d goes with none of --eos, --add-special, --no-newline and --ids");
 	if (!decode && !ids && strcmp(out, "-") == 0 && isatty(STDOUT_FILENO))
 		die_usage("a token file is not for a terminal: give -o OUT.tok, or --ids");
 	if (threads == 0) {

@@ -25,7 +25,7 @@ static void check_words(const char *cut)
 		else
 			text[n++] = *c;
 	expected[words++] = n;
-	count = pretoken_words(text, n, end, 256);
+	count = pretoken_words(PRETOKEN_GPT2, text, n, end, 256);
 	if (count != words)
 		fail_msg("%s: %zu words, not %zu", cut, count, words);
 	for (size_t i = 0; i < words; i++)
@@ -72,8 +72,8 @@ static void pattern(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
 		check_words(cut[i]);
-	assert_int_equal(pretoken_words("", 0, NULL, 0), 0);
-	assert_int_equal(pretoken_word("", 0), 0);
+	assert_int_equal(pretoken_words(PRETOKEN_GPT2, "", 0, NULL, 0), 0);
+	assert_int_equal(pretoken_word(PRETOKEN_GPT2, "", 0), 0);
 }
 
 /* Random text that is rich in what the pattern is about; kind 0: ASCII, 1: any UTF-8, 2: also malformed. */
@@ -111,10 +111,10 @@ static void fast_is_slow(void **state)
 		size_t n = random_text(text, seed < 300 ? 150 : N, seed, (int)(seed % 3)), at = 0, done = 0, words;
 		size_t max = seed % 7 ? N : 65 + seed % 200; /* batches of several sizes */
 
-		while ((words = pretoken_words(text + done, n - done, end, max)) > 0) {
+		while ((words = pretoken_words(PRETOKEN_GPT2, text + done, n - done, end, max)) > 0) {
 			assert_true(words <= max);
 			for (size_t i = 0; i < words; i++) {
-				at += pretoken_word(text + at, n - at);
+				at += pretoken_word(PRETOKEN_GPT2, text + at, n - at);
 				if (done + end[i] != at)
 					fail_msg("seed %d: a word ends at %zu, not %zu", (int)seed, done + end[i], at);
 			}
@@ -133,20 +133,20 @@ static void split_changes_nothing(void **state)
 
 	(void)state;
 	for (uint64_t seed = 0; seed < 400; seed++) {
-		size_t n = random_text(text, N, seed, (int)(seed % 3)), words = pretoken_words(text, n, whole, N);
+		size_t n = random_text(text, N, seed, (int)(seed % 3)), words = pretoken_words(PRETOKEN_GPT2, text, n, whole, N);
 
 		for (size_t end = 1; end <= n; end++) { /* a reader that has seen text[0..end) */
-			size_t k = pretoken_split(text, end), i = 0, j;
+			size_t k = pretoken_split(PRETOKEN_GPT2, text, end), i = 0, j;
 
 			assert_true(k < end);
 			if (k == 0)
 				continue;
 			splits++;
-			i = pretoken_words(text, k, part, N);
+			i = pretoken_words(PRETOKEN_GPT2, text, k, part, N);
 			for (j = 0; j < i; j++)
 				if (part[j] != whole[j])
 					fail_msg("seed %d: cut at %zu: the word before it differs", (int)seed, k);
-			assert_int_equal(pretoken_words(text + k, n - k, part, N), words - i);
+			assert_int_equal(pretoken_words(PRETOKEN_GPT2, text + k, n - k, part, N), words - i);
 			for (j = i; j < words; j++)
 				if (k + part[j - i] != whole[j])
 					fail_msg("seed %d: cut at %zu: the word behind it differs", (int)seed, k);

@@ -17,6 +17,8 @@
 static char *json; /* tests/gpt2-1024/tokenizer.json, compact and in a fixed order of keys */
 static size_t json_size;
 
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!\\\\S)|\\\\s+"
+
 static int set_up(void **state)
 {
 	json = read_file("tests/gpt2-1024/tokenizer.json", 1 << 20, &json_size);
@@ -46,18 +48,31 @@ static void refused(void **state)
 		const char *from, *to, *said;
 	} change[] = {
 		{"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer \"NFC\" is not supported"},
-		{"\"add_prefix_space\":false", "\"add_prefix_space\":true", "add_prefix_space is not supported"},
 		{"\"use_regex\":true", "\"use_regex\":false", "without use_regex is not supported"},
-		{"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Split\"", "pre_tokenizer \"Split\" is not supported"},
+		{"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Digits\"", "pre_tokenizer \"Digits\" is not supported"},
+		{"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Split\"", "pre_tokenizer \"Split\" is not supported without"},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},"
+			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]},\"was\":{", "the pattern \\s+ is not supported"},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+			"\"behavior\":\"Removed\"},{\"type\":\"ByteLevel\"}]},\"was\":{", "other ways than \"Isolated\""},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]},\"was\":{", "with add_prefix_space"},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]},\"was\":{", "with use_regex"},
 		{"\"pre_tokenizer\":", "\"pre_tokenized\":", "without a pre_tokenizer"},
 		{"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"Fuse\"", "decoder \"Fuse\" is not supported"},
 		{"\"dropout\":null", "\"dropout\":0.1", "dropout"},
-		{"\"fuse_unk\":false", "\"fuse_unk\":true", "fuse_unk is not supported"},
-		{"\"byte_fallback\":false", "\"byte_fallback\":true", "byte_fallback is not supported"},
-		{"\"ignore_merges\":false", "\"ignore_merges\":true", "ignore_merges is not supported"},
+		{"\"byte_fallback\":false", "\"byte_fallback\":true", "pre_tokenizer \"ByteLevel\" is not supported"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"Other\"},\"was\":{", "post_processor \"Other\" is not supported"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"<s>\",0]},\"was\":{", "sep is not a token"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"<s>\",1024],\"sep\":[\"a\",1]},\"was\":{",
+			"id 1024 of the post_processor is not in the vocabulary"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}},\"was\":{",
+			"leaves out the text"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]},\"was\":{",
+			"TemplateProcessing is not supported"},
 		{"\"continuing_subword_prefix\":\"\"", "\"continuing_subword_prefix\":\"##\"", "continuing_subword_prefix is not supported"},
 		{"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"", "end_of_word_suffix is not supported"},
-		{"\"special\":true", "\"special\":false", "not special"},
 		{"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "\"Unigram\" is not supported"},
 		{"\"model\":", "\"modell\":", "no \"model\""},
 		{"\"vocab\":", "\"vocabulary\":", "vocabulary is not an object"},
@@ -128,6 +143,12 @@ static void fingerprints(void **state)
 		{"\"!\":0,\"\\\"\":1", "\"!\":1,\"\\\"\":0", false},
 		{"\"h e\",\"i n\"", "\"i n\",\"h e\"", false},
 		{",\"h e\"", "", false},
+		{"\"add_prefix_space\":false", "\"add_prefix_space\":true", false},
+		{"\"ignore_merges\":false", "\"ignore_merges\":true", false},
+		{"\"special\":true", "\"special\":false", false},
+		{"\"lstrip\":false", "\"lstrip\":true", false},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\""
+			GPT2 "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]},\"was\":{", true},
 		{"\"normalized\":false,\"special\":true}]", "\"normalized\":false,\"special\":true},"
 			"{\"id\":1024,\"content\":\"<pad>\",\"special\":true}]", false},
 	};

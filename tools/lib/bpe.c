@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "char_class.h"
 #include "checked.h"
 #include "die.h"
 #include "pretoken.h"
@@ -43,7 +44,7 @@ struct long_entry {
 
 /* A word's tokens while they are merged: a doubly linked list in arrays, and a heap of the merges that may be next. */
 struct list {
-	uint32_t *id, *before, *after; /* by position of the first byte */
+	uint32_t *id, *before, *after; /* by the first of the tokens that it began with */
 	uint64_t *heap;                /* rank << 32 | position of the left token */
 	size_t cap, n_heap, cap_heap;
 };
@@ -56,6 +57,10 @@ struct scratch {
 	uint32_t slot[BATCH]; /* in shorts; NO_SLOT: the word is longer */
 	struct list list;
 	struct ids window[2]; /* tokens of two windows of a long word */
+	struct buffer {
+		char *text;
+		size_t cap;
+	} normal, piece; /* copies of text that is changed before it is encoded */
 };
 
 /* --- merging ---------------------------------------------------------------------------------- */
@@ -72,18 +77,55 @@ static inline uint32_t find_merge(const struct bpe *b, uint32_t left, uint32_t r
 	return NO_MERGE;
 }
 
+/* The tokens that merging begins with, room for n of them: bytes; or characters, and the bytes of those without a token. */
+static size_t first_ids(const struct bpe *b, const unsigned char *word, size_t n, uint32_t *id)
+{
+	size_t made = 0;
+
+	if (!b->chars) {
+		for (size_t i = 0; i < n; i++)
+			id[i] = b->byte_id[word[i]];
+		return n;
+	}
+	for (size_t i = 0, k; i < n; i += k) {
+		uint32_t c, token = NO_TOKEN;
+
+		k = 1;
+		if (word[i] < 0x80) {
+			id[made++] = b->ascii_id[word[i]];
+			continue;
+		}
+		if ((k = (size_t)utf8_char(word + i, n - i, &c)) > 0)
+			token = bpe_find(b, (const char *)word + i, k);
+		else
+			k = 1;
+		if (token != NO_TOKEN)
+			id[made++] = token;
+		else
+			for (size_t j = 0; j < k; j++)
+				id[made++] = b->byte_id[word[i + j]];
+	}
+	return made;
+}
+
 /*
  * Merges a word of n <= SMALL bytes into id, and returns how many ids remain: the lowest rank first, the leftmost of
- * equals. rank[i] is that of id[i] with the token behind it. At first all are bytes, whose ranks come from a table.
+ * equals. rank[i] is that of id[i] with the token behind it. If at first all are bytes, their ranks come from a table.
  */
 static size_t merge_small(const struct bpe *b, const unsigned char *word, size_t n, uint32_t *id)
 {
 	uint32_t rank[SMALL];
 
-	for (size_t i = 0; i < n; i++)
-		id[i] = b->byte_id[word[i]];
-	for (size_t i = 0; i + 1 < n; i++)
-		rank[i] = b->byte_pair[word[i]][word[i + 1]];
+	if (b->chars) {
+		n = first_ids(b, word, n, id);
+		for (size_t i = 0; i + 1 < n; i++)
+			rank[i] = find_merge(b, id[i], id[i + 1]);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			id[i] = b->byte_id[word[i]];
+		for (size_t i = 0; i + 1 < n; i++)
+			rank[i] = b->byte_pair[word[i]][word[i + 1]];
+	}
 	rank[n - 1] = NO_MERGE;
 	for (;;) {
 		size_t best = 0;
@@ -147,7 +189,7 @@ static void push_merge(const struct bpe *b, struct list *l, uint32_t left, uint3
 static void merge_heap(const struct bpe *b, struct list *l, const unsigned char *word, size_t n, struct ids *out)
 {
 	const uint32_t gone = UINT32_MAX;
-	uint32_t last = (uint32_t)n;
+	uint32_t last;
 
 	if (l->cap < n + 1) {
 		l->cap = n + 1;
@@ -156,8 +198,8 @@ static void merge_heap(const struct bpe *b, struct list *l, const unsigned char 
 		l->after = xreallocarray(l->after, l->cap, sizeof *l->after);
 	}
 	l->n_heap = 0;
+	last = (uint32_t)first_ids(b, word, n, l->id);
 	for (uint32_t i = 0; i < last; i++) {
-		l->id[i] = b->byte_id[word[i]];
 		l->before[i] = i - 1;
 		l->after[i] = i + 1;
 	}
@@ -225,13 +267,25 @@ static void append(struct ids *out, const uint32_t *id, size_t n)
 	out->n += n;
 }
 
+/* Is text[at] inside a character? */
+static bool inside_char(const unsigned char *text, size_t n, size_t at)
+{
+	uint32_t c;
+
+	for (size_t back = 1; back < 4 && back <= at && (text[at - back + 1] & 0xc0) == 0x80; back++)
+		if (utf8_char(text + at - back, n - at + back, &c) > (int)back)
+			return true;
+	return false;
+}
+
 /*
  * A word of any length in memory that does not grow with it, and in time that grows with it linearly: window after
  * window, each beginning at a boundary between tokens of the one before. That the whole is exact is checked, not hoped:
  * ids are the encoding of their bytes if and only if each two neighbours are the encoding of their own bytes. (The
  * first merge to cross a boundary would cross it in the two alone, too: until then each side is merged as if it were
  * alone.) Neighbours inside a window are so by construction, and the pair at the seam is tried; if it fails, the seam
- * moves.
+ * moves. Where merging begins with characters, a seam is between two of them, and a character that the end of a window cuts
+ * is far behind it.
  */
 static void merge_long(const struct bpe *b, struct scratch *s, const unsigned char *word, size_t n, struct ids *out)
 {
@@ -246,7 +300,7 @@ static void merge_long(const struct bpe *b, struct scratch *s, const unsigned ch
 
 		while (!fits && kept > 1 && tries < 64) {
 			seam -= token_length(b, now->id[--kept]);
-			if (at + window - seam < OVERLAP)
+			if (at + window - seam < OVERLAP || (b->chars && inside_char(word, n, seam)))
 				continue;
 			tries++;
 			next->n = 0; /* a short look ahead tells whether this seam can hold */
@@ -273,6 +327,18 @@ static void merge_long(const struct bpe *b, struct scratch *s, const unsigned ch
 }
 
 /* --- words ------------------------------------------------------------------------------------ */
+
+/* The token that a word is whatever its merges say, where the model ignores them; else NO_TOKEN. */
+static uint32_t whole_token(const struct bpe *b, const char *word, size_t n)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const char *high, *low;
+
+	if (b->chars && n == 6 && memcmp(word, "<0x", 3) == 0 && word[5] == '>' && word[3] && word[4] &&
+	    (high = strchr(digits, word[3])) && (low = strchr(digits, word[4])))
+		return b->byte_id[(high - digits) * 16 + (low - digits)];
+	return n <= b->max_bytes ? bpe_find(b, word, n) : NO_TOKEN;
+}
 
 static inline uint32_t short_slot(const uint64_t key[2])
 {
@@ -318,8 +384,13 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 	uint32_t id[SMALL];
 	uint64_t hash = 0;
 	size_t made;
+	uint32_t whole = NO_TOKEN;
 
 	if (n > SMALL) {
+		if (b->word_tokens && (whole = whole_token(b, word, n)) != NO_TOKEN) {
+			append(out, &whole, 1);
+			return;
+		}
 		merge_long(b, s, (const unsigned char *)word, n, out);
 		return;
 	}
@@ -330,7 +401,12 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 			return;
 		}
 	}
-	made = merge_small(b, (const unsigned char *)word, n, id);
+	if (b->word_tokens && (whole = whole_token(b, word, n)) != NO_TOKEN) {
+		id[0] = whole;
+		made = 1;
+	} else {
+		made = merge_small(b, (const unsigned char *)word, n, id);
+	}
 	append(out, id, made);
 	if (n <= SHORT_BYTES && !known) {
 		c = s->shorts[short_slot(key)];
@@ -395,15 +471,32 @@ static void look_up(struct scratch *s, const char *text, size_t room, size_t wor
 	}
 }
 
-static void bpe_encode(const void *model, void *scratch, const char *text, size_t n, struct ids *out)
+/* As pretoken_words(), where there is no pattern: stretches that no merge can cross, or no blank but at their start. */
+static size_t find_stretches(const struct bpe *b, const char *text, size_t n, size_t *end, size_t max)
 {
-	const struct bpe *b = model;
-	struct scratch *s = scratch;
+	const unsigned char *p = (const unsigned char *)text;
+	size_t count = 0;
+
+	for (size_t i = 1; i < n && count < max; i++)
+		if (!(b->joined[p[i - 1]][p[i] >> 6] >> (p[i] & 63) & 1) && (p[i] & 0xc0) != 0x80)
+			end[count++] = i;
+	if (count < max && n > 0)
+		end[count++] = n;
+	return count;
+}
+
+static void encode_words(const struct bpe *b, struct scratch *s, const char *text, size_t n, struct ids *out)
+{
 	size_t words;
 
-	for (; (words = pretoken_words(text, n, s->end, BATCH)) > 0; text += s->end[words - 1], n -= s->end[words - 1]) {
-		uint32_t *next = reserve(out, SHORT_IDS * words);
+	for (;; text += s->end[words - 1], n -= s->end[words - 1]) {
+		uint32_t *next;
 		size_t start = 0;
+
+		words = b->chars ? find_stretches(b, text, n, s->end, BATCH) : pretoken_words(b->pattern, text, n, s->end, BATCH);
+		if (words == 0)
+			return;
+		next = reserve(out, SHORT_IDS * words);
 
 		look_up(s, text, n, words);
 		for (size_t i = 0; i < words; start = s->end[i++]) {
@@ -427,6 +520,76 @@ static void bpe_encode(const void *model, void *scratch, const char *text, size_
 		}
 		out->n = (size_t)(next - out->id);
 	}
+}
+
+/*
+ * text[0..*n) with a blank for each U+2581, if the model is one of characters, and one more in front, if so wanted. A
+ * vocabulary's U+2581 stand as blanks in memory, too, so that text is most often encoded as it is.
+ */
+static const char *with_blanks(const struct bpe *b, struct buffer *copy, const char *text, size_t *n, bool in_front)
+{
+	const char *mark = b->chars ? memmem(text, *n, "\xe2\x96\x81", 3) : NULL, *end = text + *n;
+	char *to;
+
+	if (!mark && !in_front)
+		return text;
+	if (copy->cap < *n + 1) {
+		copy->cap = *n + 1;
+		copy->text = xreallocarray(copy->text, copy->cap, 1);
+	}
+	to = copy->text;
+	if (in_front)
+		*to++ = ' ';
+	for (; mark; mark = memmem(text, (size_t)(end - text), "\xe2\x96\x81", 3)) {
+		memcpy(to, text, (size_t)(mark - text));
+		to += mark - text;
+		*to++ = ' ';
+		text = mark + 3;
+	}
+	memcpy(to, text, (size_t)(end - text));
+	*n = (size_t)(to - copy->text) + (size_t)(end - text);
+	return copy->text;
+}
+
+static bool bpe_puts_blank(const void *model, unsigned flags)
+{
+	const struct bpe *b = model;
+
+	return b->prefix == PREFIX_FIRST ? flags & PIECE_TEXT : b->prefix != PREFIX_NEVER && flags & PIECE_START;
+}
+
+static bool bpe_replaces_blanks(const void *model)
+{
+	return ((const struct bpe *)model)->replaced;
+}
+
+static const char *bpe_normalize(const void *model, void *scratch, const char *text, size_t *n, unsigned flags)
+{
+	const struct bpe *b = model;
+	struct scratch *s = scratch;
+
+	if (!b->replaced || *n == 0)
+		return text;
+	return with_blanks(b, &s->normal, text, n, b->prefix == PREFIX_NORMAL && flags & PIECE_START);
+}
+
+static void bpe_encode(const void *model, void *scratch, const char *text, size_t n, unsigned flags, struct ids *out)
+{
+	const struct bpe *b = model;
+	struct scratch *s = scratch;
+	uint32_t whole;
+
+	if (n == 0)
+		return;
+	if (!b->replaced && b->chars)
+		text = with_blanks(b, &s->normal, text, &n, false);
+	if (text[0] != ' ' && b->prefix != PREFIX_NORMAL && bpe_puts_blank(b, flags))
+		text = with_blanks(b, &s->piece, text, &n, true);
+	if (b->ignore_merges && !b->word_tokens && flags & PIECE_START && flags & PIECE_END &&
+	    (whole = whole_token(b, text, n)) != NO_TOKEN)
+		append(out, &whole, 1);
+	else
+		encode_words(b, s, text, n, out);
 }
 
 static void *bpe_scratch_new(const void *model)
@@ -455,13 +618,22 @@ static void bpe_scratch_free(void *scratch)
 	free(s->list.heap);
 	free(s->window[0].id);
 	free(s->window[1].id);
+	free(s->normal.text);
+	free(s->piece.text);
 	free(s);
 }
 
 static size_t bpe_split(const void *model, const char *text, size_t n)
 {
-	(void)model;
-	return pretoken_split(text, n);
+	const struct bpe *b = model;
+	const unsigned char *p = (const unsigned char *)text;
+
+	if (!b->chars)
+		return pretoken_split(b->pattern, text, n);
+	for (size_t k = n; k-- > 1;) /* beside what may be U+2581, which stands for a blank, never */
+		if (!(b->joined[p[k - 1]][p[k] >> 6] >> (p[k] & 63) & 1) && (p[k] & 0xc0) != 0x80 && p[k] != 0xe2 && p[k - 1] != 0x81)
+			return k;
+	return 0;
 }
 
 /* --- the model -------------------------------------------------------------------------------- */
@@ -473,6 +645,8 @@ static void bpe_free(void *model)
 	free(b->start);
 	free(b->bytes);
 	free(b->text);
+	free(b->slot);
+	free(b->joined);
 	free(b->merge);
 	free(b->pair);
 	free(b->made);
@@ -506,6 +680,15 @@ static void bpe_hash(const void *model, struct hash *h)
 		add_number(h, b->merge[i].left);
 		add_number(h, b->merge[i].right);
 	}
+	if (b->chars) { /* what GPT-2 has adds nothing */
+		for (int i = 0; i < 256; i++)
+			add_number(h, b->byte_id[i]);
+		add_number(h, 1 | (uint32_t)b->replaced << 1 | (uint32_t)b->split_blanks << 2);
+	} else if (b->pattern != PRETOKEN_GPT2) {
+		hash_add(h, pretoken_name(b->pattern), strlen(pretoken_name(b->pattern)) + 1);
+	}
+	if (b->ignore_merges || b->prefix != PREFIX_NEVER)
+		add_number(h, (uint32_t)b->prefix | (uint32_t)b->ignore_merges << 8);
 }
 
 static const char *bpe_bytes(const void *model, uint32_t id, size_t *n)
@@ -546,8 +729,11 @@ const struct tokenizer_kind bpe_kind = {
 	.special = bpe_special,
 	.scratch_new = bpe_scratch_new,
 	.scratch_free = bpe_scratch_free,
+	.normalize = bpe_normalize,
 	.encode = bpe_encode,
 	.split = bpe_split,
 	.bytes = bpe_bytes,
 	.is_text = bpe_is_text,
+	.puts_blank = bpe_puts_blank,
+	.replaces_blanks = bpe_replaces_blanks,
 };

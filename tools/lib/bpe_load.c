@@ -10,9 +10,9 @@
 
 enum {
 	MAX_TOKENS = 1 << ID_BITS,
-	MAX_FILE = 256 << 20,
-	NO_ID = -1
+	MAX_FILE = 256 << 20
 };
+
 /* GPT-2 writes a byte as a visible character: itself if it is one, else U+0100 and on, in order. */
 static int byte_of_char(uint32_t c)
 {
@@ -45,26 +45,16 @@ static ssize_t decode_token(const char *s, size_t n, char *out)
 	return made;
 }
 
-/* A vocabulary while it is read: written tokens by id, and ids by bytes. */
+/* A vocabulary while it is read: written tokens by id. */
 struct vocab {
 	const char *path;
 	const char **written; /* by id; NULL: not seen */
+	bool *added;          /* by id: not in the vocabulary proper, so that it stands for itself */
 	uint32_t n, cap, seen;
 	struct bpe *bpe;
-	uint32_t *slot; /* id + 1 by hash of bytes */
-	size_t mask;
 };
 
-static uint64_t hash_bytes(const char *s, size_t n)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)s[i]) * UINT64_C(0x100000001b3);
-	return h ^ h >> 29;
-}
-
-static void add_written(struct vocab *v, const char *token, int64_t id)
+static void add_written(struct vocab *v, const char *token, int64_t id, bool added)
 {
 	if (id < 0 || id >= MAX_TOKENS)
 		die_input("cannot use tokenizer: %s: id %lld of a token is out of range", v->path, (long long)id);
@@ -75,6 +65,7 @@ static void add_written(struct vocab *v, const char *token, int64_t id)
 
 		v->cap = old ? 2 * old : 1024;
 		v->written = xreallocarray(v->written, v->cap, sizeof *v->written);
+		v->added = xreallocarray(v->added, v->cap, sizeof *v->added);
 		memset(v->written + old, 0, (v->cap - old) * sizeof *v->written);
 	}
 	if (v->written[id]) {
@@ -83,6 +74,7 @@ static void add_written(struct vocab *v, const char *token, int64_t id)
 		die_input("cannot use tokenizer: %s: id %lld stands for two tokens", v->path, (long long)id);
 	}
 	v->written[id] = token;
+	v->added[id] = added;
 	v->seen++;
 	if (v->n <= id)
 		v->n = (uint32_t)id + 1;
@@ -93,19 +85,38 @@ static void read_vocab(struct vocab *v, const struct json *doc, const json_value
 	if (!json_is_object(object))
 		die_input("cannot use tokenizer: %s: the vocabulary is not an object", v->path);
 	for (const json_value *m = json_first(object); m; m = json_next(m))
-		add_written(v, json_key(m), json_int(doc, m, json_key(m)));
+		add_written(v, json_key(m), json_int(doc, m, json_key(m)), false);
 }
 
-static int64_t find_token(const struct vocab *v, const char *bytes, size_t n)
+/* The byte of a token that is written <0xHH>; -1: another token. */
+static int byte_of_token(const char *s)
 {
-	for (size_t i = hash_bytes(bytes, n) & v->mask; v->slot[i]; i = (i + 1) & v->mask) {
-		uint32_t id = v->slot[i] - 1;
-		size_t from = v->bpe->start[id];
+	static const char digits[] = "0123456789ABCDEF";
+	const char *high, *low;
 
-		if (v->bpe->start[id + 1] - from == n && memcmp(v->bpe->bytes + from, bytes, n) == 0)
-			return id;
+	if (strncmp(s, "<0x", 3) != 0 || !s[3] || !s[4] || strcmp(s + 5, ">") != 0)
+		return -1;
+	high = strchr(digits, s[3]);
+	low = strchr(digits, s[4]);
+	return high && low ? (int)((high - digits) * 16 + (low - digits)) : -1;
+}
+
+/* The bytes that a written token stands for, into out (as long as s at most), in this kind of model; -1: none. */
+static ssize_t token_bytes(const struct bpe *b, const char *s, size_t n, char *out)
+{
+	ssize_t made = 0;
+
+	if (!b->chars)
+		return decode_token(s, n, out);
+	for (size_t i = 0; i < n; made++) {
+		bool blank = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
+
+		if (s[i] == ' ')
+			return -1; /* never in a text whose blanks were replaced */
+		out[made] = blank ? ' ' : s[i];
+		i += blank ? 3 : 1;
 	}
-	return NO_ID;
+	return made;
 }
 
 /* Turns the written tokens into bytes and checks that ids are dense and tokens unique. */
@@ -113,6 +124,7 @@ static void build_vocab(struct vocab *v)
 {
 	struct bpe *b = v->bpe;
 	size_t total = 0, at = 0;
+	bool has_byte[256] = {false};
 
 	if (v->seen != v->n)
 		for (uint32_t id = 0; id < v->n; id++)
@@ -124,33 +136,56 @@ static void build_vocab(struct vocab *v)
 	b->bytes = xmalloc(total + 1);
 	b->start = xcalloc((size_t)v->n + 1, sizeof *b->start);
 	b->text = xcalloc((size_t)v->n + 1, sizeof *b->text);
-	for (v->mask = 1; v->mask < 2 * (size_t)v->n + 2; v->mask *= 2)
+	for (b->slot_mask = 1; b->slot_mask < 2 * (size_t)v->n + 2; b->slot_mask *= 2)
 		;
-	v->slot = xcalloc(v->mask--, sizeof *v->slot);
+	b->slot = xcalloc(b->slot_mask--, sizeof *b->slot);
 	for (uint32_t id = 0; id < v->n; id++) {
 		size_t n = strlen(v->written[id]), i;
-		ssize_t made = decode_token(v->written[id], n, b->bytes + at);
+		ssize_t made = v->added[id] ? -1 : token_bytes(b, v->written[id], n, b->bytes + at);
+		int byte = b->chars ? byte_of_token(v->written[id]) : -1;
+		uint32_t c;
 
-		if (made < 0) { /* an added token that stands for itself */
-			memcpy(b->bytes + at, v->written[id], n);
-			made = (ssize_t)n;
-		}
-		if (find_token(v, b->bytes + at, (size_t)made) != NO_ID)
-			die_input("cannot use tokenizer: %s: token \"%s\" is there twice", v->path, v->written[id]);
 		b->start[id] = at;
+		if (byte >= 0 && !v->added[id]) {
+			b->bytes[at] = (char)byte;
+			b->start[id + 1] = ++at;
+			b->byte_id[byte] = id;
+			b->text[id] = has_byte[byte] = true;
+			continue;
+		}
+		if (made < 0) { /* stands for itself */
+			memcpy(b->bytes + at, v->written[id], n);
+			b->start[id + 1] = at += n;
+			continue;
+		}
+		if (bpe_find(b, b->bytes + at, (size_t)made) != NO_TOKEN)
+			die_input("cannot use tokenizer: %s: token \"%s\" is there twice", v->path, v->written[id]);
 		at += (size_t)made;
 		b->start[id + 1] = at;
-		for (i = hash_bytes(b->bytes + b->start[id], (size_t)made) & v->mask; v->slot[i]; i = (i + 1) & v->mask)
+		if (b->max_bytes < (size_t)made)
+			b->max_bytes = (size_t)made;
+		for (i = hash_bytes(b->bytes + b->start[id], (size_t)made) & b->slot_mask; b->slot[i]; i = (i + 1) & b->slot_mask)
 			;
-		v->slot[i] = id + 1;
+		b->slot[i] = id + 1;
+		if (b->chars && utf8_char((unsigned char *)b->bytes + b->start[id], (size_t)made, &c) == made)
+			b->text[id] = true;
 	}
 	for (int c = 0; c < 256; c++) {
 		char byte = (char)c;
-		int64_t id = find_token(v, &byte, 1);
+		uint32_t id = bpe_find(b, &byte, 1);
 
-		if (id == NO_ID)
+		if (b->chars) {
+			if (!has_byte[c])
+				die_input("cannot use tokenizer: %s: byte_fallback, but no token <0x%02X>", v->path, c);
+			if (c < 128)
+				b->ascii_id[c] = id == NO_TOKEN ? b->byte_id[c] : id;
+			if (c == ' ' && id == NO_TOKEN)
+				die_input("cannot use tokenizer: %s: no token for a blank (U+2581)", v->path);
+			continue;
+		}
+		if (id == NO_TOKEN)
 			die_input("cannot use tokenizer: %s: no token for byte 0x%02x, so this is no byte-level vocabulary", v->path, c);
-		b->byte_id[c] = (uint32_t)id;
+		b->byte_id[c] = id;
 		b->text[id] = true;
 	}
 }
@@ -161,24 +196,45 @@ static void add_merge(struct vocab *v, uint32_t *cap, const char *left, size_t n
 {
 	struct bpe *b = v->bpe;
 	char *joined = xmalloc(n_left + n_right + 1);
-	ssize_t a = decode_token(left, n_left, joined), z = a < 0 ? -1 : decode_token(right, n_right, joined + a);
-	int64_t id[3] = {NO_ID, NO_ID, NO_ID};
+	ssize_t a = token_bytes(b, left, n_left, joined), z = a < 0 ? -1 : token_bytes(b, right, n_right, joined + a);
+	uint32_t id[3] = {NO_TOKEN, NO_TOKEN, NO_TOKEN};
 
 	if (a > 0 && z > 0) {
-		id[0] = find_token(v, joined, (size_t)a);
-		id[1] = find_token(v, joined + a, (size_t)z);
-		id[2] = find_token(v, joined, (size_t)(a + z));
+		id[0] = bpe_find(b, joined, (size_t)a);
+		id[1] = bpe_find(b, joined + a, (size_t)z);
+		id[2] = bpe_find(b, joined, (size_t)(a + z));
 	}
 	for (int i = 0; i < 3; i++)
-		if (id[i] == NO_ID)
+		if (id[i] == NO_TOKEN)
 			die_input("cannot use tokenizer: %s: %s %llu: %s is not in the vocabulary", path, unit,
 				  (unsigned long long)number, i == 0 ? "its left part" : i == 1 ? "its right part" : "what it makes");
 	if (b->n_merges == MAX_TOKENS - 1)
 		die_input("cannot use tokenizer: %s: more than %d merges", path, MAX_TOKENS - 1);
 	GROW(b->merge, b->n_merges, *cap);
-	b->merge[b->n_merges++] = (struct merge){(uint32_t)id[0], (uint32_t)id[1], (uint32_t)id[2]};
+	b->merge[b->n_merges++] = (struct merge){id[0], id[1], id[2]};
 	b->text[id[2]] = true;
 	free(joined);
+}
+
+/*
+ * Which bytes stand side by side in what a merge makes, or may be a whole word: between others a text can be cut into
+ * stretches that are encoded each alone.
+ */
+static void build_joined(struct bpe *b)
+{
+	b->joined = xcalloc(256, sizeof *b->joined);
+	if (b->word_tokens)
+		memset(b->joined, 0xff, 256 * sizeof *b->joined);
+	for (uint32_t i = 0; i < (b->ignore_merges ? b->n_tokens : b->n_merges); i++) {
+		uint32_t id = b->ignore_merges ? i : b->merge[i].made;
+		const unsigned char *p = (unsigned char *)b->bytes;
+
+		for (size_t k = b->start[id] + 1; k < b->start[id + 1]; k++)
+			b->joined[p[k - 1]][p[k] >> 6] |= UINT64_C(1) << (p[k] & 63);
+	}
+	if (b->split_blanks)
+		for (int c = 0; c < 256; c++)
+			b->joined[c][' ' >> 6] &= ~(UINT64_C(1) << (' ' & 63));
 }
 
 /* The hash of pairs, when all merges are there. */
@@ -214,6 +270,10 @@ static void build_pairs(struct bpe *b, const char *path)
 		b->made = NULL;
 		b->first = b->merge[0].made;
 	}
+	if (b->chars) {
+		build_joined(b);
+		return;
+	}
 	b->byte_pair = xcalloc(256, sizeof *b->byte_pair);
 	memset(b->byte_pair, 0xff, 256 * sizeof *b->byte_pair);
 	for (uint32_t rank = 0; rank < b->n_merges; rank++) {
@@ -224,7 +284,7 @@ static void build_pairs(struct bpe *b, const char *path)
 	}
 }
 
-struct bpe *bpe_load_files(const char *vocab_path, const char *merges_path)
+struct bpe *bpe_load_files(const char *vocab_path, const char *merges_path, bool add_prefix_space)
 {
 	struct bpe *b = xcalloc(1, sizeof *b);
 	struct vocab v = {.path = vocab_path, .bpe = b};
@@ -234,6 +294,7 @@ struct bpe *bpe_load_files(const char *vocab_path, const char *merges_path)
 	char *line;
 	ssize_t n;
 
+	b->prefix = add_prefix_space ? PREFIX_ALWAYS : PREFIX_NEVER;
 	read_vocab(&v, doc, json_root(doc));
 	build_vocab(&v);
 	r = reader_open(merges_path);
@@ -253,68 +314,173 @@ struct bpe *bpe_load_files(const char *vocab_path, const char *merges_path)
 	}
 	reader_close(r);
 	build_pairs(b, merges_path);
-	free(v.slot);
+	free(v.added);
 	free(v.written);
 	json_free(doc);
 	return b;
 }
 
-/* Refuses what would change the ids and is not implemented. */
-static void check_json(const struct json *doc, const char *path)
-{
-	static const struct {
-		const char *key;
-		bool allowed; /* the value that means "not used" */
-	} flag[] = {{"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false}};
-	static const char *const affix[] = {"unk_token", "continuing_subword_prefix", "end_of_word_suffix"};
-	const json_value *root = json_root(doc), *model = json_get(root, "model"), *pre = json_get(root, "pre_tokenizer");
-	const json_value *v;
-
 #define REFUSE(...) die_input("cannot use tokenizer: " __VA_ARGS__)
-	if ((v = json_get(root, "normalizer")) && !json_is_null(v))
-		REFUSE("%s: normalizer \"%s\" is not supported", path, json_get_string(doc, v, "type", "?"));
-	if (!json_is_object(pre))
-		REFUSE("%s: without a pre_tokenizer is not supported", path);
-	if (strcmp(json_get_string(doc, pre, "type", "?"), "ByteLevel") != 0)
-		REFUSE("%s: pre_tokenizer \"%s\" is not supported", path, json_get_string(doc, pre, "type", "?"));
-	if (json_get_bool(doc, pre, "add_prefix_space", true))
-		REFUSE("%s: pre_tokenizer with add_prefix_space is not supported", path);
-	if (!json_get_bool(doc, pre, "use_regex", true))
-		REFUSE("%s: pre_tokenizer without use_regex is not supported", path);
-	if (!(v = json_get(root, "decoder")) || strcmp(json_get_string(doc, v, "type", "?"), "ByteLevel") != 0)
-		REFUSE("%s: decoder \"%s\" is not supported", path, v ? json_get_string(doc, v, "type", "?") : "none");
-	if (json_get_real(doc, model, "dropout", 0) != 0)
-		REFUSE("%s: dropout of merges is not supported", path);
-	for (size_t i = 0; i < sizeof flag / sizeof *flag; i++)
-		if (json_get_bool(doc, model, flag[i].key, flag[i].allowed) != flag[i].allowed)
-			REFUSE("%s: %s is not supported", path, flag[i].key);
-	for (size_t i = 1; i < sizeof affix / sizeof *affix; i++) /* unk_token is never used: every byte has a token */
-		if (json_get_string(doc, model, affix[i], "")[0])
-			REFUSE("%s: %s is not supported", path, affix[i]);
-#undef REFUSE
+
+static const char *type_of(const struct json *doc, const json_value *v)
+{
+	return v && json_is_object(v) ? json_get_string(doc, v, "type", "?") : "none";
 }
 
-struct bpe *bpe_load_json(const struct json *doc, const char *path)
+static bool is_type(const struct json *doc, const json_value *v, const char *type)
+{
+	return strcmp(type_of(doc, v), type) == 0;
+}
+
+/* The parts of v, if it is a Sequence with them under this key, else v itself: for (p = part(...); p; p = next_part(v, p)) */
+static const json_value *first_part(const struct json *doc, const json_value *v, const char *key)
+{
+	if (!v || json_is_null(v) || !is_type(doc, v, "Sequence"))
+		return v && !json_is_null(v) ? v : NULL;
+	return json_first(json_get(v, key));
+}
+
+static const json_value *next_part(const struct json *doc, const json_value *v, const json_value *part)
+{
+	return is_type(doc, v, "Sequence") ? json_next(part) : NULL;
+}
+
+static bool replaces(const struct json *doc, const json_value *v, const char *from, const char *to)
+{
+	return is_type(doc, v, "Replace") && strcmp(json_get_string(doc, json_get(v, "pattern"), "String", ""), from) == 0 &&
+	       strcmp(json_get_string(doc, v, "content", "?"), to) == 0;
+}
+
+#define MARK "\xe2\x96\x81" /* U+2581 */
+
+static bool flag(const struct json *doc, const json_value *v, const char *key, bool otherwise)
+{
+	return json_get_bool(doc, v, key, otherwise);
+}
+
+/* Of a model of characters: U+2581 for blanks, by the normalizer or by the pre-tokenizer. */
+static void check_chars(struct bpe *b, const struct json *doc, const json_value *root, const char *path)
+{
+	const json_value *normalizer = json_get(root, "normalizer"), *pre = json_get(root, "pre_tokenizer"), *decoder = json_get(root, "decoder");
+	bool prepend = false, metaspace = false;
+
+	for (const json_value *v = first_part(doc, normalizer, "normalizers"); v; v = next_part(doc, normalizer, v)) {
+		if (is_type(doc, v, "Prepend") && !prepend && strcmp(json_get_string(doc, v, "prepend", ""), MARK) == 0)
+			prepend = true;
+		else if (replaces(doc, v, " ", MARK))
+			b->replaced = true;
+		else
+			REFUSE("%s: normalizer \"%s\" is not supported in this form", path, type_of(doc, v));
+	}
+	for (const json_value *v = first_part(doc, pre, "pretokenizers"); v; v = next_part(doc, pre, v)) {
+		const char *scheme = json_get_string(doc, v, "prepend_scheme", "always");
+
+		if (!is_type(doc, v, "Metaspace") || metaspace || strcmp(json_get_string(doc, v, "replacement", MARK), MARK) != 0)
+			REFUSE("%s: pre_tokenizer \"%s\" is not supported in this form", path, type_of(doc, v));
+		metaspace = true;
+		b->split_blanks = flag(doc, v, "split", true);
+		if (!flag(doc, v, "add_prefix_space", true) || strcmp(scheme, "never") == 0)
+			b->prefix = PREFIX_NEVER;
+		else if (strcmp(scheme, "always") == 0)
+			b->prefix = PREFIX_ALWAYS;
+		else if (strcmp(scheme, "first") == 0)
+			b->prefix = PREFIX_FIRST;
+		else
+			REFUSE("%s: prepend_scheme \"%s\" is not supported", path, scheme);
+	}
+	if (prepend && (metaspace || !b->replaced))
+		REFUSE("%s: normalizer \"Prepend\" is not supported in this form", path);
+	if (prepend)
+		b->prefix = PREFIX_NORMAL;
+	if (!b->replaced && !metaspace)
+		REFUSE("%s: byte_fallback without U+2581 for blanks is not supported", path);
+	for (const json_value *v = first_part(doc, decoder, "decoders"); v; v = next_part(doc, decoder, v))
+		if (!is_type(doc, v, "ByteFallback") && !is_type(doc, v, "Fuse") && !is_type(doc, v, "Metaspace") &&
+		    !replaces(doc, v, MARK, " ") && !(is_type(doc, v, "Strip") && strcmp(json_get_string(doc, v, "content", ""), " ") == 0))
+			REFUSE("%s: decoder \"%s\" is not supported in this form", path, type_of(doc, v));
+}
+
+/* Of a byte-level model: the words. */
+static void check_bytes(struct bpe *b, const struct json *doc, const json_value *root, const char *path)
+{
+	const json_value *normalizer = json_get(root, "normalizer"), *pre = json_get(root, "pre_tokenizer"), *decoder = json_get(root, "decoder");
+	const json_value *v = first_part(doc, normalizer, "normalizers"), *split = NULL, *level = NULL;
+
+	if (v)
+		REFUSE("%s: normalizer \"%s\" is not supported", path, type_of(doc, v));
+	if (!json_is_object(pre))
+		REFUSE("%s: without a pre_tokenizer is not supported", path);
+	for (v = first_part(doc, pre, "pretokenizers"); v; v = next_part(doc, pre, v)) {
+		if (is_type(doc, v, "Split") && !split && !level)
+			split = v;
+		else if (is_type(doc, v, "ByteLevel") && !level)
+			level = v;
+		else
+			REFUSE("%s: pre_tokenizer \"%s\" is not supported", path, type_of(doc, v));
+	}
+	if (!level)
+		REFUSE("%s: pre_tokenizer \"%s\" is not supported without \"ByteLevel\"", path, type_of(doc, pre));
+	if (split) {
+		const char *regex = json_get_string(doc, json_get(split, "pattern"), "Regex", "none");
+
+		if (!pretoken_find(regex, &b->pattern))
+			REFUSE("%s: pre_tokenizer \"Split\" with the pattern %s is not supported", path, regex);
+		if (strcmp(json_get_string(doc, split, "behavior", "?"), "Isolated") != 0 || flag(doc, split, "invert", false))
+			REFUSE("%s: pre_tokenizer \"Split\" in other ways than \"Isolated\" is not supported", path);
+		if (flag(doc, level, "add_prefix_space", true))
+			REFUSE("%s: pre_tokenizer \"Split\" with add_prefix_space is not supported", path);
+		if (flag(doc, level, "use_regex", true))
+			REFUSE("%s: pre_tokenizer \"Split\" with use_regex is not supported", path);
+	} else {
+		if (!flag(doc, level, "use_regex", true))
+			REFUSE("%s: pre_tokenizer without use_regex is not supported", path);
+		b->prefix = flag(doc, level, "add_prefix_space", true) ? PREFIX_ALWAYS : PREFIX_NEVER;
+	}
+	if (!is_type(doc, decoder, "ByteLevel"))
+		REFUSE("%s: decoder \"%s\" is not supported", path, type_of(doc, decoder));
+}
+
+/* Refuses what would change the ids and is not implemented. */
+static void check_json(struct bpe *b, const struct json *doc, const char *path)
+{
+	static const char *const affix[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+	const json_value *root = json_root(doc), *model = json_get(root, "model");
+
+	b->chars = flag(doc, model, "byte_fallback", false);
+	b->ignore_merges = flag(doc, model, "ignore_merges", false);
+	(b->chars ? check_chars : check_bytes)(b, doc, root, path);
+	b->word_tokens = b->ignore_merges && (!b->chars || b->split_blanks);
+	if (json_get_real(doc, model, "dropout", 0) != 0)
+		REFUSE("%s: dropout of merges is not supported", path);
+	/* unk_token and fuse_unk count for nothing: every byte has a token. */
+	for (size_t i = 0; i < sizeof affix / sizeof *affix; i++)
+		if (json_get_string(doc, model, affix[i], "")[0])
+			REFUSE("%s: %s is not supported", path, affix[i]);
+}
+
+struct bpe *bpe_load_json(const struct json *doc, const struct added *added, const char *path)
 {
 	struct bpe *b = xcalloc(1, sizeof *b);
 	struct vocab v = {.path = path, .bpe = b};
 	const json_value *root = json_root(doc), *model = json_get(root, "model"), *merges = json_get(model, "merges");
-	const json_value *added = json_get(root, "added_tokens");
 	uint32_t cap = 0;
 	uint64_t number = 0;
 
-	check_json(doc, path);
+	check_json(b, doc, path);
 	read_vocab(&v, doc, json_get(model, "vocab"));
-	if (added && !json_is_null(added) && !json_is_array(added))
-		die_input("cannot use tokenizer: %s: added_tokens is not a list", path);
-	for (const json_value *a = added ? json_first(added) : NULL; a; a = json_next(a)) {
-		const char *content = json_string(doc, json_get(a, "content"), "content");
-
-		if (!json_get_bool(doc, a, "special", false))
-			die_input("cannot use tokenizer: %s: added token \"%s\", which is not special, is not supported", path, content);
-		add_written(&v, content, json_int(doc, json_get(a, "id"), "id"));
-	}
+	for (size_t i = 0; i < added->n; i++)
+		add_written(&v, added->token[i].content, added->token[i].id, true);
 	build_vocab(&v);
+	for (size_t i = 0; i < added->n; i++) {
+		const char *content = added->token[i].content;
+		char *bytes = xmalloc(strlen(content) + 1);
+		ssize_t made = token_bytes(b, content, strlen(content), bytes);
+		uint32_t id = made < 0 ? NO_TOKEN : bpe_find(b, bytes, (size_t)made);
+
+		if (id != NO_TOKEN && id != added->token[i].id && strcmp(v.written[id], content) == 0)
+			REFUSE("%s: token \"%s\" is there twice", path, content);
+		free(bytes);
+	}
 	if (!json_is_array(merges))
 		die_input("cannot use tokenizer: %s: merges is not a list", path);
 	for (const json_value *m = json_first(merges); m; m = json_next(m)) {
@@ -334,7 +500,14 @@ struct bpe *bpe_load_json(const struct json *doc, const char *path)
 		add_merge(&v, &cap, left, (size_t)(blank - left), blank + 1, strlen(blank + 1), path, "merge", number);
 	}
 	build_pairs(b, path);
-	free(v.slot);
+	for (uint32_t id = 0; b->ignore_merges && id < v.n; id++)
+		b->text[id] = !v.added[id];
+	for (size_t i = 0; i < added->n; i++)
+		if (!added->token[i].special)
+			b->text[added->token[i].id] = true;
+		else if (b->ignore_merges)
+			b->text[added->token[i].id] = false;
+	free(v.added);
 	free(v.written);
 	return b;
 }

@@ -9,6 +9,37 @@
 
 #include "char_class.h"
 
+/* The patterns, by the texts that tokenizer.json has of them. */
+static const struct {
+	const char *regex;
+	enum pretoken pattern;
+} known[] = {
+	{"'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", PRETOKEN_GPT2},
+	{"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", PRETOKEN_GPT2},
+	/* Llama 3; GPT-4's cl100k, as it stands in tokenizer.json, is the same. */
+	{"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+	 "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", PRETOKEN_LLAMA3},
+	{"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+	 "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", PRETOKEN_QWEN2},
+};
+
+bool pretoken_find(const char *regex, enum pretoken *pattern)
+{
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(known[i].regex, regex) == 0) {
+			*pattern = known[i].pattern;
+			return true;
+		}
+	return false;
+}
+
+const char *pretoken_name(enum pretoken pattern)
+{
+	static const char *const name[] = {"GPT-2's words", "Llama 3's words", "Qwen2's words"};
+
+	return name[pattern];
+}
+
 #define O CLASS_OTHER
 #define L CLASS_LETTER
 #define N CLASS_NUMBER
@@ -58,9 +89,8 @@ static inline size_t contraction(const unsigned char *p, size_t n)
 	return 0;
 }
 
-size_t pretoken_word(const char *text, size_t n)
+static size_t word_gpt2(const unsigned char *p, size_t n)
 {
-	const unsigned char *p = (const unsigned char *)text;
 	size_t i = 0, last, k;
 	enum char_class c;
 
@@ -92,6 +122,87 @@ size_t pretoken_word(const char *text, size_t n)
 		i += k;
 	} while (i < n && class_at(p + i, n - i, &k) == CLASS_SPACE);
 	return i < n && last > 0 ? last : i;
+}
+
+/* As contraction(), in any case. U+017F is a small s, long, and so an s where case is ignored. */
+static inline size_t contraction_any_case(const unsigned char *p, size_t n)
+{
+	unsigned char low[3] = {'\'', 0, 0};
+
+	if (n < 2 || p[0] != '\'')
+		return 0;
+	if (n > 2 && p[1] == 0xc5 && p[2] == 0xbf)
+		return 3;
+	for (size_t i = 1; i < 3 && i < n; i++)
+		low[i] = p[i] >= 'A' && p[i] <= 'Z' ? p[i] | 0x20 : p[i];
+	return contraction(low, n < 3 ? n : 3);
+}
+
+static inline bool is_newline(unsigned char c)
+{
+	return c == '\r' || c == '\n';
+}
+
+/* Llama 3's and its kin's; a word of digits has at most max_digits. */
+static size_t word_llama3(const unsigned char *p, size_t n, size_t max_digits)
+{
+	size_t i, k, k1, last = 0, newline = 0;
+	enum char_class c, c1 = CLASS_SPACE;
+
+	if (n == 0)
+		return 0;
+	if ((k = contraction_any_case(p, n)))
+		return k;
+	c = class_at(p, n, &k);
+	if (k < n)
+		c1 = class_at(p + k, n - k, &k1);
+	/* [^\r\n\p{L}\p{N}]?\p{L}+ */
+	if (c == CLASS_LETTER || (c != CLASS_NUMBER && !is_newline(p[0]) && c1 == CLASS_LETTER)) {
+		i = 0;
+		do
+			i += k;
+		while (i < n && class_at(p + i, n - i, &k) == CLASS_LETTER);
+		return i;
+	}
+	if (c == CLASS_NUMBER) {
+		i = 0;
+		do
+			i += k;
+		while (--max_digits > 0 && i < n && class_at(p + i, n - i, &k) == CLASS_NUMBER);
+		return i;
+	}
+	/*  ?[^\s\p{L}\p{N}]+[\r\n]* */
+	if (c == CLASS_OTHER || (p[0] == ' ' && c1 == CLASS_OTHER)) {
+		i = 0;
+		do
+			i += k;
+		while (i < n && class_at(p + i, n - i, &k) == CLASS_OTHER);
+		while (i < n && is_newline(p[i]))
+			i++;
+		return i;
+	}
+	/* White space: to its last newline; else all of it at the end of the text, else all but its last character. */
+	for (i = 0; i < n && class_at(p + i, n - i, &k) == CLASS_SPACE; i += k) {
+		last = i;
+		if (is_newline(p[i]))
+			newline = i + 1;
+	}
+	return newline ? newline : i < n && last > 0 ? last : i;
+}
+
+size_t pretoken_word(enum pretoken pattern, const char *text, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	switch (pattern) {
+	case PRETOKEN_LLAMA3:
+		return word_llama3(p, n, 3);
+	case PRETOKEN_QWEN2:
+		return word_llama3(p, n, 1);
+	case PRETOKEN_GPT2:
+		break;
+	}
+	return word_gpt2(p, n);
 }
 
 /*
@@ -158,7 +269,7 @@ static inline void classify(const unsigned char *p, struct masks *m)
 #endif
 
 /* Bit i: a word begins at p[i], for every i >= 1 of which p[i + 2] is visible. p[0] begins a word. */
-static inline uint64_t word_starts(const unsigned char *p, const struct masks *m)
+static inline uint64_t starts_gpt2(const unsigned char *p, const struct masks *m)
 {
 	uint64_t other = ~(m->letter | m->number | m->space);
 	uint64_t before = m->space << 1; /* white space stands before */
@@ -179,6 +290,31 @@ static inline uint64_t word_starts(const unsigned char *p, const struct masks *m
 	return start & ~UINT64_C(1);
 }
 
+/* The same where all that is before p[i + 2] is ASCII without white space other than blanks. */
+static inline uint64_t starts_llama3(const unsigned char *p, const struct masks *m, int max_digits)
+{
+	uint64_t other = ~(m->letter | m->number | m->space), blank = m->blank << 1;
+	uint64_t first_other = other & ~(other << 1) & ~blank; /* takes letters that follow at once into its word */
+	uint64_t first_digit = m->number & ~(m->number << 1);
+	uint64_t start = first_other | (m->letter & ~(m->letter << 1) & ~blank & ~(first_other << 1));
+	uint64_t quote = m->quote & first_other;
+
+	start |= m->blank & (~blank | ~(m->blank >> 1));
+	if (max_digits == 1)
+		start |= m->number;
+	else
+		for (uint64_t third = m->number & m->number << 1 & m->number << 2; first_digit; first_digit = first_digit << 3 & third)
+			start |= first_digit;
+	for (; quote; quote &= quote - 1) {
+		int i = __builtin_ctzll(quote);
+		size_t k;
+
+		if (i <= 60 && (k = contraction_any_case(p + i, 3)))
+			start |= UINT64_C(1) << (i + (int)k);
+	}
+	return start & ~UINT64_C(1);
+}
+
 /* Without a compiler flag for it, the builtin is a call. */
 static inline int count_bits(uint64_t x)
 {
@@ -188,7 +324,9 @@ static inline int count_bits(uint64_t x)
 	return (int)(x * UINT64_C(0x0101010101010101) >> 56);
 }
 
-size_t pretoken_words(const char *text, size_t n, size_t *end, size_t max)
+/* pretoken_words() with a pattern that the compiler knows. */
+static inline __attribute__((always_inline)) size_t find_words(enum pretoken pattern, const char *text, size_t n, size_t *end,
+							       size_t max)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	size_t at = 0, count = 0;
@@ -198,14 +336,20 @@ size_t pretoken_words(const char *text, size_t n, size_t *end, size_t max)
 			break; /* rather than going on slowly */
 		if (n - at >= 64 && max - count >= 64) {
 			struct masks m;
-			uint64_t start;
+			uint64_t start, stop;
 
 			classify(p + at, &m);
-			start = word_starts(p + at, &m);
-			if (m.high) { /* certain are those whose next two bytes are ASCII */
-				int ascii = __builtin_ctzll(m.high);
+			if (pattern == PRETOKEN_GPT2) {
+				start = starts_gpt2(p + at, &m);
+				stop = m.high;
+			} else {
+				start = starts_llama3(p + at, &m, pattern == PRETOKEN_QWEN2 ? 1 : 3);
+				stop = m.high | (m.space & ~m.blank);
+			}
+			if (stop) { /* certain are those whose next two bytes the path knows */
+				int before = __builtin_ctzll(stop);
 
-				start &= ascii < 3 ? 0 : (UINT64_C(1) << (ascii - 2)) - 1;
+				start &= before < 3 ? 0 : (UINT64_C(1) << (before - 2)) - 1;
 			} else {
 				start &= (UINT64_C(1) << 62) - 1;
 			}
@@ -227,10 +371,23 @@ size_t pretoken_words(const char *text, size_t n, size_t *end, size_t max)
 				continue;
 			}
 		}
-		at += pretoken_word(text + at, n - at);
+		at += pattern == PRETOKEN_GPT2 ? word_gpt2(p + at, n - at) : word_llama3(p + at, n - at, pattern == PRETOKEN_QWEN2 ? 1 : 3);
 		end[count++] = at;
 	}
 	return count;
+}
+
+size_t pretoken_words(enum pretoken pattern, const char *text, size_t n, size_t *end, size_t max)
+{
+	switch (pattern) {
+	case PRETOKEN_LLAMA3:
+		return find_words(PRETOKEN_LLAMA3, text, n, end, max);
+	case PRETOKEN_QWEN2:
+		return find_words(PRETOKEN_QWEN2, text, n, end, max);
+	case PRETOKEN_GPT2:
+		break;
+	}
+	return find_words(PRETOKEN_GPT2, text, n, end, max);
 }
 
 /* Class of the character that ends at p[k], k > 0; a byte that ends none is its own. */
@@ -244,7 +401,7 @@ static enum char_class class_before(const unsigned char *p, size_t k)
 	return CLASS_OTHER;
 }
 
-size_t pretoken_split(const char *text, size_t n)
+size_t pretoken_split(enum pretoken pattern, const char *text, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
@@ -256,8 +413,10 @@ size_t pretoken_split(const char *text, size_t n)
 			continue; /* inside a character, or one that n may cut */
 		before = class_before(p, k);
 		after = class_at(p + k, n - k, &length);
-		/* White space binds to what follows it; an apostrophe may bind to letters. */
-		if (before != CLASS_SPACE && before != after && !(p[k - 1] == '\'' && after == CLASS_LETTER))
+		if (before == CLASS_SPACE || before == after)
+			continue; /* white space binds to what follows it */
+		if (pattern == PRETOKEN_GPT2 ? !(p[k - 1] == '\'' && after == CLASS_LETTER) : /* may be a contraction */
+		    before != CLASS_OTHER || !(after == CLASS_LETTER || is_newline(p[k]))) /* may take these in */
 			return k;
 	}
 	return 0;

@@ -14,7 +14,7 @@ enum { CHUNK = 1 << 18 };
 struct chunk {
 	char *text;
 	size_t n, cap;
-	bool begun; /* ids of its first line were already written */
+	bool begun; /* its first line, or the text, began before it */
 	bool last;  /* the stream ends with it */
 	bool done;  /* guarded by the lock */
 	struct ids ids;
@@ -73,13 +73,23 @@ static void put_ids(struct chunk *c, bool begun, bool newline)
 	c->ids.n = 0;
 }
 
+static void put_all(struct ids *to, const struct ids *from)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		GROW(to->id, to->n, to->cap);
+		to->id[to->n++] = from->id[i];
+	}
+}
+
 static void encode(const struct token_stream *t, struct tok_scratch *s, struct chunk *c)
 {
+	unsigned special = t->special ? ENCODE_SPECIAL : 0;
 	bool begun = c->begun;
 
 	c->ids.n = c->n_out = 0;
-	if (!t->text && t->end < 0) {
-		tokenizer_encode(t->tokenizer, s, c->text, c->n, &c->ids);
+	if (!t->lines) {
+		tokenizer_encode_part(t->tokenizer, s, c->text, c->n,
+				      special | (begun ? ENCODE_GOES_ON : 0) | (c->last ? 0 : ENCODE_MORE), &c->ids);
 		return;
 	}
 	for (size_t at = 0, n; at < c->n; at += n) {
@@ -87,11 +97,12 @@ static void encode(const struct token_stream *t, struct tok_scratch *s, struct c
 		bool whole = newline || c->last; /* the line ends in this chunk */
 
 		n = newline ? (size_t)(newline + 1 - (c->text + at)) : c->n - at;
-		tokenizer_encode(t->tokenizer, s, c->text + at, n - (t->text && newline), &c->ids);
-		if (whole && t->end >= 0) {
-			GROW(c->ids.id, c->ids.n, c->ids.cap);
-			c->ids.id[c->ids.n++] = (uint32_t)t->end;
-		}
+		if (!begun)
+			put_all(&c->ids, &t->before);
+		tokenizer_encode_part(t->tokenizer, s, c->text + at, n - ((t->text || t->bare) && newline),
+				      special | (begun ? ENCODE_GOES_ON : 0) | (whole ? 0 : ENCODE_MORE), &c->ids);
+		if (whole)
+			put_all(&c->ids, &t->after);
 		if (t->text)
 			put_ids(c, begun, whole);
 		begun = false;
@@ -128,15 +139,13 @@ static void *work(void *arg)
 /* Where the stream may be cut: after a newline where lines are texts of their own, else where the tokenizer says. */
 static size_t cut(const struct token_stream *t, const struct chunk *c, bool *inside)
 {
-	*inside = false;
-	if (t->text || t->end >= 0) {
-		const char *newline = memrchr(c->text, '\n', c->n);
+	const char *newline = t->lines ? memrchr(c->text, '\n', c->n) : NULL;
 
-		if (newline)
-			return (size_t)(newline + 1 - c->text);
-		*inside = true;
-	}
-	return tokenizer_split(t->tokenizer, c->text, c->n);
+	*inside = !newline;
+	if (newline)
+		return (size_t)(newline + 1 - c->text);
+	/* Something is left behind the cut, so that the last chunk of a text is known for it. */
+	return tokenizer_split_part(t->tokenizer, c->text, c->n - 1, t->special);
 }
 
 /* The next chunk of the stream; false at its end. */

@@ -16,8 +16,11 @@ enum { MAX_UNCUT = 16 << 20 };
 
 struct token_stream {
 	const struct tokenizer *tokenizer;
-	int64_t end;    /* id after each line's newline; each line is then a text of its own. -1: none, one text */
-	bool text;      /* ids as text: a line of them for each line, which is a text of its own without its newline */
+	bool lines;     /* each line, with its newline, is a text of its own; if not, the whole */
+	bool bare;      /* lines: without their newlines */
+	bool text;      /* lines: ids as text, a line of them for each line, which is taken without its newline */
+	struct ids before, after; /* lines: ids put round each */
+	bool special;   /* special tokens in the text count */
 	int threads;
 	const char *name; /* of the input, for messages */
 

@@ -9,6 +9,16 @@
 #include "hash.h"
 #include "tokenizer.h"
 
+/*
+ * A piece is what is left of a text between added tokens, which tokenizer.c finds. Long pieces come in parts, cut where
+ * split() says.
+ */
+enum {
+	PIECE_TEXT = 1,  /* the text begins here, and so does a piece */
+	PIECE_START = 2, /* a piece begins here */
+	PIECE_END = 4    /* and ends */
+};
+
 struct tokenizer_kind {
 	const char *name; /* goes into the fingerprint: never change it */
 	void (*free)(void *model);
@@ -17,10 +27,17 @@ struct tokenizer_kind {
 	int64_t (*special)(const void *model, const char *content); /* id, or -1 */
 	void *(*scratch_new)(const void *model);
 	void (*scratch_free)(void *scratch);
-	void (*encode)(const void *model, void *scratch, const char *text, size_t n, struct ids *out);
+	/*
+	 * What a piece is made into before added tokens of normalized text are looked for; NULL: nothing. *n: its size, and the new
+	 * one. Returns text or memory that stays as it is until the next call.
+	 */
+	const char *(*normalize)(const void *model, void *scratch, const char *text, size_t *n, unsigned flags);
+	void (*encode)(const void *model, void *scratch, const char *text, size_t n, unsigned flags, struct ids *out);
 	size_t (*split)(const void *model, const char *text, size_t n);
 	const char *(*bytes)(const void *model, uint32_t id, size_t *n); /* returns NULL if text cannot be restored */
 	bool (*is_text)(const void *model, uint32_t id);
+	bool (*puts_blank)(const void *model, unsigned flags); /* has a piece with these flags a blank in front that its text has not? */
+	bool (*replaces_blanks)(const void *model); /* normalize() turned blanks into something that is no white space */
 };
 
 #endif

@@ -188,11 +188,11 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-struct wordpiece *wordpiece_load_json(const struct json *doc, const char *path)
+struct wordpiece *wordpiece_load_json(const struct json *doc, const struct added *added, const char *path)
 {
 	struct wordpiece *w = wordpiece_new();
 	const json_value *root = json_root(doc), *model = json_get(root, "model"), *normalizer = json_get(root, "normalizer");
-	const json_value *vocab = json_get(model, "vocab"), *added = json_get(root, "added_tokens");
+	const json_value *vocab = json_get(model, "vocab");
 	int64_t max_chars = json_get_int(doc, model, "max_input_chars_per_word", 100);
 
 	if (!json_is_object(vocab))
@@ -212,10 +212,10 @@ struct wordpiece *wordpiece_load_json(const struct json *doc, const char *path)
 		if (w->token[i].id == w->token[i - 1].id)
 			die_input("cannot use tokenizer: %s: tokens \"%s\" and \"%s\" have the same id", path, w->token[i - 1].text,
 			          w->token[i].text);
-	for (const json_value *a = json_first(added); a; a = json_next(a))
-		if (!json_get_bool(doc, a, "special", false))
-			die_input("cannot use tokenizer: %s: added token \"%s\" is not special, which is not supported", path,
-			          json_get_string(doc, a, "content", ""));
+	for (size_t i = 0; i < added->n; i++)
+		if (!added->token[i].special || added->token[i].normalized)
+			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path, added->token[i].content,
+			          added->token[i].special ? "looked for in normalized text" : "not special");
 
 	if (normalizer && !json_is_null(normalizer)) {
 		expect_type(doc, normalizer, "normalizer", "BertNormalizer", path);
@@ -576,11 +576,12 @@ static bool is_blank(char c)
 }
 
 /* Blanks always end a word, so each stretch between them is normalised alone. */
-static void wordpiece_encode(const void *model, void *scratch, const char *text, size_t n, struct ids *out)
+static void wordpiece_encode(const void *model, void *scratch, const char *text, size_t n, unsigned flags, struct ids *out)
 {
 	const struct wordpiece *w = model;
 	struct scratch *s = scratch;
 
+	(void)flags;
 	for (size_t i = 0, end; i < n; i = end) {
 		unsigned char high = 0;
 

@@ -3,13 +3,13 @@
  * apart, accents and capitals dropped if the options say so, words cut at white space and punctuation, and each word is the
  * sequence of the longest pieces found in the vocabulary, or [UNK].
  *
- * The ids are those of Hugging Face's BertTokenizerFast (BertNormalizer, BertPreTokenizer, WordPiece) without
- * [CLS] and [SEP], and with encode_special_tokens: "[SEP]" in a text is three words like any other. A byte that belongs
+ * The ids are those of Hugging Face's BertTokenizerFast (BertNormalizer, BertPreTokenizer, WordPiece). A byte that belongs
  * to no valid UTF-8 sequence stands for U+FFFD, as from Python's errors="replace"; clean_text drops it.
  */
 #ifndef PALIMPSEST_WORDPIECE_H
 #define PALIMPSEST_WORDPIECE_H
 
+#include "added.h"
 #include "json.h"
 #include "tokenizer_kind.h"
 
@@ -18,7 +18,7 @@ struct wordpiece;
 extern const struct tokenizer_kind wordpiece_kind; /* its models are struct wordpiece */
 
 /* Both check everything; what is malformed or not supported: exit 3. */
-struct wordpiece *wordpiece_load_json(const struct json *doc, const char *path); /* tokenizer.json, model.type WordPiece */
+struct wordpiece *wordpiece_load_json(const struct json *doc, const struct added *added, const char *path); /* tokenizer.json, model.type WordPiece */
 /*
  * vocab.txt: a token a line, its id the line's number from 0; the last one counts where a token stands twice.
  * config_path: tokenizer_config.json with do_lower_case, strip_accents, tokenize_chinese_chars,
