@@ -1,14 +1,11 @@
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "atomic.h"
 #include "checked.h"
 #include "die.h"
 #include "model.h"
+#include "modeldir.h"
 #include "options.h"
 #include "progress.h"
 #include "reader.h"
@@ -17,7 +14,6 @@
 #include "tokenizer.h"
 
 #define CHUNK 65536 /* weights made at a time */
-#define MAX_COMPANION (256 << 20)
 
 static const char *config_path, *out_dir, *tokenizer_dir, *dtype_name = "f32";
 static int64_t seed;
@@ -34,32 +30,7 @@ static const struct tool tool = {"model-init", "make a model directory with rand
                                  "-c CONFIG.json -o OUT_DIR [-t TOKENIZER_DIR] [--seed S] [--dtype f32|bf16|f16]",
                                  options};
 
-static const char *const tokenizer_files[] = {
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-	"merges.txt",     "encoder.json",          "vocab.bpe",               "vocab.txt",
-};
-
 static char *staging;
-
-/* A directory that is replaced goes with all that is in it, so it had better be a model's, or empty. */
-static void check_replaceable(const char *path)
-{
-	char *config = path_join(path, "config.json");
-	struct stat st;
-
-	if (stat(config, &st) != 0) {
-		DIR *dir = opendir(path);
-		struct dirent *e;
-
-		if (dir) {
-			while ((e = readdir(dir)))
-				if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-					die("cannot replace %s: it is no model directory: it has no config.json", path);
-			closedir(dir);
-		}
-	}
-	free(config);
-}
 
 static void write_file(const char *name, const void *data, size_t n)
 {
@@ -69,22 +40,6 @@ static void write_file(const char *name, const void *data, size_t n)
 	atomic_write(a, data, n);
 	atomic_commit(a);
 	free(path);
-}
-
-static void copy_tokenizer(const char *from)
-{
-	for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
-		char *path = path_join(from, tokenizer_files[i]);
-
-		if (access(path, F_OK) == 0) {
-			size_t n;
-			char *data = read_file(path, MAX_COMPANION, &n);
-
-			write_file(tokenizer_files[i], data, n);
-			free(data);
-		}
-		free(path);
-	}
 }
 
 /* Row-major; the numbers of a tensor depend on the seed and its name alone. */
@@ -212,11 +167,11 @@ int main(int argc, char **argv)
 		tokenizer_free(t);
 	}
 
-	check_replaceable(out_dir);
+	modeldir_check_replaceable(out_dir);
 	staging = dir_begin_empty(out_dir);
 	write_file("config.json", config, n);
 	if (tokenizer_dir)
-		copy_tokenizer(tokenizer_dir);
+		modeldir_copy_tokenizer(tokenizer_dir, staging);
 	weights = write_weights(&c, dtype);
 	write_provenance(config, n, weights);
 	dir_commit(out_dir, staging);

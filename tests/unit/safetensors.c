@@ -299,6 +299,11 @@ static void rounds_to_nearest_even(void **state)
 
 				value[k] = exponent ? ldexp(1 + fraction, exponent - bias) : ldexp(fraction, 1 - bias);
 			}
+			double back;
+			uint16_t stored = (uint16_t)i;
+			assert_true(st_to_f64(d, &stored, 1, &back) && back == value[0]);
+			stored |= 0x8000;
+			assert_true(st_to_f64(d, &stored, 1, &back) && back == -value[0]);
 			float low = (float)value[0], half = (float)((value[0] + value[1]) / 2);
 			assert_int_equal(one(d, low), i);
 			assert_int_equal(one(d, -low), i | 0x8000);
@@ -311,6 +316,8 @@ static void rounds_to_nearest_even(void **state)
 		assert_true((one(d, NAN) & 0x7fff) > infinity);
 		assert_int_equal(one(d, FLT_MAX), infinity);
 	}
+	char odd[41] = {0};
+	double back[5];
 	float x[5] = {INFINITY, 65519, 65520, -1e30f, FLT_MAX}, y[5];
 	uint16_t out[5];
 	assert_int_equal(st_from_f32(ST_F16, x, 5, out), 2);
@@ -318,6 +325,17 @@ static void rounds_to_nearest_even(void **state)
 	assert_int_equal(st_from_f32(ST_BF16, x, 5, out), 4);
 	assert_int_equal(st_from_f32(ST_F32, x, 5, y), 5);
 	assert_memory_equal(x, y, sizeof x);
+	memcpy(odd + 1, x, sizeof x);
+	assert_true(st_to_f64(ST_F32, odd + 1, 5, back) && isinf(back[0]) && back[1] == 65519 && back[4] == (double)FLT_MAX);
+	memcpy(odd + 1, back, sizeof back);
+	memset(back, 0, sizeof back);
+	assert_true(st_to_f64(ST_F64, odd + 1, 5, back) && back[3] == (double)-1e30f);
+	for (int i = 0; i < 4; i++) {
+		uint16_t special[] = {0x7c00, 0xfc00, 0x7e00, 0x7f80};
+		assert_true(st_to_f64(i < 3 ? ST_F16 : ST_BF16, special + i, 1, back));
+		assert_true(i == 2 ? isnan(back[0]) : isinf(back[0]) && (back[0] < 0) == (i == 1));
+	}
+	assert_false(st_to_f64(ST_I64, odd, 1, back));
 }
 
 static int python(const char *code)

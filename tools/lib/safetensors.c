@@ -101,6 +101,59 @@ size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
 	return wrong;
 }
 
+/* Sign, exponent and fraction to where f32 has them; what is subnormal in f16 is not in f32. */
+static float f16_value(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 0x1f, fraction = h & 0x3ff, u;
+	float x;
+
+	if (exponent == 0) {
+		x = (float)fraction * 0x1p-24f;
+		return sign ? -x : x;
+	}
+	u = sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | fraction << 13;
+	memcpy(&x, &u, sizeof x);
+	return x;
+}
+
+bool st_to_f64(enum st_dtype dtype, const void *data, size_t n, double *x)
+{
+	const uint8_t *p = data;
+
+	if (dtype != ST_F64 && dtype != ST_F32 && dtype != ST_BF16 && dtype != ST_F16)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t d;
+		uint32_t f;
+		uint16_t h;
+		float y;
+
+		switch (dtype) {
+		case ST_F64:
+			memcpy(&d, p + 8 * i, 8);
+			d = le64toh(d);
+			memcpy(x + i, &d, 8);
+			break;
+		case ST_F32:
+			memcpy(&f, p + 4 * i, 4);
+			f = le32toh(f);
+			memcpy(&y, &f, 4);
+			x[i] = (double)y;
+			break;
+		case ST_BF16:
+			memcpy(&h, p + 2 * i, 2);
+			f = (uint32_t)le16toh(h) << 16;
+			memcpy(&y, &f, 4);
+			x[i] = (double)y;
+			break;
+		default:
+			memcpy(&h, p + 2 * i, 2);
+			x[i] = (double)f16_value(le16toh(h));
+		}
+	}
+	return true;
+}
+
 static _Noreturn void malformed(const struct st_file *f, const char *subject, const char *why)
 {
 	if (subject)

@@ -6,6 +6,7 @@
 #ifndef PALIMPSEST_SAFETENSORS_H
 #define PALIMPSEST_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ const char *st_dtype_name(enum st_dtype dtype); /* "F32", "BF16" ... */
  * index of the first finite number to which that happened, or n.
  */
 size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out);
+
+/* n numbers of type ST_F64, ST_F32, ST_BF16 or ST_F16, little-endian, at any address; of another type: false. */
+bool st_to_f64(enum st_dtype dtype, const void *data, size_t n, double *x);
 
 struct st_tensor {
 	const char *name; /* borrowed from the file */

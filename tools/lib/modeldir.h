@@ -9,6 +9,7 @@ void modeldir_check_replaceable(const char *path);
 
 /* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. */
 void modeldir_copy(const char *from, const char *to);
+void modeldir_copy_tokenizer(const char *from, const char *to); /* the tokenizer's files alone */
 
 /*
  * Writes TO/palimpsest.json: the records of FROM's, if it has one, and then one more, whose members

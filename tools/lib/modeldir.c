@@ -1,4 +1,4 @@
-#include "nn/modeldir.h"
+#include "modeldir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -6,17 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/atomic.h"
-#include "lib/checked.h"
-#include "lib/die.h"
-#include "lib/json.h"
+#include "atomic.h"
+#include "checked.h"
+#include "die.h"
+#include "json.h"
 
 #define MAX_PROVENANCE (64 << 20)
 #define BUFFER (1 << 16)
 
-static const char *const companions[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                         "added_tokens.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe",
-                                         "vocab.txt", "generation_config.json"};
+static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                              "added_tokens.json", "vocab.json", "merges.txt", "encoder.json",
+                                              "vocab.bpe", "vocab.txt"};
 
 static void copy(const char *from_dir, const char *to_dir, const char *name, bool needed)
 {
@@ -50,17 +50,23 @@ void modeldir_check_replaceable(const char *path)
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			empty = false;
 	if (!empty && access(config, F_OK))
-		die("%s: is no model directory: left alone", path);
+		die("cannot replace %s: it is no model directory: left alone", path);
 	if (dir)
 		closedir(dir);
 	free(config);
 }
 
+void modeldir_copy_tokenizer(const char *from, const char *to)
+{
+	for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
+		copy(from, to, tokenizer_files[i], false);
+}
+
 void modeldir_copy(const char *from, const char *to)
 {
 	copy(from, to, "config.json", true);
-	for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
-		copy(from, to, companions[i], false);
+	modeldir_copy_tokenizer(from, to);
+	copy(from, to, "generation_config.json", false);
 }
 
 static void put_value(FILE *out, const struct json *doc, const json_value *v)
