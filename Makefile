@@ -64,13 +64,21 @@ libs       = -lcjson -lz -lm
 .PHONY: all deps install uninstall clean lint test test-long bench fuzz demo setup-build setup-demo setup-test setup-bench FORCE
 all: $(addprefix $(BUILD)/bin/,$(all_tools))
 
-# Objects depend on the flags that made them.
-define stamp
-$(BUILD)/$(1): FORCE
-	@mkdir -p $$(@D); echo '$(2)' | cmp -s - $$@ || echo '$(2)' > $$@
-endef
-$(eval $(call stamp,cflags.stamp,$(CC) $(cflags) $(ldflags)))
-$(eval $(call stamp,cxxflags.stamp,$(CXX) $(torch_cxx) $(torch_ld)))
+# How a program or the shim is linked: $(call ...,OBJECTS,OUTPUT).
+link_c    = $(CC) $(ldflags) -o $(2) $(1) $(lib) $(libs)
+link_nn   = $(CC) $(ldflags) -o $(2) $(1) $(nn) $(lib) $(shim) -Wl,-rpath,'$$ORIGIN/../lib' \
+            -Wl,-rpath,'$$ORIGIN/../lib/palimpsest' -Wl,--allow-shlib-undefined $(libs)
+link_shim = $(CXX) -shared -Wl,-soname,$(notdir $(shim)) -o $(2) $(1) -Wl,--version-script=shim/shim.map $(torch_ld) $(ldflags)
+
+# Objects depend on the flags that made them, and what is linked on the commands that link: after a change of either, here or on the
+# command line, what it concerns is made again, and nothing else.
+stamp_cflags   = $(CC) $(cflags) $(ldflags)
+stamp_cxxflags = $(CXX) $(torch_cxx) $(torch_ld)
+stamp_link     = $(call link_c,IN,OUT) $(call link_nn,IN,OUT) $(call link_shim,IN,OUT)
+quote          = '$(subst ','\'',$(1))'
+
+$(addprefix $(BUILD)/,cflags.stamp cxxflags.stamp link.stamp): $(BUILD)/%.stamp: FORCE
+	@mkdir -p $(@D); echo $(call quote,$(stamp_$*)) | cmp -s - $@ || echo $(call quote,$(stamp_$*)) > $@
 
 need = @for p in $(1); do echo "\#include <$$p>" | $(CC) -E -xc - >/dev/null 2>&1 || { \
 	echo "palimpsest: $$p is missing: install $(2), or run: make setup-build" >&2; exit 1; }; done
@@ -102,18 +110,17 @@ $(lib) $(nn):
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(shim): $(shim_obj) shim/shim.map
+$(shim): $(shim_obj) shim/shim.map $(BUILD)/link.stamp
 	@mkdir -p $(@D)
-	$(CXX) -shared -Wl,-soname,$(@F) -o $@ $(shim_obj) -Wl,--version-script=shim/shim.map $(torch_ld) $(ldflags)
+	$(call link_shim,$(shim_obj),$@)
 
-$(addprefix $(BUILD)/bin/,$(c_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(lib)
+$(addprefix $(BUILD)/bin/,$(c_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(lib) $(BUILD)/link.stamp
 	@mkdir -p $(@D)
-	$(CC) $(ldflags) -o $@ $< $(lib) $(libs)
+	$(call link_c,$<,$@)
 
-$(addprefix $(BUILD)/bin/,$(nn_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(nn) $(lib) $(shim)
+$(addprefix $(BUILD)/bin/,$(nn_tools)): $(BUILD)/bin/%: $(BUILD)/obj/tools/%.o $(nn) $(lib) $(shim) $(BUILD)/link.stamp
 	@mkdir -p $(@D)
-	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,'$$ORIGIN/../lib' \
-		-Wl,-rpath,'$$ORIGIN/../lib/palimpsest' -Wl,--allow-shlib-undefined $(libs)
+	$(call link_nn,$<,$@)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

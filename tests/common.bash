@@ -10,6 +10,33 @@ scratch() {
 	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1
 }
 
+# scratch_file: in setup_file(), the same for what all tests of a file share, in the folder $given.
+scratch_file() {
+	root=$BATS_TEST_DIRNAME/..
+	PATH="${BUILD:-$root/build}/bin:$PATH"
+	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 given=$BATS_FILE_TMPDIR
+	cd "$given" || return 1
+}
+
+# tiny_gpt2 [FILTER]: the configuration of a small model for the tokenizer in tests/gpt2-1024, changed by jq's FILTER
+tiny_gpt2() {
+	jq "${1:-.}" <<-'END'
+		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 32,
+		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023}
+	END
+}
+
+# words SEED N: N words drawn from a few, in lines of ten
+words() {
+	awk -v x="$1" -v n="$2" 'BEGIN {
+		split("the of river stone and light old song in water bridge under night", w, " ")
+		for (i = 1; i <= n; i++) {
+			x = (x * 16807) % 2147483647
+			printf "%s%s", w[1 + int(x / 2147483647 * 13)], i % 10 && i < n ? " " : "\n"
+		}
+	}'
+}
+
 # need_refs MODULE...: skips unless build/refs (make setup-test) has these Python modules; then $python runs it.
 need_refs() {
 	python=$root/build/refs/bin/python

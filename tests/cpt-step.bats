@@ -5,30 +5,11 @@ load common
 
 # A tiny model with a tokenizer, and two texts of made-up words, once for all tests.
 setup_file() {
-	root=$BATS_TEST_DIRNAME/..
-	PATH="${BUILD:-$root/build}/bin:$PATH"
-	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 given=$BATS_FILE_TMPDIR
-	cd "$given" || return 1
-	cat >small.json <<-'END'
-		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 32,
-		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023, "note": null}
-	END
-	sed -i 's/, "note": null//' small.json
+	scratch_file
+	tiny_gpt2 >small.json
 	model-init -q -c small.json -t "$root/tests/gpt2-1024" -o m0
-	words a 3000 | tokenize -q -t m0 -o a.tok
-	words b 425 | tokenize -q -t m0 -o b.tok
-}
-
-# words SEED N: N words drawn from a few, in lines of ten
-words() {
-	awk -v seed="$1" -v n="$2" 'BEGIN {
-		x = seed == "a" ? 12345 : 54321
-		split("the of river stone and light old song in water bridge under night", w, " ")
-		for (i = 1; i <= n; i++) {
-			x = (x * 16807) % 2147483647
-			printf "%s%s", w[1 + int(x / 2147483647 * 13)], i % 10 && i < n ? " " : "\n"
-		}
-	}'
+	words 12345 3000 | tokenize -q -t m0 -o a.tok
+	words 54321 425 | tokenize -q -t m0 -o b.tok
 }
 
 setup() {
@@ -409,7 +390,7 @@ broken() {
 }
 
 @test "cpt-step: a text that does not fit" {
-	fails 3 "less than one block" -- "${train[@]}" --context 32 -o m <(words b 5 | tokenize -q -t "$given/m0")
+	fails 3 "less than one block" -- "${train[@]}" --context 32 -o m <(words 54321 5 | tokenize -q -t "$given/m0")
 	fails 3 "longer than the model's 32 positions" -- "${train[@]}" --context 33 -o m "$given/a.tok"
 	fails 1 "nowhere.tok" -- "${train[@]}" -o m nowhere.tok
 	head -c 300 "$given/a.tok" >cut.tok

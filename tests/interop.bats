@@ -6,10 +6,7 @@ load common
 setup() {
 	scratch
 	need_refs torch transformers safetensors
-	cat >small.json <<-'END'
-		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 3, "n_embd": 30,
-		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023}
-	END
+	tiny_gpt2 '.n_head = 3 | .n_embd = 30' >small.json
 	tokenize -q -t "$root/tests/gpt2-1024" -o t.tok "$root/LICENSE"
 	quick=(-q --threads 1 --context 16 --batch 4 --lr 1e-3)
 }

@@ -6,10 +6,7 @@ load common
 setup() {
 	scratch
 	small=(--seed 1 -c small.json -o m)
-	cat >small.json <<-'END'
-		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 64,
-		 "n_positions": 64, "vocab_size": 500, "bos_token_id": 499, "eos_token_id": 499}
-	END
+	tiny_gpt2 '.n_embd = 64 | .n_positions = 64 | .vocab_size = 500 | .bos_token_id = 499 | .eos_token_id = 499' >small.json
 }
 
 # with FIELD...: other.json is small.json with these members changed

@@ -4,14 +4,8 @@
 load common
 
 setup_file() {
-	root=$BATS_TEST_DIRNAME/..
-	PATH="${BUILD:-$root/build}/bin:$PATH"
-	export given=$BATS_FILE_TMPDIR
-	cd "$given" || return 1
-	cat >small.json <<-'END'
-		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 16,
-		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023}
-	END
+	scratch_file
+	tiny_gpt2 '.n_embd = 16' >small.json
 	for s in 1 2 3; do model-init -q -c small.json -t "$root/tests/gpt2-1024" --seed $s -o m$s; done
 	model-init -q -c small.json -t "$root/tests/gpt2-1024" --seed 2 --dtype bf16 -o m2.bf16
 	model-init -q -c small.json -t "$root/tests/gpt2-1024" --seed 3 --dtype f16 -o m3.f16

@@ -4,31 +4,13 @@
 load common
 
 setup_file() {
-	root=$BATS_TEST_DIRNAME/..
-	PATH="${BUILD:-$root/build}/bin:$PATH"
-	export LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 given=$BATS_FILE_TMPDIR
-	cd "$given" || return 1
-	cat >small.json <<-'END'
-		{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_head": 2, "n_embd": 32,
-		 "n_positions": 32, "vocab_size": 1024, "bos_token_id": 1023, "eos_token_id": 1023, "initializer_range": 0.2}
-	END
+	scratch_file
+	tiny_gpt2 '.initializer_range = 0.2' >small.json
 	model-init -q -c small.json -t "$root/tests/gpt2-1024" -o m0
-	words 1 3000 >a.txt
-	words 2 417 >b.txt
-	words 3 9 >c.txt
+	words 12345 3000 >a.txt
+	words 24690 417 >b.txt
+	words 37035 9 >c.txt
 	for i in a b c; do tokenize -q -t m0 -o $i.tok $i.txt; done
-}
-
-# words SEED N: N words drawn from a few, in lines of ten
-words() {
-	awk -v seed="$1" -v n="$2" 'BEGIN {
-		x = 12345 * seed
-		split("the of river stone and light old song in water bridge under night", w, " ")
-		for (i = 1; i <= n; i++) {
-			x = (x * 16807) % 2147483647
-			printf "%s%s", w[1 + int(x / 2147483647 * 13)], i % 10 && i < n ? " " : "\n"
-		}
-	}'
 }
 
 setup() {
