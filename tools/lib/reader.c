@@ -11,6 +11,7 @@
 #include "checked.h"
 #include "die.h"
 
+#define PIPE_BYTES (1 << 20) /* asked of a pipe: with the usual 64 kB its two ends wait for each other */
 #define WINDOW (512 << 10) /* text held at once, unless a line is longer */
 #define PACKED (256 << 10) /* compressed bytes held at once */
 
@@ -45,6 +46,9 @@ struct reader *reader_open(const char *path)
 		r->name = xstrdup(path);
 		posix_fadvise(r->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
+#ifdef F_SETPIPE_SZ
+	fcntl(r->fd, F_SETPIPE_SZ, PIPE_BYTES); /* if it is a pipe, and if that much is allowed */
+#endif
 	r->cap = WINDOW;
 	r->text = xmalloc(r->cap);
 	return r;
