@@ -8,6 +8,7 @@
 #include "lib/progress.h"
 #include "lib/reader.h"
 #include "lib/rng.h"
+#include "lib/text.h"
 #include "lib/tsv.h"
 #include "nn/runtime.h"
 #include "nn/sbert.h"
@@ -70,14 +71,6 @@ static struct domain *domains_of(char **arg, int n)
 				die_usage("domain given twice: %s", d[i].name);
 	}
 	return d;
-}
-
-static bool is_blank(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strchr(" \t\r\f\v", s[i]) || s[i] == '\0')
-			return false;
-	return true;
 }
 
 /*

@@ -10,18 +10,18 @@
 #include "checked.h"
 #include "die.h"
 #include "docset.h"
-#include "jsonl.h"
+#include "labelled.h"
 #include "m2d2tree.h"
 #include "options.h"
 #include "pool.h"
 #include "progress.h"
 #include "reader.h"
 #include "rng.h"
+#include "text.h"
 #include "tsv.h"
 #include "utf8.h"
 
 #define MAX_DOMAINS 10000
-#define MAX_DOCUMENT ((size_t)1 << 28) /* bytes in a line of input */
 #define TENTH 10 /* without --valid-bytes, --test-bytes: at most this part of a domain each */
 
 static const char *out = "domains", *format = "auto", *newlines = "space", *level = "all";
@@ -180,48 +180,16 @@ static void put_document(struct domain *d, int which, const char *text, size_t n
 	pool_put(d->pool[which], rng_stream("split", h.a ^ d->id, h.b ^ (uint64_t)seed) >> 1, text, n);
 }
 
-static bool is_blank(const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (text[i] != ' ' && (text[i] < '\t' || text[i] > '\r'))
-			return false;
-	return true;
-}
-
-/*
- * Line breaks at the ends go. Those inside: the run of them becomes one blank, or all stay as they are. Returns the new
- * length.
- */
+/* Returns the new length; *text moves to behind line breaks that stand first. */
 static size_t flatten(char **text, size_t n)
 {
-	char *p = *text, *in, *to, *end, *next;
+	uint64_t before = n_joined;
 
-	while (n && (p[n - 1] == '\n' || p[n - 1] == '\r'))
-		n--;
-	while (n && (*p == '\n' || *p == '\r')) {
-		p++;
-		n--;
-	}
-	*text = p;
-	end = p + n;
-	if (!strcmp(newlines, "keep") || !memchr(p, '\n', n))
-		return n;
-	n_joined_docs++;
-	for (in = to = p; (next = memchr(in, '\n', (size_t)(end - in)));) {
-		char *stop = next;
-
-		while (stop[-1] == '\r')
-			stop--;
-		while (*next == '\n' || *next == '\r') /* the last character is neither */
-			next++;
-		memmove(to, in, (size_t)(stop - in));
-		to += stop - in;
-		*to++ = ' ';
-		in = next;
-		n_joined++;
-	}
-	memmove(to, in, (size_t)(end - in));
-	return (size_t)(to - p) + (size_t)(end - in);
+	n = trim_lines(text, n);
+	if (!strcmp(newlines, "space"))
+		n = join_lines(*text, n, &n_joined);
+	n_joined_docs += n_joined > before;
+	return n;
 }
 
 /* The first time that a file is read it counts for the hash of the inputs, too. */
@@ -246,11 +214,11 @@ static bool is_domain_folder(const char *name)
 }
 
 /* A labelled document; name and number: where it stands. */
-static void take_record(const struct jsonl_field field[4], const char *name, uint64_t number)
+static void take_record(const struct jsonl_field field[N_LABELS], const char *name, uint64_t number)
 {
 	static struct domain *last;
 	struct domain *d = last;
-	char *text = field[3].text;
+	char *text = field[LABEL_TEXT].text;
 	size_t n;
 
 	if (!d || strlen(d->name) != field[0].n || memcmp(d->name, field[0].text, field[0].n))
@@ -274,27 +242,24 @@ static void take_record(const struct jsonl_field field[4], const char *name, uin
 		die_input("two portions of domain %s: %s:%" PRIu64 ": %.*s, and %s before", d->name, name, number,
 		          (int)(field[2].n < 200 ? field[2].n : 200), field[2].text, d->portion);
 	last = d;
-	n = flatten(&text, field[3].n);
+	n = flatten(&text, field[LABEL_TEXT].n);
 	if (is_blank(text, n))
 		n_empty++;
 	else
 		put_document(d, UNSPLIT, text, n);
 }
 
-static void read_jsonl(const char *path)
+static void read_labelled(const char *path, enum labelled_format as)
 {
-	struct jsonl_field field[] = {{.key = "domain"}, {.key = "l1"}, {.key = "portion"}, {.key = "text"}};
-	struct reader *r = open_input(path, false);
-	char *line;
-	ssize_t n;
+	struct labelled *l = labelled_open(path, as);
+	struct jsonl_field field[N_LABELS];
 
-	while ((n = reader_line(r, &line, MAX_DOCUMENT)) >= 0) {
-		jsonl_scan(line, (size_t)n, field, 4, reader_name(r), reader_line_number(r));
-		take_record(field, reader_name(r), reader_line_number(r));
-		show_progress(r);
+	while (labelled_next(l, field)) {
+		take_record(field, labelled_name(l), labelled_line(l));
+		progress_update(bytes_done + labelled_offset(l), NULL);
 	}
-	bytes_done += reader_offset(r);
-	reader_close(r);
+	bytes_done += labelled_offset(l);
+	labelled_close(l);
 }
 
 static void check_utf8(const struct reader *r, const char *line, size_t n)
@@ -303,64 +268,6 @@ static void check_utf8(const struct reader *r, const char *line, size_t n)
 
 	if (good < n)
 		die_input("invalid UTF-8: %s:%" PRIu64 ": byte %zu", reader_name(r), reader_line_number(r), good + 1);
-}
-
-static void read_tsv(const char *path)
-{
-	struct jsonl_field field[] = {{.key = "domain"}, {.key = "l1"}, {.key = "portion"}, {.key = "text"}};
-	struct reader *r = open_input(path, false);
-	int column[4], n_columns = 0;
-	char *line, *cell;
-	ssize_t n;
-
-	if (reader_line(r, &line, MAX_DOCUMENT) < 0)
-		die_input("bad table: %s: empty file", reader_name(r));
-	for (int i = 0; i < 4; i++)
-		column[i] = -1;
-	for (cell = line; cell; n_columns++) {
-		char *tab = strchr(cell, '\t');
-
-		if (tab)
-			*tab++ = '\0';
-		for (int i = 0; i < 4; i++)
-			if (!strcmp(cell, field[i].key)) {
-				if (column[i] >= 0)
-					die_input("bad table: %s:1: column %s stands twice", reader_name(r), cell);
-				column[i] = n_columns;
-			}
-		cell = tab;
-	}
-	for (int i = 0; i < 4; i++)
-		if (column[i] < 0)
-			die_input("bad table: %s:1: no column %s in the header line", reader_name(r), field[i].key);
-	while ((n = reader_line(r, &line, MAX_DOCUMENT)) >= 0) {
-		int i = 0;
-
-		check_utf8(r, line, (size_t)n);
-		cell = line;
-		do {
-			char *tab = memchr(cell, '\t', (size_t)(line + n - cell));
-			char *end = tab ? tab : line + n;
-
-			for (int k = 0; k < 4; k++)
-				if (column[k] == i) {
-					field[k].text = cell;
-					field[k].n = (size_t)(end - cell);
-				}
-			i++;
-			cell = tab ? tab + 1 : NULL;
-		} while (cell);
-		if (i != n_columns)
-			die_input("bad table: %s:%" PRIu64 ": %d cells, and %d in the header", reader_name(r),
-			          reader_line_number(r), i, n_columns);
-		if (!reader_newline(r))
-			die_input("bad table: %s:%" PRIu64 ": the last line has no newline: the file is truncated",
-			          reader_name(r), reader_line_number(r));
-		take_record(field, reader_name(r), reader_line_number(r));
-		show_progress(r);
-	}
-	bytes_done += reader_offset(r);
-	reader_close(r);
 }
 
 /*
@@ -587,13 +494,6 @@ static void write_table(char *const *kept)
 	free(path);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 static const char *format_of(const char *path)
 {
 	struct stat st;
@@ -648,7 +548,7 @@ int main(int argc, char **argv)
 	if (!strcmp(kind, "m2d2"))
 		read_tree(argv + first, argc - first);
 	for (int i = first; i < argc && strcmp(kind, "m2d2"); i++)
-		(!strcmp(kind, "jsonl") ? read_jsonl : read_tsv)(argv[i]);
+		read_labelled(argv[i], !strcmp(kind, "tsv") ? LABELLED_TSV : LABELLED_JSONL);
 	progress_end();
 	docset_free(&seen);
 	if (!n_domains)

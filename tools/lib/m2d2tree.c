@@ -8,6 +8,7 @@
 
 #include "checked.h"
 #include "die.h"
+#include "text.h"
 #include "tsv.h"
 
 #define MAX_DEPTH 8
@@ -18,13 +19,6 @@ const char *const split_name[N_SPLITS] = {"train", "valid", "test"};
 static bool is_leftover(const char *name)
 {
 	return !strcmp(name, "eval_sets") || !strcmp(name, "only_text") || !strcmp(name, "only_txt2");
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
 }
 
 static bool is_text(const char *name)

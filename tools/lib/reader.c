@@ -10,6 +10,7 @@
 
 #include "checked.h"
 #include "die.h"
+#include "text.h"
 
 #define PIPE_BYTES (1 << 20) /* asked of a pipe: with the usual 64 kB its two ends wait for each other */
 #define WINDOW (512 << 10) /* text held at once, unless a line is longer */
@@ -122,13 +123,6 @@ static size_t unpack_some(struct reader *r, void *buf, size_t n)
 		}
 	}
 	return n - r->z.avail_out;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
 }
 
 /* The first bytes tell the format. They are read into the text window, and moved if they are packed. */
