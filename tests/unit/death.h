@@ -116,11 +116,12 @@ __attribute__((unused)) static struct ending last_ending;
 	} while (0)
 
 static char scratch[] = "/tmp/palimpsest-unit-XXXXXX";
+__attribute__((unused)) static char started_in[4096]; /* the folder in which the program was called: the tree's root */
 
 __attribute__((unused)) static int in_scratch(void **state)
 {
 	(void)state;
-	return !mkdtemp(scratch) || chdir(scratch);
+	return !getcwd(started_in, sizeof started_in) || !mkdtemp(scratch) || chdir(scratch);
 }
 
 __attribute__((unused)) static int out_of_scratch(void **state)

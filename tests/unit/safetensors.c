@@ -15,30 +15,9 @@
 #include "rng.h"
 #include "safetensors.h"
 
-#define PYTHON "build/refs/bin/python"
+#define PYTHON "build/refs/bin/python" /* from where the program was called */
 
-static char dir[] = "/tmp/palimpsest-safetensors-XXXXXX";
-static char *path, *other;
-
-static int set_up(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	path = path_join(dir, "a.safetensors");
-	other = path_join(dir, "b.safetensors");
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	unlink(path);
-	unlink(other);
-	free(path);
-	free(other);
-	return rmdir(dir);
-}
+static const char path[] = "a.safetensors", other[] = "b.safetensors";
 
 /* A file from a header's text and so many bytes of data. length: of the header, as the file tells it. */
 static void forge(const char *header, size_t n, uint64_t length, size_t data)
@@ -245,7 +224,7 @@ static void refuses_lies(void **state)
 	forge("{}", 2, 100000001, 0);
 	DIES(EXIT_INPUT, "larger than 100 MB", st_open(other));
 	DIES(EXIT_FAILED, "No such file", st_open("/nonexistent/x"));
-	DIES(EXIT_FAILED, "directory", st_open(dir));
+	DIES(EXIT_FAILED, "directory", st_open("."));
 	DIES(EXIT_FAILED, "not a regular file", st_open("/dev/null"));
 }
 
@@ -340,7 +319,7 @@ static void rounds_to_nearest_even(void **state)
 
 static int python(const char *code)
 {
-	char *command = xasprintf("%s -c '%s' %s %s", PYTHON, code, path, other);
+	char *command = xasprintf("%s/" PYTHON " -c '%s' %s %s", started_in, code, path, other);
 	int status = system(command);
 
 	free(command);
@@ -349,8 +328,12 @@ static int python(const char *code)
 
 static void need_python(void)
 {
-	if (access(PYTHON, X_OK) != 0) {
-		print_message("%s is not there\n", PYTHON);
+	char *python = path_join(started_in, PYTHON);
+	bool there = access(python, X_OK) == 0;
+
+	free(python);
+	if (!there) {
+		print_message(PYTHON " is not there\n");
 		skip();
 	}
 }
@@ -419,11 +402,11 @@ static void never_more_permissive(void **state)
 	need_python();
 	unlink(path);
 	unlink(other);
-	command = xasprintf("%s tests/mutate-safetensors.py %s %d", PYTHON, dir, N);
+	command = xasprintf("%s/" PYTHON " %s/tests/mutate-safetensors.py . %d", started_in, started_in, N);
 	verdicts = popen(command, "r");
 	assert_non_null(verdicts);
 	for (int i = 0; i < N; i++) {
-		char *name = xasprintf("%s/%d", dir, i);
+		char *name = xasprintf("%d", i);
 		int reference;
 
 		assert_int_equal(fscanf(verdicts, "%d", &reference), 1);
@@ -455,5 +438,5 @@ int main(void)
 		cmocka_unit_test(never_more_permissive),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, in_scratch, out_of_scratch);
 }

@@ -16,8 +16,7 @@
 #include "rng.h"
 #include "tokfile.h"
 
-static char dir[] = "/tmp/palimpsest-tokfile-XXXXXX";
-static char *path, *other;
+static const char path[] = "a.tok", other[] = "b.tok";
 static uint8_t fingerprint[HASH_BYTES];
 
 static int set_up(void **state)
@@ -26,25 +25,10 @@ static int set_up(void **state)
 	static const struct option none[] = {{0}};
 	static const struct tool tool = {"tokfile-test", "test", "", none};
 
-	(void)state;
 	parse_options(1, argv, &tool);
-	if (!mkdtemp(dir))
-		return -1;
-	path = path_join(dir, "a.tok");
-	other = path_join(dir, "b.tok");
 	for (int i = 0; i < HASH_BYTES; i++)
 		fingerprint[i] = (uint8_t)(7 * i + 1);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	unlink(path);
-	unlink(other);
-	free(path);
-	free(other);
-	return rmdir(dir);
+	return in_scratch(state);
 }
 
 static uint32_t *make(const char *to, uint32_t vocab, size_t n, size_t step)
@@ -357,7 +341,7 @@ static void refuses_by_the_writer(void **state)
 	DIES(EXIT_FAILED, "id 3 is not below", (w = tok_create(other, 3, fingerprint), tok_write(w, bad, 3)));
 	assert_int_equal(stat(other, &st), -1);
 	DIES(EXIT_FAILED, "No such file", tok_open("/nonexistent/x.tok"));
-	DIES(EXIT_FAILED, "directory", tok_open(dir));
+	DIES(EXIT_FAILED, "directory", tok_open("."));
 }
 
 static void data_hash_is_of_the_ids(void **state)
@@ -393,5 +377,5 @@ int main(void)
 		cmocka_unit_test(data_hash_is_of_the_ids),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, out_of_scratch);
 }
