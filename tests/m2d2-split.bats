@@ -328,7 +328,7 @@ tree() {
 	[ "$(column domain)" = news ]
 	mkdir mine
 	echo precious > mine/thesis.txt
-	fails 1 "cannot replace mine: it is no earlier result" -- m2d2-split -o mine in.jsonl
+	fails 1 "cannot replace mine: it holds other things and no domains.tsv" -- m2d2-split -o mine in.jsonl
 	[ "$(cat mine/thesis.txt)" = precious ]
 	[ ! -e mine.partial ]
 	mkdir empty

@@ -137,7 +137,7 @@ with() {
 	model-init -c small.json -o empty
 	[ -e empty/model.safetensors ]
 	echo text >thesis/chapter1
-	fails 1 "cannot replace thesis: it is no model directory" -- model-init -c small.json -o thesis
+	fails 1 "cannot replace thesis: it holds other things and no config.json" -- model-init -c small.json -o thesis
 	[ "$(ls -A thesis)" = chapter1 ]
 	touch file
 	fails 1 file -- model-init -c small.json -o file

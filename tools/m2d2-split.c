@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -511,20 +510,6 @@ static const char *format_of(const char *path)
 	return "m2d2";
 }
 
-/* A folder that stands there is replaced, so it must be an earlier result or empty. */
-static void check_target(void)
-{
-	char *table = path_join(out, "domains.tsv");
-	struct stat st;
-
-	if (lstat(table, &st) && !lstat(out, &st) && S_ISDIR(st.st_mode) && rmdir(out)) {
-		if (errno == ENOTEMPTY || errno == EEXIST)
-			die("cannot replace %s: it is no earlier result: domains.tsv is not there", out);
-		die("cannot replace %s:", out);
-	}
-	free(table);
-}
-
 int main(int argc, char **argv)
 {
 	int first = parse_options(argc, argv, &tool);
@@ -540,7 +525,7 @@ int main(int argc, char **argv)
 		if (strcmp(format_of(argv[i]), kind))
 			die_usage("operands of different formats: %s and %s", argv[first], argv[i]);
 
-	check_target();
+	dir_check_replaceable(out, "domains.tsv");
 	staging = dir_begin_empty(out);
 	catch_signals();
 

@@ -1,6 +1,4 @@
 /* transfer-matrix: what a sequence of models has learned, kept and lost. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,27 +44,6 @@ static char *name_of(const char *path)
 	return xstrndup(base, n > 4 && !strcmp(base + n - 4, ".tsv") ? n - 4 : n);
 }
 
-/* What -o names is replaced whole, so it must be missing, empty or of an earlier run. */
-static void check_replaceable(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	bool empty = true, ours = false;
-
-	if (!d) {
-		if (errno == ENOENT)
-			return;
-		die("cannot open %s:", path);
-	}
-	while ((e = readdir(d))) {
-		empty = empty && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."));
-		ours = ours || !strcmp(e->d_name, "matrix.tsv");
-	}
-	closedir(d);
-	if (!empty && !ours)
-		die("cannot replace %s: it holds other files, and no matrix.tsv", path);
-}
-
 static void write_directory(const struct matrix *m, const struct metrics *s, const char *const *rows, int n_rows)
 {
 	char *staging = dir_begin_empty(out);
@@ -94,7 +71,7 @@ int main(int argc, char **argv)
 	if (!tsv_is_clean(title))
 		die_usage("--name: empty, or with control characters");
 	if (out)
-		check_replaceable(out);
+		dir_check_replaceable(out, "matrix.tsv");
 	m = matrix_read(order, rows, n_rows, title, partial);
 	s = metrics_of(m);
 	if (out)

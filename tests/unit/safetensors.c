@@ -56,12 +56,21 @@ static const struct st_tensor tensors[] = {
 };
 static const char *const metadata[] = {"format", "pt", NULL};
 
+static void assert_same_files(void)
+{
+	size_t n, m;
+	char *a = read_file(path, 10000, &n), *b = read_file(other, 10000, &m);
+
+	assert_int_equal(n, m);
+	assert_memory_equal(a, b, n);
+	free(a);
+	free(b);
+}
+
 static void round_trip(void **state)
 {
 	struct st_file *f;
 	struct st_writer *w;
-	size_t n, m;
-	char *a, *b;
 
 	(void)state;
 	st_write(path, tensors, 4, metadata);
@@ -94,12 +103,7 @@ static void round_trip(void **state)
 	st_put(w, (const char *)f32 + 5, 19);
 	st_put(w, bf16, 6);
 	st_end(w);
-	a = read_file(path, 10000, &n);
-	b = read_file(other, 10000, &m);
-	assert_int_equal(n, m);
-	assert_memory_equal(a, b, n);
-	free(a);
-	free(b);
+	assert_same_files();
 
 	st_write(path, NULL, 0, NULL);
 	f = st_open(path);
@@ -348,8 +352,6 @@ static void reference_reads_and_writes_the_same(void **state)
 		{"b.c", ST_I16, 1, {3}, bf16, 6},
 		{"\xc3\xa9 \"\\", ST_U8, 1, {3}, "\1\2\3", 3},
 	};
-	size_t n, m;
-	char *a, *b;
 	struct st_file *f;
 
 	(void)state;
@@ -364,12 +366,7 @@ static void reference_reads_and_writes_the_same(void **state)
 				"assert d[\"\\u00e9 \\\"\\\\\"].tolist() == [1, 2, 3]\n"
 				"save_file(d, sys.argv[2], {\"format\": \"pt\"})\n"),
 	                 0);
-	a = read_file(path, 10000, &n);
-	b = read_file(other, 10000, &m);
-	assert_int_equal(n, m);
-	assert_memory_equal(a, b, n);
-	free(a);
-	free(b);
+	assert_same_files();
 	f = st_open(other);
 	assert_int_equal(st_count(f), 5);
 	assert_memory_equal(st_find(f, "a")->data, f32, 24);

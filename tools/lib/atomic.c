@@ -326,6 +326,24 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	closedir(dir);
 }
 
+void dir_check_replaceable(const char *path, const char *marker)
+{
+	char *ours = path_join(path, marker);
+	DIR *dir = opendir(path);
+	bool empty = true;
+
+	if (!dir && errno != ENOENT)
+		die("cannot replace %s:", path);
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			empty = false;
+	if (!empty && access(ours, F_OK))
+		die("cannot replace %s: it holds other things and no %s: left alone", path, marker);
+	if (dir)
+		closedir(dir);
+	free(ours);
+}
+
 void dir_remove(const char *path)
 {
 	struct stat st;

@@ -34,6 +34,11 @@ void atomic_abort(struct atomic *a);  /* removes the temporary file and frees a 
 char *dir_begin(const char *path); /* you free() the staging directory's name */
 /* For a tool that resumes nothing: staging starts empty, and is removed on exit() if it was not committed. */
 char *dir_begin_empty(const char *path);
+/*
+ * Ends the tool (exit 1) if PATH is there and is neither an empty folder nor an earlier result, one that holds the file MARKER:
+ * it would be replaced whole.
+ */
+void dir_check_replaceable(const char *path, const char *marker);
 /* fsyncs what is inside, but removes NAME.tmp.PID of runs that were killed; renames. */
 void dir_commit(const char *path, const char *staging);
 void dir_remove(const char *path); /* rm -r; a missing one is no error */

@@ -1,6 +1,5 @@
 #include "modeldir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,20 +39,7 @@ static void copy(const char *from_dir, const char *to_dir, const char *name, boo
 
 void modeldir_check_replaceable(const char *path)
 {
-	char *config = path_join(path, "config.json");
-	DIR *dir = opendir(path);
-	bool empty = true;
-
-	if (!dir && errno != ENOENT)
-		die("cannot read %s:", path);
-	for (struct dirent *e; dir && (e = readdir(dir));)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			empty = false;
-	if (!empty && access(config, F_OK))
-		die("cannot replace %s: it is no model directory: left alone", path);
-	if (dir)
-		closedir(dir);
-	free(config);
+	dir_check_replaceable(path, "config.json");
 }
 
 void modeldir_copy_tokenizer(const char *from, const char *to)
