@@ -449,6 +449,16 @@ void th_round_(th_tensor *dst, const th_tensor *src, th_key key, int64_t start)
 	});
 }
 
+void th_add_(th_tensor *dst, const th_tensor *src)
+{
+	entry([=] {
+		const at::NoGradGuard guard;
+		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "add: shapes differ: ", dst->t.sizes(), " and ",
+			    src->t.sizes());
+		dst->t.add_(src->t);
+	});
+}
+
 void th_zero_(th_tensor *t)
 {
 	entry([=] {

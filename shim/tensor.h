@@ -94,6 +94,7 @@ TH_API th_tensor *th_to_device(th_tensor *t, th_device d);
 TH_API th_tensor *th_clone(th_tensor *t);
 TH_API void th_copy_(th_tensor *dst, const th_tensor *src); /* in place, with conversion; not recorded */
 TH_API void th_zero_(th_tensor *t);                         /* in place; not recorded */
+TH_API void th_add_(th_tensor *dst, const th_tensor *src);  /* dst += src, of the same shape; in place, in dst's type; not recorded */
 /*
  * dst (bf16), of as many elements as src (f32), both contiguous: each is one of the two neighbours of src's, and src's is their mean
  * (stochastic rounding). The choice is a function of key and start + index alone; start is a multiple of 64. In place; not recorded.

@@ -269,6 +269,137 @@ small_memory=("--weights bf16 --precision bf16" "--weights bf16" "--optimizer-dt
 	[ "$(jq -c '[.chain[-1].optimizer_taken_over]' m2/palimpsest.json)" = "[true]" ]
 }
 
+# --- the Trainer ---
+
+# as_the_trainer DIR: trains DIR/m0 to DIR/m1 with what parity-trainer.py gives to the Trainer
+as_the_trainer() {
+	cpt-step -q --threads 1 -m "$1/m0" -o "$1/m1" --batch 8 --micro-batch 4 --context 128 --lr 1e-3 --warmup 0.1 --weight-decay 0.1 \
+		--dropout 0 --steps 50 "$1/train.tok"
+}
+
+# near_trainer TSV DIR: fifty losses within 1e-4, rates and norms of the gradient within a millionth and a ten-thousandth
+near_trainer() {
+	[ "$(grep -vc '^#' "$1")" -eq 50 ]
+	paste <(grep -v '^#' "$1") <(jq -r '[.step, .loss, .lr, .grad_norm] | @tsv' "$2/m1/train.log.jsonl") | awk -F'\t' '
+		function off(a, b) { return a > b ? a - b : b - a }
+		$1 != $5 || off($2, $6) > 1e-4 || off($3, $7) > 1e-9 || off($4, $8) > 1e-4 * $8 { print "differs: " $0; bad = 1 }
+		off($2, $6) > worst { worst = off($2, $6) }
+		END { print "losses within " worst; exit bad }'
+}
+
+@test "cpt-step: fifty steps of the Hugging Face Trainer, with decay, warm-up, accumulation and a last batch that is smaller" {
+	"$root/tests/trainer-case.sh" case
+	"${BUILD:-$root/build}/tests/blocks" case/train.tok 128 1 3 >blocks
+	[ "# ids $(sha256sum <blocks | cut -d' ' -f1)" = "$(head -n 1 "$root/tests/data/trainer.tsv")" ]
+	as_the_trainer case
+	near_trainer "$root/tests/data/trainer.tsv" case
+}
+
+@test "cpt-step: fifty steps of the Trainer on real text" {
+	[ -n "${PALIMPSEST_LONG-}" ] || skip "runs in make test-long"
+	need_refs torch transformers accelerate
+	need_shared data/demo24/text
+	gzip -dc "$shared"/data/demo24/text/*.gz | head -c 100000 >text
+	"$root/tests/trainer-case.sh" case text
+	"${BUILD:-$root/build}/tests/blocks" case/train.tok 128 1 3 >blocks
+	"$python" "$root/tests/parity-trainer.py" case/m0 blocks 50 >trainer.tsv 2>/dev/null
+	as_the_trainer case
+	near_trainer trainer.tsv case
+}
+
+# --- what it would take ---
+
+# value NAME: of the estimate on stdin
+value() {
+	awk -F'\t' -v name="$1" '$1 == name { print $2 }'
+}
+
+# gpt2 LAYERS WIDTH HEADS VOCABULARY: a configuration
+gpt2() {
+	echo "{\"model_type\": \"gpt2\", \"n_layer\": $1, \"n_embd\": $2, \"n_head\": $3, \"vocab_size\": $4, \"bos_token_id\": 0, \"eos_token_id\": 0}"
+}
+
+@test "cpt-step: --dry-run knows the paper's GPT-2s" {
+	while read -r layers width heads parameters; do
+		gpt2 "$layers" "$width" "$heads" 50257 >config.json
+		cpt-step --dry-run --threads 1 -m config.json --micro-batch 1 --context 32 --precision bf16 >out
+		[ "$(value parameters <out)" = "$parameters" ]
+		[ "$(value weights <out)" = $((4 * parameters)) ]
+		[ "$(value moments <out)" = $((8 * parameters)) ]
+		[ "$(value state-file <out)" = $((12 * parameters)) ]
+		[ "$(value operations-per-token <out)" -gt $((5 * parameters)) ]
+		awk -F'\t' '$1 == "seconds-per-token" { exit !($2 > 0 && $2 < 1000) }' out
+	done <<-'END'
+		12 768 12 124439808
+		24 1024 16 354823168
+		36 1280 20 774030080
+		48 1600 25 1557611200
+	END
+	[ "$(ls)" = "$(printf 'config.json\nout')" ]
+}
+
+@test "cpt-step: --dry-run knows RoBERTa" {
+	echo '{"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "vocab_size": 50265, "max_position_embeddings": 514,
+		"type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1}' >base.json
+	jq '.hidden_size = 1024 | .num_hidden_layers = 24 | .num_attention_heads = 16 | .intermediate_size = 4096' base.json >large.json
+	[ "$(cpt-step --dry-run --threads 1 -m base.json --micro-batch 1 --context 32 | value parameters)" = 124697433 ]
+	[ "$(cpt-step --dry-run --threads 1 -m large.json --micro-batch 1 --context 32 | value parameters)" = 355412057 ]
+	# as many tokens as it has positions behind the padding's
+	cpt-step --dry-run --threads 1 -m base.json --batch 1 --steps 1 | grep -q '^steps	1	512 tokens'
+}
+
+@test "cpt-step: --dry-run shows what each option saves" {
+	gpt2 12 768 12 50257 >config.json
+	peak() { cpt-step --dry-run --threads 1 -m config.json --batch 1 --context 512 "$@" | value peak; }
+	plain=$(peak)
+	[ "$(peak --recompute)" -lt "$plain" ]
+	[ "$(peak --optimizer-dtype bf16)" -lt "$plain" ]
+	half=$(peak --precision bf16 --weights bf16)
+	[ "$half" -lt "$(peak --precision bf16)" ]
+	[ "$(peak --precision bf16 --weights bf16 --optimizer-dtype bf16 --recompute)" -lt $((half - 400000000)) ]
+	[ "$(peak --batch 2 --micro-batch 1 --precision bf16)" -gt "$(peak --precision bf16)" ]
+}
+
+@test "cpt-step: --dry-run counts steps as the Trainer does, and needs no output and no weights" {
+	"$root/tests/trainer-case.sh" case
+	rm case/m0/model.safetensors
+	while read -r epochs steps; do
+		[ "$(cpt-step --dry-run --threads 1 -m case/m0 --batch 8 --micro-batch 4 --context 128 --epochs "$epochs" case/train.tok | value steps)" = "$steps" ]
+	done < <(sed -n 's/^# epochs \([0-9.]*\) are steps \([0-9]*\) .*/\1 \2/p' "$root/tests/data/trainer.tsv")
+	cpt-step --dry-run --threads 1 -m case/m0 --steps 7 | grep -q "^steps	7	"
+	fails 1 "nowhere" -- cpt-step --dry-run -m nowhere
+	fails 2 "-m" -- cpt-step --dry-run
+	fails 3 "longer than the model's" -- cpt-step --dry-run -m case/m0 --context 1000
+	[ "$(ls)" = case ]
+}
+
+# near_estimate DIR OPTION...: the peak that two steps have is within 15 % (a tenth more on a machine that is not the author's) of what was said
+near_estimate() {
+	local said took dir=$1
+	shift
+	said=$(cpt-step --dry-run --threads 1 -m "$dir" "$@" long.tok | value peak)
+	took=$(cpt-step -q --threads 1 -m "$dir" -o m --steps 2 "$@" long.tok | jq .peak_memory)
+	rm -r m
+	echo "$* said $said took $took"
+	awk -v a="$said" -v b="$took" 'BEGIN { exit !(a / b > 0.75 && a / b < 1.25) }'
+}
+
+@test "cpt-step: --dry-run is near the memory that is taken" {
+	[[ ${BUILD:-} != *sanitize* ]] || skip "a sanitized build takes more"
+	gpt2 4 256 4 8192 >config.json
+	model-init -q -c config.json -t "$root/tests/gpt2-1024" -o m0
+	words a 9000 | tokenize -q -t m0 -o long.tok
+	near_estimate m0 --batch 4 --micro-batch 4 --context 256
+	near_estimate m0 --batch 4 --micro-batch 2 --context 256 --precision bf16 --recompute
+	[ -n "${PALIMPSEST_LONG-}" ] || return 0
+	gpt2 12 768 12 50257 >config.json
+	rm -r m0
+	model-init -q -c config.json -t "$root/tests/gpt2-1024" -o m0
+	near_estimate m0 --batch 1 --context 512
+	near_estimate m0 --batch 1 --context 512 --precision bf16
+	near_estimate m0 --batch 2 --micro-batch 1 --context 256 --precision bf16 --weights bf16 --optimizer-dtype bf16 --recompute
+}
+
 # --- interruptions ---
 
 @test "cpt-step: killed at any moment and started again: the same bytes" {

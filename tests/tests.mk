@@ -19,6 +19,13 @@ $(addprefix $(BUILD)/tests/,$(nn_unit)): $(BUILD)/tests/%: $(BUILD)/obj/tests/un
 	@mkdir -p $(@D)
 	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(shim) -Wl,-rpath,$(abspath $(BUILD)/lib) -Wl,--allow-shlib-undefined -lcmocka $(libs)
 
+# Small programs that tests call.
+helpers := $(patsubst tests/helper/%.c,$(BUILD)/tests/%,$(wildcard tests/helper/*.c))
+
+$(helpers): $(BUILD)/tests/%: $(BUILD)/obj/tests/helper/%.o $(nn) $(lib)
+	@mkdir -p $(@D)
+	$(CC) $(ldflags) -o $@ $< $(nn) $(lib) $(libs)
+
 # Preloaded into tools by fault.bats.
 $(BUILD)/tests/inject.so: tests/fault/inject.c
 	@mkdir -p $(@D)
@@ -61,7 +68,7 @@ test-long: setup-test
 .PHONY: run-tests
 # TESTS='tokenize unit/json' runs only those.
 TESTS =
-run-tests: $(units) $(BUILD)/tests/inject.so $(addprefix $(BUILD)/tests/fuzz-,$(fuzzers))
+run-tests: $(units) $(helpers) $(BUILD)/tests/inject.so $(addprefix $(BUILD)/tests/fuzz-,$(fuzzers))
 	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)
 
 # Timings, no tests. BENCH='train tokenize': only those; ROUNDS, TEXT, TEXT_BYTES: see tests/bench/bench.py. Each *.c there

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/atomic.h"
@@ -15,6 +17,7 @@
 #include "lib/options.h"
 #include "lib/tokenizer.h"
 #include "nn/batches.h"
+#include "nn/estimate.h"
 #include "nn/family.h"
 #include "nn/optim.h"
 #include "nn/runtime.h"
@@ -30,7 +33,7 @@ static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, ev
 static uint64_t tokens;
 static double lr = 5e-5, lr_floor, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
 static double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-static bool keep_optimizer, keep_best, recompute, offload;
+static bool keep_optimizer, keep_best, recompute, offload, dry_run;
 static const char *valid_path;
 
 static const struct option options[] = {
@@ -69,6 +72,7 @@ static const struct option options[] = {
 	{0, "valid", OPT_STRING, &valid_path, "FILE", "text to validate on", .unrecorded = true},
 	{0, "eval-every", OPT_INT, &eval_every, "N", "steps between two validations; 0: one at the end"},
 	{0, "keep-best", OPT_FLAG, &keep_best, NULL, "write the model that did best in validation, not the last"},
+	{0, "dry-run", OPT_FLAG, &dry_run, NULL, "tell what memory and time it would take; -m may be a config.json", .unrecorded = true},
 	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
 	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096},
 	{0},
@@ -260,11 +264,11 @@ static bool exists(const char *dir, const char *name)
 
 static void check_options(int operands)
 {
-	if (!in_dir || !out_dir)
+	if (!in_dir || (!out_dir && !dry_run))
 		die_usage("-m and -o are needed");
-	if (operands == 0)
+	if (operands == 0 && !dry_run)
 		die_usage("no token file given");
-	if (strcmp(in_dir, out_dir) == 0)
+	if (out_dir && strcmp(in_dir, out_dir) == 0)
 		die_usage("-m and -o are the same directory: %s", in_dir);
 	if (option_given("steps") + option_given("tokens") + option_given("epochs") > 1)
 		die_usage("--steps, --tokens and --epochs exclude each other");
@@ -302,7 +306,49 @@ static void summary(const struct training *t)
 		put_real(stdout, "valid_loss", t->valid_loss);
 	put_real(stdout, "seconds", t->seconds);
 	put_real(stdout, "tokens_per_second", t->seconds > 0 ? (double)here / t->seconds : 0);
+	struct rusage r;
+	getrusage(RUSAGE_SELF, &r);
+	put_real(stdout, "peak_memory", 1024 * (double)r.ru_maxrss);
 	puts("}");
+}
+
+/* How many blocks go through the model at once. */
+static int64_t blocks_at_once(void)
+{
+	int64_t n = micro_batch ? micro_batch : MICRO_TOKENS / context;
+
+	return n < 1 ? 1 : n > batch ? batch : n;
+}
+
+static void estimate(const char *const *path, int n)
+{
+	struct nn_model m = {0};
+	struct estimate_options opt = {.device = nn_start(device_name, threads), .weights = type_of(weights_type),
+	                               .compute = type_of(precision), .moments = type_of(moments_type),
+	                               .written = strcmp(dtype, "f32") == 0 ? TH_F32 : TH_BF16, .offload = offload,
+	                               .recompute = recompute, .keep_optimizer = keep_optimizer, .batch = batch};
+	struct estimate e;
+	struct stat st;
+
+	if (stat(in_dir, &st) == 0 && S_ISREG(st.st_mode))
+		model_config_read_file(&m.config, in_dir);
+	else
+		model_config_read(&m.config, in_dir);
+	m.positions = m.config.n_positions - (m.config.family == MODEL_ROBERTA ? m.config.pad_token_id + 1 : 0);
+	opt.context = context = nn_context(&m, in_dir, context);
+	opt.micro_batch = blocks_at_once();
+	if (n) {
+		struct corpus *c = corpus_open(path, n, NULL, m.config.vocab_size);
+		opt.steps = count_steps(train_epoch_steps(c, context, batch));
+		for (int i = 0; i < n; i++)
+			opt.data_bytes += tok_count(c->file[i]) * (uint64_t)tok_id_width(c->file[i]);
+		corpus_close(c);
+	} else if (option_given("steps") || option_given("tokens")) {
+		opt.steps = count_steps(0);
+	}
+	estimate_training(&e, &m.config, &opt);
+	estimate_print(stdout, &e, &opt);
+	close_stdout();
 }
 
 int main(int argc, char **argv)
@@ -311,6 +357,10 @@ int main(int argc, char **argv)
 	uint8_t fingerprint[HASH_BYTES];
 
 	check_options(argc - first);
+	if (dry_run) {
+		estimate((const char *const *)argv + first, argc - first);
+		return EXIT_DONE;
+	}
 	modeldir_check_replaceable(out_dir);
 	bool has_tokenizer = tokenizer_fingerprint_of(in_dir, fingerprint);
 	const uint8_t *tokenizer = has_tokenizer ? fingerprint : NULL;
@@ -335,8 +385,7 @@ int main(int argc, char **argv)
 		.seed = (uint64_t)seed, .save_every = save_every, .eval_every = eval_every, .keep_best = keep_best,
 		.dropout = {.embd = m->config.embd_pdrop, .attn = m->config.attn_pdrop, .resid = m->config.resid_pdrop},
 	};
-	opt.micro_batch = micro_batch ? micro_batch : MICRO_TOKENS / context;
-	opt.micro_batch = opt.micro_batch < 1 ? 1 : opt.micro_batch > batch ? batch : opt.micro_batch;
+	opt.micro_batch = blocks_at_once();
 	opt.steps = count_steps(train_epoch_steps(corpus, context, batch));
 	opt.warmup = share(warmup, opt.steps, "warmup");
 	opt.decay = share(decay, opt.steps, "decay");

@@ -685,6 +685,15 @@ static void loss_of_extreme_logits(void **state)
 
 /* ---- rounding at random ---- */
 
+static void adding_in_place(void **state)
+{
+	th_tensor *a = th_full(1, TH_F32, cpu, SHAPE(3)), *b = th_full(0x1p-9, TH_BF16, cpu, SHAPE(3));
+
+	(void)state;
+	th_add_(a, b);
+	assert_near(a, th_full(1 + 0x1p-9, TH_F32, cpu, SHAPE(3)), 0); /* in a's type */
+}
+
 static void rounding_is_fair(void **state)
 {
 	enum { N = 1 << 16 };
@@ -1129,6 +1138,7 @@ int main(void)
 		TEST(loss_gradient),
 		TEST(loss_of_extreme_logits),
 		TEST(leaves_and_gradients),
+		TEST(adding_in_place),
 		TEST(rounding_is_fair),
 		TEST(embedding_adds_up_in_f32),
 		TEST(checkpoint_changes_nothing),

@@ -125,15 +125,19 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 	return value;
 }
 
-th_tensor *nn_param_grad(const struct nn_param *p)
+th_tensor *nn_param_grad(struct nn_param *p)
 {
-	th_tensor *part[] = {p->summed ? p->sum : NULL, th_grad(p->value), p->copy ? th_grad(p->copy) : NULL}, *all = NULL;
+	th_tensor *own = th_grad(p->value), *copys = p->copy ? th_grad(p->copy) : NULL;
+	th_tensor *all = p->summed ? p->sum : own && (!copys || th_dtype_of(own) == TH_F32) ? own : copys;
 
-	th_no_grad_open();
-	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
-		if (part[i])
-			all = all ? th_add(th_to_dtype(all, TH_F32), th_to_dtype(part[i], TH_F32)) : part[i];
-	th_no_grad_close();
+	if (own && own != all) {
+		th_add_(all, own);
+		th_set_grad(p->value, NULL);
+	}
+	if (copys && copys != all) {
+		th_add_(all, copys);
+		th_set_grad(p->copy, NULL);
+	}
 	return all;
 }
 

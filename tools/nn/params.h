@@ -58,10 +58,10 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 bool nn_has_param(const struct nn_params *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * The gradient that is there, from all the places where it lies: in value, copy and sum. NULL: none. It belongs to the innermost scope,
- * is bf16 if it comes from one place of that type, else f32, and may share memory with that place.
+ * The gradient that is there, brought to one of the places where it lies (value, copy and sum), with which it shares memory.
+ * NULL: none. bf16 if all of it comes from one place of that type, else f32. The handle belongs to the innermost scope.
  */
-th_tensor *nn_param_grad(const struct nn_param *p);
+th_tensor *nn_param_grad(struct nn_param *p);
 void nn_param_drop_grad(struct nn_param *p);
 
 /* A second name under which a tensor may lie in the file too, if it holds the same bytes as name; else exit 3. */
