@@ -158,6 +158,15 @@ small_config() {
 	sweeps model-init -c small.json -o out/m -t "$small"
 }
 
+@test "model-merge: in place of another model" {
+	small_config
+	mkdir before
+	model-init -q -c small.json -o before/m --seed 1
+	cp -r before/m a
+	model-init -q -c small.json -o b --seed 2
+	sweeps model-merge -o out/m a b
+}
+
 @test "tokenize: new" {
 	mkdir before
 	seq 30000 >text
