@@ -1,5 +1,5 @@
 /*
- * fused.cpp: dropout, GELU, the last layer with its loss, and checkpointing: operations for which libtorch's own are
+ * fused.cpp: dropout, GELU, SwiGLU, rotary positions, the last layer with its loss, and checkpointing: operations for which libtorch's own are
  * slow or hold too much memory. On the cpu they run on kernels.cpp and libtorch's matrix products; on other devices
  * they are put together from libtorch's operations.
  */
@@ -15,6 +15,8 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -183,6 +185,98 @@ struct Gelu : Function<Gelu> {
 Tensor fused_gelu_tanh(const Tensor &x)
 {
 	return has_kernels(x) ? Gelu::apply(x) : at::gelu(x, "tanh");
+}
+
+/* ---- SwiGLU ---- */
+
+struct Swiglu : Function<Swiglu> {
+	static Tensor forward(AutogradContext *ctx, const Tensor &gate_, const Tensor &up_)
+	{
+		const Tensor gate = gate_.contiguous(), up = up_.contiguous();
+		Tensor y = at::empty_like(gate);
+		const kernel_table *kernels = kernels_of(gate);
+		const int64_t size = gate.element_size();
+		char *a = bytes_of(gate), *b = bytes_of(up), *to = bytes_of(y);
+		at::parallel_for(0, gate.numel(), 16384, [&](int64_t begin, int64_t end) {
+			kernels->swiglu(a + begin * size, b + begin * size, to + begin * size, end - begin);
+		});
+		ctx->save_for_backward({gate, up});
+		return y;
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		const variable_list saved = ctx->get_saved_variables();
+		const Tensor &gate = saved[0], &up = saved[1], g = grad[0].contiguous();
+		Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
+		const kernel_table *kernels = kernels_of(gate);
+		const int64_t size = gate.element_size();
+		char *a = bytes_of(gate), *b = bytes_of(up), *from = bytes_of(g), *da = bytes_of(dgate),
+		     *db = bytes_of(dup);
+		at::parallel_for(0, gate.numel(), 16384, [&](int64_t begin, int64_t end) {
+			const int64_t at = begin * size;
+			kernels->swiglu_grad(a + at, b + at, from + at, da + at, db + at, end - begin);
+		});
+		return {dgate, dup};
+	}
+};
+
+Tensor fused_swiglu(const Tensor &gate, const Tensor &up)
+{
+	TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
+		    "swiglu: shapes or types differ: ", gate.sizes(), " and ", up.sizes());
+	return has_kernels(gate) && up.is_cpu() ? Swiglu::apply(gate, up) : at::silu(gate).mul(up);
+}
+
+/* ---- rotary positions ---- */
+
+/* x (B, T, H D); table (T, D): cos, sin. sign -1 turns back, which is the gradient's way. */
+static Tensor turn_heads(const Tensor &x, const Tensor &table, double sign)
+{
+	const int64_t B = x.size(0), T = x.size(1), D = table.size(1), H = x.size(2) / D;
+
+	if (!has_kernels(x)) {
+		const at::ScalarType wide = sum_type(x);
+		const Tensor pairs = x.to(wide).view({B, T, H, 2, D / 2}), turn = table.to(wide).view({T, 1, 2, D / 2});
+		const Tensor a = pairs.select(3, 0), b = pairs.select(3, 1), c = turn.select(2, 0),
+			     s = turn.select(2, 1).mul(sign);
+		return at::stack({a.mul(c).sub(b.mul(s)), b.mul(c).add(a.mul(s))}, 3).view(x.sizes()).to(
+		    x.scalar_type());
+	}
+	Tensor y = at::empty_like(x);
+	const Tensor turn = table.to(sum_type(x));
+	const kernel_table *kernels = kernels_of(x);
+	const int64_t head = D * x.element_size(), row = D * turn.element_size();
+	char *from = bytes_of(x), *to = bytes_of(y), *by = bytes_of(turn);
+	at::parallel_for(0, B * T, 1 + 16384 / (H * D + 1), [&](int64_t begin, int64_t end) {
+		for (int64_t i = begin; i < end; i++)
+			for (int64_t h = 0; h < H; h++)
+				kernels->rope(from + (i * H + h) * head, to + (i * H + h) * head, by + i % T * row,
+					      D / 2, sign);
+	});
+	return y;
+}
+
+struct Rope : Function<Rope> {
+	static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &table)
+	{
+		ctx->save_for_backward({table});
+		return turn_heads(x.contiguous(), table, 1);
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		return {turn_heads(grad[0].contiguous(), ctx->get_saved_variables()[0], -1), Tensor()};
+	}
+};
+
+Tensor fused_rope(const Tensor &x, const Tensor &table)
+{
+	TORCH_CHECK(table.dim() == 2 && table.scalar_type() == at::kFloat && table.size(1) > 0 && table.size(1) % 2 == 0,
+		    "rope: table must be (T, D) f32 with an even D, is ", table.sizes());
+	TORCH_CHECK(x.dim() == 3 && x.size(1) <= table.size(0) && x.size(2) % table.size(1) == 0,
+		    "rope: shapes do not fit: x ", x.sizes(), ", table ", table.sizes());
+	return Rope::apply(x, table.narrow(0, 0, x.size(1)).contiguous());
 }
 
 /* ---- last layer and loss ---- */

@@ -53,6 +53,16 @@ struct kernel_table {
 	void (*gelu)(const void *x, void *y, int64_t n);
 	void (*gelu_grad)(const void *x, const void *g, void *y, int64_t n);
 
+	/* y = silu(a) b, and from its gradient g those of a and b. y may be a or b; da and db any of a, b and g. */
+	void (*swiglu)(const void *a, const void *b, void *y, int64_t n);
+	void (*swiglu_grad)(const void *a, const void *b, const void *g, void *da, void *db, int64_t n);
+
+	/*
+	 * One head of 2 half elements: the pairs (x[i], x[i + half]) turned by angles whose cos and then sin are in turn[],
+	 * as f32, or f64 for f64. sign: 1, or -1 to turn back. y may be x.
+	 */
+	void (*rope)(const void *x, void *y, const void *turn, int64_t half, double sign);
+
 	/* sum of a[i] b[i] */
 	double (*dot)(const void *a, const void *b, int64_t n);
 	/* sum of a[i]^2 */

@@ -586,6 +586,11 @@ th_tensor *th_gelu_tanh(th_tensor *a)
 	return make([=] { return fused_gelu_tanh(a->t); });
 }
 
+th_tensor *th_swiglu(th_tensor *gate, th_tensor *up)
+{
+	return make([=] { return fused_swiglu(gate->t, up->t); });
+}
+
 th_tensor *th_sum(th_tensor *a)
 {
 	return make([=] { return a->t.sum(); });
@@ -671,6 +676,11 @@ th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps)
 th_tensor *th_dropout(th_tensor *x, double p, th_key key)
 {
 	return make([=] { return fused_dropout(x->t, p, key); });
+}
+
+th_tensor *th_rope(th_tensor *x, th_tensor *table)
+{
+	return make([=] { return fused_rope(x->t, table->t); });
 }
 
 th_tensor *th_attention(th_tensor *q, th_tensor *k, th_tensor *v, bool causal, th_tensor *length, double scale,

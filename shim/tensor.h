@@ -129,6 +129,7 @@ TH_API th_tensor *th_relu(th_tensor *a);
 TH_API th_tensor *th_silu(th_tensor *a);
 TH_API th_tensor *th_gelu(th_tensor *a);      /* exact: x Phi(x) */
 TH_API th_tensor *th_gelu_tanh(th_tensor *a); /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): GPT-2's gelu_new */
+TH_API th_tensor *th_swiglu(th_tensor *gate, th_tensor *up); /* silu(gate) up, without the steps between (Shazeer, 2002.05202) */
 TH_API th_tensor *th_sum(th_tensor *a);       /* all elements -> () */
 TH_API th_tensor *th_sum_dim(th_tensor *a, int dim, bool keep);
 TH_API th_tensor *th_mean_dim(th_tensor *a, int dim, bool keep);
@@ -152,6 +153,13 @@ TH_API th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps);
 
 /* Each element is 0 with probability p, else x / (1 - p). p == 0: x itself. The mask is not stored. */
 TH_API th_tensor *th_dropout(th_tensor *x, double p, th_key key);
+
+/*
+ * Rotary positions (Su et al., 2104.09864). x (B, T, H D), table (T or more, D) f32: row t holds the cos of D / 2 angles
+ * and then their sin. In every head, elements i and i + D / 2 of time t, as a point of the plane, are turned by angle
+ * i of row t -> (B, T, H D). Computed in f32 (f64 from f64). The table has no gradient.
+ */
+TH_API th_tensor *th_rope(th_tensor *x, th_tensor *table);
 
 /*
  * Scaled dot-product attention, softmax(scale q k^T + mask) v with dropout p on the weights.

@@ -27,6 +27,21 @@ def no_prefix(weights, prefix, config):
     return weights
 
 
+def with_frequencies(weights, prefix, config):
+    """As the first Llamas were stored."""
+    for i in range(config.num_hidden_layers):
+        weights[f"{prefix}layers.{i}.self_attn.rotary_emb.inv_freq"] = torch.ones(config.head_dim // 2)
+    return weights
+
+
+def in_bf16(weights, prefix, config):
+    return {k: v.bfloat16() for k, v in weights.items()}
+
+
+def no_prefix_llama(weights, prefix, config):
+    return {k.removeprefix(prefix): v for k, v in weights.items()}
+
+
 GPT2 = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0,
             eos_token_id=0)
 
@@ -49,7 +64,7 @@ def old_buffers(weights, prefix, config):
     weights[f"{decoder}.weight"] = weights[f"{prefix}embeddings.word_embeddings.weight"].clone()
     weights[f"{decoder}.bias"] = weights[bias].clone()
     return weights
-
+LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"], bos_token_id=0, eos_token_id=0, rms_norm_eps=1e-5)
 
 # name: (config.json, B, T, what is done to the stored weights)
 FAMILIES = {
@@ -77,6 +92,34 @@ FAMILIES = {
                                tie_word_embeddings=False), 4, 13, None),
         "stored": (BERT | dict(vocab_size=29, max_position_embeddings=20, hidden_size=17, num_hidden_layers=1, num_attention_heads=1,
                                intermediate_size=11, layer_norm_eps=1e-3), 2, 17, old_buffers),
+    },
+    "llama": {
+        # every bias, keys shared by three heads, positions far enough apart that a wrong angle shows
+        "plain": (LLAMA | dict(vocab_size=61, hidden_size=18, intermediate_size=37, num_hidden_layers=2, num_attention_heads=3,
+                               num_key_value_heads=1, max_position_embeddings=32, rope_theta=500.0, attention_bias=True,
+                               mlp_bias=True), 2, 21, with_frequencies),
+        "linear": (LLAMA | dict(vocab_size=53, hidden_size=20, intermediate_size=27, num_hidden_layers=1, num_attention_heads=5,
+                                max_position_embeddings=32, rope_scaling={"type": "linear", "factor": 2.5},
+                                tie_word_embeddings=True, hidden_act="gelu"), 2, 19, None),
+        "dynamic": (LLAMA | dict(vocab_size=43, hidden_size=12, intermediate_size=19, num_hidden_layers=1, num_attention_heads=2,
+                                 max_position_embeddings=24, rope_scaling={"rope_type": "dynamic", "factor": 4.0}), 3, 24,
+                    no_prefix_llama),
+        # heads that are wider together than the model
+        "llama3": (LLAMA | dict(vocab_size=59, hidden_size=18, intermediate_size=33, num_hidden_layers=2, num_attention_heads=6,
+                                num_key_value_heads=2, head_dim=10, max_position_embeddings=128, tie_word_embeddings=True,
+                                rope_parameters={"rope_theta": 1000.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                                                 "high_freq_factor": 4.0, "original_max_position_embeddings": 64}), 2, 29, None),
+        "yarn": (LLAMA | dict(vocab_size=47, hidden_size=24, intermediate_size=29, num_hidden_layers=1, num_attention_heads=2,
+                              num_key_value_heads=2, max_position_embeddings=128, rope_theta=10000.0,
+                              rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
+                                            "beta_fast": 4.0}), 2, 31, None),
+        "mistral": (LLAMA | dict(model_type="mistral", architectures=["MistralForCausalLM"], vocab_size=41, hidden_size=18,
+                                 intermediate_size=35, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+                                 head_dim=4, max_position_embeddings=64, sliding_window=17), 3, 17, in_bf16),
+        "qwen2": (LLAMA | dict(model_type="qwen2", architectures=["Qwen2ForCausalLM"], vocab_size=67, hidden_size=20,
+                               intermediate_size=31, num_hidden_layers=2, num_attention_heads=10, num_key_value_heads=2,
+                               max_position_embeddings=64, rope_theta=1000000.0, sliding_window=8, use_sliding_window=False,
+                               max_window_layers=1, tie_word_embeddings=True), 2, 23, None),
     },
 }
 
@@ -130,6 +173,7 @@ def make(out, fields, rows, length, edit):
     weights = {k: v.clone() for k, v in model.state_dict().items() if k not in tied}
     if edit:
         weights = edit(weights, prefix, config)
+        model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)  # what the type has rounded
     save_file(weights, f"{out}/model.safetensors", {"format": "pt"})
     with open(f"{out}/config.json", "w") as f:
         json.dump(fields, f, indent=1, sort_keys=True)

@@ -52,6 +52,51 @@ agree() {
 	END
 }
 
+# Small models of the Llama family: FAMILY.json
+llamas() {
+	cat >llama.json <<-'END'
+		{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 36, "intermediate_size": 50, "num_hidden_layers": 2,
+		 "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 32, "vocab_size": 1024, "bos_token_id": 1023,
+		 "eos_token_id": 1023, "attention_bias": true, "rope_theta": 500.0, "initializer_range": 0.1, "rope_scaling": {"rope_type": "llama3",
+		 "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}}
+	END
+	jq '.model_type = "mistral" | .architectures = ["MistralForCausalLM"] | .sliding_window = 32 | .head_dim = 10 |
+		del(.attention_bias, .rope_scaling)' llama.json >mistral.json
+	jq '.model_type = "qwen2" | .architectures = ["Qwen2ForCausalLM"] | .tie_word_embeddings = true | del(.attention_bias) |
+		.rope_scaling = {type: "yarn", factor: 4.0, original_max_position_embeddings: 8}' llama.json >qwen2.json
+}
+
+@test "interop: Llama, Mistral and Qwen2 that we made and trained load in transformers" {
+	llamas
+	for f in llama mistral qwen2; do
+		model-init -q -c $f.json -t "$root/tests/gpt2-1024" -o $f.0
+		cpt-step "${quick[@]}" -m $f.0 --steps 5 -o $f.1 t.tok
+		cpt-step "${quick[@]}" -m $f.1 --steps 5 --precision bf16 --dtype bf16 --recompute -o $f.2 t.tok
+	done
+	agree {llama,mistral,qwen2}.{0,1,2}
+}
+
+@test "interop: Llama, Mistral and Qwen2 of save_pretrained load here, in one file or several, and come back" {
+	llamas
+	for f in llama mistral qwen2; do
+		mkdir $f
+		(cd $f && "$python" "$root/tests/ref-gpt2.py" save ../$f.json tied untied bf16 sharded 2>/dev/null)
+		[ "$(ls $f/sharded/*.safetensors | wc -l)" -gt 2 ]
+		for kind in untied sharded bf16; do cpt-step "${quick[@]}" -m $f/$kind --steps 3 -o $f/$kind.1 t.tok; done
+	done
+	agree {llama,mistral,qwen2}/{tied,untied,bf16,sharded,untied.1,sharded.1,bf16.1}
+}
+
+@test "interop: a context longer than the window of attention is refused" {
+	llamas
+	jq '.sliding_window = 24' mistral.json >small.json
+	model-init -q -c small.json -o m
+	fails 3 "m: context of 25 tokens" "sliding_window 24" -- ppl-eval -q -m m --context 25 t=t.tok
+	fails 3 "m: context of 33 tokens" "32 positions" -- cpt-step -q -m m --context 33 -o n t.tok
+	ppl-eval -q -m m t=t.tok >rows # of the window, if none is asked for
+	ppl-eval -q -m m --context 24 t=t.tok | cmp - rows
+}
+
 @test "interop: each type of weights is the f32 ones rounded, as in torch" {
 	model-init -q -c small.json -o m0
 	for t in f32 bf16 f16; do cpt-step "${quick[@]}" -m m0 --steps 5 --dtype $t -o $t t.tok; done

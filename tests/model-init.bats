@@ -67,6 +67,15 @@ with() {
 	model-init -c other.json -o roberta-untied
 	jq '.architectures = ["RobertaModel"]' roberta.json >other.json
 	model-init -c other.json -o roberta
+	echo '{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 60, "num_hidden_layers": 2, "num_attention_heads": 6,
+		"num_key_value_heads": 2, "intermediate_size": 90, "vocab_size": 200, "pad_token_id": 7, "attention_bias": true}' >llama.json
+	model-init -c llama.json -o llama
+	jq '.architectures = ["LlamaModel"] | .mlp_bias = true' llama.json >other.json
+	model-init -c other.json -o llama-headless
+	jq 'del(.attention_bias) | .model_type = "mistral" | .architectures = ["MistralForCausalLM"] | .head_dim = 14' llama.json >other.json
+	model-init -c other.json -o mistral
+	jq 'del(.attention_bias) | .model_type = "qwen2" | .architectures = ["Qwen2ForCausalLM"] | .tie_word_embeddings = true' llama.json >other.json
+	model-init -c other.json -o qwen2
 	HF_HUB_OFFLINE=1 "$python" - <<-'END'
 		import math, torch, transformers as tf
 		from safetensors.torch import load_file
@@ -89,15 +98,19 @@ with() {
 		b = load("bert", tf.AutoModel)
 		masked = [load(n, tf.AutoModelForMaskedLM) for n in ("bert-mlm", "roberta-mlm", "roberta-untied")]
 		masked.append(load("roberta", tf.AutoModel))
+		llamas = [load(n, tf.AutoModelForCausalLM) for n in ("llama", "mistral", "qwen2")] + [load("llama-headless", tf.AutoModel)]
+		assert ["lm_head.weight" in d for d in llamas] == [True, True, False, False]
+		assert ["model.layers.1.self_attn.o_proj.bias" in d for d in llamas[:3]] == [True, False, False]
+		assert "layers.1.mlp.up_proj.bias" in llamas[3]
 		assert "lm_head.decoder.weight" in masked[2] and "lm_head.decoder.weight" not in masked[1]
 		assert "lm_head.weight" in u and "lm_head.weight" not in m and "wte.weight" in h
-		for d, std in [(m, 0.02), (u, 0.1), (h, 0.02), (b, 0.02)] + [(d, 0.02) for d in masked]:
+		for d, std in [(m, 0.02), (u, 0.1), (h, 0.02), (b, 0.02)] + [(d, 0.02) for d in masked + llamas]:
 		    for k, v in d.items():
 		        if k.endswith("bias"):
 		            assert (v == 0).all(), k
-		        elif "ln_" in k or "LayerNorm" in k or "layer_norm" in k:
+		        elif "ln_" in k or "LayerNorm" in k or "layer_norm" in k or "norm" in k.split(".")[-2]:
 		            assert (v == 1).all(), k
-		        elif "word_embeddings" in k or k.startswith("roberta.") and "position_embeddings" in k:
+		        elif "word_embeddings" in k or "embed_tokens" in k or k.startswith("roberta.") and "position_embeddings" in k:
 		            assert (v[7] == 0).all() and (v[6] != 0).any() and (v[8] != 0).any()
 		            near(torch.cat([v[:7], v[8:]]), std)
 		        else:

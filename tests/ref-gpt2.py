@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What transformers makes of GPT-2 directories, for ppl-eval.bats and interop.bats.
+"""What transformers makes of directories of causal models, for ppl-eval.bats and interop.bats.
 
 ref-gpt2.py save CONFIG.json KIND...   writes to KIND a random model as save_pretrained() does (tied, untied, base, f16, bf16;
                                        sharded: in several files), or as other programs may (both: tied, and the head stored all the same)
@@ -8,6 +8,7 @@ ref-gpt2.py score CONTEXT FILE.tok DIR...
                                        exit 1 if weights do not load without a remark
 CONTEXT may be several, with commas between: a line for each.
 """
+import json
 import math
 import struct
 import sys
@@ -20,9 +21,10 @@ from safetensors.torch import load_file, save_file
 def save(config, kind):
     torch.manual_seed(7)
     out = kind
-    config = transformers.GPT2Config.from_json_file(config)
+    with open(config) as f:
+        config = transformers.AutoConfig.for_model(**json.load(f))
     config.tie_word_embeddings = kind != "untied"
-    model = (transformers.GPT2Model if kind == "base" else transformers.GPT2LMHeadModel)(config)
+    model = (transformers.AutoModel if kind == "base" else transformers.AutoModelForCausalLM).from_config(config)
     for p in model.parameters():
         p.data.add_(torch.randn_like(p), alpha=0.05)
     if kind in ("f16", "bf16"):

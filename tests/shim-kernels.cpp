@@ -100,6 +100,15 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	t->gelu_grad(y, x, x, n);
 	keep(x, type);
 	fill();
+	t->swiglu(x, y, d, n);
+	keep(d, type);
+	t->swiglu_grad(x, y, d, x, y, n);
+	keep(x, type);
+	keep(y, type);
+	fill();
+	t->rope(x, y, s, n / 2, -1);
+	keep(y, type);
+	fill();
 	r.push_back(t->dot(x, y, n));
 	r.push_back(t->sum_squares(x, n));
 	r.push_back(t->cross_entropy_row(x, n, n / 2, 0.5, true));

@@ -128,8 +128,9 @@ static void write_provenance(const void *config, size_t n, uint64_t weights)
 
 static bool can_make(const char *architecture)
 {
-	static const char *const known[] = {"GPT2LMHeadModel", "GPT2Model", "BertModel", "BertForMaskedLM", "RobertaModel",
-	                                    "RobertaForMaskedLM"};
+	static const char *const known[] = {
+		"GPT2LMHeadModel", "GPT2Model",          "BertModel",    "BertForMaskedLM", "RobertaModel", "RobertaForMaskedLM",
+		"LlamaForCausalLM", "LlamaModel", "MistralForCausalLM", "MistralModel", "Qwen2ForCausalLM", "Qwen2Model"};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (strcmp(architecture, known[i]) == 0)

@@ -213,6 +213,7 @@ OP(relu, th_relu(in[0]))
 OP(silu, th_silu(in[0]))
 OP(gelu, th_gelu(in[0]))
 OP(gelu_tanh, th_gelu_tanh(in[0]))
+OP(swiglu, th_swiglu(in[0], in[1]))
 OP(sum, th_sum(th_mul(in[0], in[0])))
 OP(sum_dim, th_sum_dim(in[0], 1, false))
 OP(mean_dim, th_mean_dim(in[0], -1, true))
@@ -237,8 +238,8 @@ static void gradients_of_plain_operations(void **state)
 	} op[] = {
 #define ROW(name, n) {#name, f_##name, n}
 		ROW(add, 2), ROW(sub, 2), ROW(mul, 2), ROW(div, 2), ROW(broadcast, 2), ROW(scale, 1), ROW(add_scalar, 1),
-		ROW(tanh, 1), ROW(relu, 1), ROW(silu, 1), ROW(gelu, 1), ROW(gelu_tanh, 1), ROW(sum, 1), ROW(sum_dim, 1),
-		ROW(mean_dim, 1), ROW(norm_dim, 1), ROW(softmax, 1), ROW(log_softmax, 1), ROW(reshape, 1), ROW(transpose, 1),
+		ROW(tanh, 1), ROW(relu, 1), ROW(silu, 1), ROW(gelu, 1), ROW(gelu_tanh, 1), ROW(swiglu, 2), ROW(sum, 1),
+		ROW(sum_dim, 1), ROW(mean_dim, 1), ROW(norm_dim, 1), ROW(softmax, 1), ROW(log_softmax, 1), ROW(reshape, 1), ROW(transpose, 1),
 		ROW(cat, 2), ROW(index_select, 1), ROW(matmul, 2), ROW(to_dtype, 1), ROW(dropout, 1), ROW(clone, 1),
 	};
 
@@ -336,8 +337,106 @@ static void layers_in_bf16(void **state)
 	assert_near(th_rms_norm(h, v, 1e-5), th_rms_norm(x, w, 1e-5), 0x1p-7); /* rounded twice, as the models do */
 	assert_near(th_gelu_tanh(h), th_gelu_tanh(x), 0x1p-8);
 	assert_near(th_gelu(h), th_gelu(x), 0x1p-8);
+	assert_near(th_swiglu(h, h), th_swiglu(x, x), 0x1p-8);
 	assert_near(th_softmax(h, 1), th_softmax(x, 1), 0x1p-8);
 	assert_near(th_linear(h, th_reshape(v, SHAPE(1, 96)), NULL), th_linear(x, th_reshape(w, SHAPE(1, 96)), NULL), 0x1p-8);
+}
+
+/* In every size that vectors of 16 divide or do not, in all types: silu(a) b; far out, b a or 0 and no NaN. */
+static void swiglu_is_its_formula(void **state)
+{
+	static const int64_t n[] = {1, 15, 16, 17, 48, 101};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
+		th_tensor *a = th_scale(randn(TH_F64, SHAPE(3, n[i])), 4), *b = randn(TH_F64, SHAPE(3, n[i]));
+		th_tensor *want = th_mul(th_silu(a), b);
+		assert_near(th_swiglu(a, b), want, 1e-14);
+		assert_near(th_swiglu(th_to_dtype(a, TH_F32), th_to_dtype(b, TH_F32)), want, 2e-6);
+		assert_near(th_swiglu(th_to_dtype(a, TH_BF16), th_to_dtype(b, TH_BF16)), want, 0x1p-7);
+		assert_near(th_swiglu(th_to_dtype(a, TH_F16), th_to_dtype(b, TH_F16)), want, 0x1p-8);
+		assert_near(th_swiglu(th_transpose(a, 0, 1), th_transpose(b, 0, 1)), th_contiguous(th_transpose(want, 0, 1)), 1e-14);
+	}
+	th_tensor *far = th_from_host((float[]){-1e30f, -200, 200, 1e30f}, TH_F32, cpu, SHAPE(4));
+	th_tensor *two = th_full(2, TH_F32, cpu, SHAPE(4));
+	assert_near(th_swiglu(far, two), th_from_host((float[]){0, 0, 400, 2e30f}, TH_F32, cpu, SHAPE(4)), 1e-6);
+	th_requires_grad(far, true);
+	th_backward(th_sum(th_swiglu(far, two)));
+	assert_near(th_grad(far), th_from_host((float[]){0, 0, 2, 2}, TH_F32, cpu, SHAPE(4)), 1e-6);
+	th_requires_grad(far, false);
+}
+
+/* ---- rotary positions ---- */
+
+/* cos and sin of t / 3^i, n rows */
+static th_tensor *angles(int64_t n, int64_t half)
+{
+	float *x = get_memory((size_t)(2 * n * half) * sizeof *x);
+	th_tensor *t;
+
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t k = 0; k < half; k++) {
+			x[2 * half * i + k] = (float)cos((double)i / pow(3, (double)k));
+			x[2 * half * i + half + k] = (float)sin((double)i / pow(3, (double)k));
+		}
+	t = th_from_host(x, TH_F32, cpu, SHAPE(n, 2 * half));
+	free(x);
+	return t;
+}
+
+/* Pairs as complex numbers, multiplied by those of the table; the table may be longer than the text. */
+static void rope_is_its_formula(void **state)
+{
+	static const int64_t halves[] = {1, 3, 8, 16, 17, 32, 50};
+	enum { B = 2, T = 5, H = 3, ROWS = 7 };
+
+	(void)state;
+	for (size_t n = 0; n < sizeof halves / sizeof *halves; n++) {
+		int64_t half = halves[n], D = 2 * half;
+		th_tensor *x = randn(TH_F64, SHAPE(B, T, H * D)), *table = angles(ROWS, half), *got = th_rope(x, table);
+		double *in = values(x), *turn = values(table), *want = get_memory(B * T * H * (size_t)D * sizeof *want);
+
+		for (int64_t row = 0; row < B * T; row++)
+			for (int64_t h = 0; h < H; h++)
+				for (int64_t i = 0; i < half; i++) {
+					const int64_t at = (row * H + h) * D + i;
+					const double c = turn[row % T * D + i], s = turn[row % T * D + half + i];
+					want[at] = in[at] * c - in[at + half] * s;
+					want[at + half] = in[at + half] * c + in[at] * s;
+				}
+		th_tensor *exact = th_from_host(want, TH_F64, cpu, SHAPE(B, T, H * D));
+		assert_is_shape(got, SHAPE(B, T, H * D));
+		assert_near(got, exact, 1e-15);
+		assert_near(th_rope(th_to_dtype(x, TH_F32), table), exact, 1e-6);
+		assert_near(th_rope(th_to_dtype(x, TH_BF16), table), exact, 0x1p-8);
+		assert_near(th_rope(th_to_dtype(x, TH_F16), table), exact, 0x1p-10); /* as on a device without our kernels */
+		assert_int_equal(th_dtype_of(th_rope(th_to_dtype(x, TH_BF16), table)), TH_BF16);
+		assert_near(th_rope(th_transpose(th_contiguous(th_transpose(x, 0, 1)), 0, 1), table), exact, 1e-15);
+		free(in);
+		free(turn);
+		free(want);
+	}
+}
+
+static th_tensor *rope_angles;
+OP(rope, th_rope(in[0], rope_angles))
+
+static void rope_gradient(void **state)
+{
+	(void)state;
+	rope_angles = angles(6, 19);
+	check_gradient("rope", f_rope, (th_tensor *[]){randn(TH_F64, SHAPE(2, 4, 2 * 38))}, 1);
+	th_tensor *h = th_requires_grad(randn(TH_F16, SHAPE(2, 6, 38)), true), *f = th_requires_grad(th_to_dtype(th_detach(h), TH_F32), true);
+	th_backward(weighed(th_rope(h, rope_angles)));
+	th_backward(weighed(th_rope(f, rope_angles)));
+	assert_near(th_grad(h), th_grad(f), 0x1p-9);
+	th_requires_grad(h, false);
+	th_requires_grad(f, false);
+	/* the length of a pair stays, so the gradient of the squares' sum is that of the squares alone */
+	th_tensor *x = th_requires_grad(randn(TH_F32, SHAPE(2, 6, 38)), true), *y = th_rope(x, rope_angles);
+	th_backward(th_sum(th_mul(y, y)));
+	assert_near(th_grad(x), th_scale(x, 2), 1e-6);
+	th_requires_grad(x, false);
 }
 
 /* ---- dropout ---- */
@@ -1062,6 +1161,12 @@ static void errors(void **state)
 	FAILS(TH_ERR_FAILED, "must match", th_add(a, b));
 	FAILS(TH_ERR_FAILED, "affine", th_affine(a, b, NULL));
 	FAILS(TH_ERR_FAILED, "copy: shapes differ", th_copy_(a, b));
+	FAILS(TH_ERR_FAILED, "swiglu: shapes", th_swiglu(a, b));
+	FAILS(TH_ERR_FAILED, "swiglu: shapes or types", th_swiglu(a, th_to_dtype(a, TH_BF16)));
+	FAILS(TH_ERR_FAILED, "rope: shapes do not fit", th_rope(th_zeros(TH_F32, cpu, SHAPE(1, 5, 6)), angles(4, 3)));
+	FAILS(TH_ERR_FAILED, "rope: shapes do not fit", th_rope(th_zeros(TH_F32, cpu, SHAPE(1, 5, 6)), angles(5, 2)));
+	FAILS(TH_ERR_FAILED, "even D", th_rope(th_zeros(TH_F32, cpu, SHAPE(1, 5, 6)), th_zeros(TH_F32, cpu, SHAPE(5, 3))));
+	FAILS(TH_ERR_FAILED, "f32", th_rope(th_zeros(TH_F32, cpu, SHAPE(1, 5, 6)), th_zeros(TH_F64, cpu, SHAPE(5, 6))));
 	FAILS(TH_ERR_FAILED, "attention: shapes", th_attention(q, k, k, true, NULL, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "attention: 3 heads and 2", th_attention_packed(th_zeros(TH_F32, cpu, SHAPE(1, 1, 7)), 3, 2, true,
 	                                                                       NULL, 1, 0, no_key));
@@ -1124,6 +1229,9 @@ int main(void)
 		TEST(gradients_of_layers),
 		TEST(values_of_formulas),
 		TEST(layers_in_bf16),
+		TEST(swiglu_is_its_formula),
+		TEST(rope_is_its_formula),
+		TEST(rope_gradient),
 		TEST(dropout_is_philox),
 		TEST(dropout_drops_its_share),
 		TEST(dropout_same_for_all_threads),

@@ -13,8 +13,14 @@
 #define MAX_CONFIG (1 << 20) /* bytes */
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static const struct model_kind *const kinds[] = {[MODEL_GPT2] = &model_gpt2, [MODEL_BERT] = &model_bert,
-                                              [MODEL_ROBERTA] = &model_roberta};
+static const struct model_kind *const kinds[] = {
+	[MODEL_GPT2] = &model_gpt2,
+	[MODEL_BERT] = &model_bert,
+	[MODEL_ROBERTA] = &model_roberta,
+	[MODEL_LLAMA] = &model_llama,
+	[MODEL_MISTRAL] = &model_mistral,
+	[MODEL_QWEN2] = &model_qwen2,
+};
 
 void model_config_parse(struct model_config *c, const struct json *doc, const char *path)
 {
@@ -45,7 +51,11 @@ void model_config_parse(struct model_config *c, const struct json *doc, const ch
 
 	model_check_fields(doc, path, kind->fields);
 	kind->parse(c, doc, path);
-	if (c->n_embd % c->n_head != 0)
+	if (c->n_kv_head == 0)
+		c->n_kv_head = c->n_head;
+	if (c->head_dim == 0 && c->n_embd % c->n_head == 0)
+		c->head_dim = c->n_embd / c->n_head;
+	if (c->head_dim == 0)
 		die_input("malformed input: %s: width %lld is no multiple of the number of heads %lld", path,
 		          (long long)c->n_embd, (long long)c->n_head);
 }
@@ -81,6 +91,10 @@ static int64_t size_of(const struct model_config *c, enum model_size s)
 		return 3 * c->n_embd;
 	case SIZE_INNER:
 		return c->n_inner;
+	case SIZE_HEADS:
+		return c->n_head * c->head_dim;
+	case SIZE_KV_HEADS:
+		return c->n_kv_head * c->head_dim;
 	case SIZE_NONE:
 		break;
 	}

@@ -24,7 +24,7 @@ static const char *const harmless[] = {
 /* Fields that are harmless as long as they are off. */
 static const char *const must_be_off[] = {
 	"add_cross_attention", "is_decoder", "is_encoder_decoder", "pruned_heads", "quantization_config",
-	"tie_encoder_decoder",
+	"tie_encoder_decoder", "use_mrope",
 };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))

@@ -7,8 +7,18 @@
 
 #include "model.h"
 
-/* A size in a table of tensors: one of the configuration's, or three matrices side by side. */
-enum model_size { SIZE_NONE, SIZE_VOCAB, SIZE_POSITIONS, SIZE_TYPES, SIZE_EMBD, SIZE_EMBD3, SIZE_INNER };
+/* A size in a table of tensors: one of the configuration's, three matrices side by side, or all heads side by side. */
+enum model_size {
+	SIZE_NONE,
+	SIZE_VOCAB,
+	SIZE_POSITIONS,
+	SIZE_TYPES,
+	SIZE_EMBD,
+	SIZE_EMBD3,
+	SIZE_INNER,
+	SIZE_HEADS,   /* n_head head_dim */
+	SIZE_KV_HEADS /* n_kv_head head_dim */
+};
 
 /* NORMAL_RESIDUAL: divided by the square root of the number of residual paths (GPT-2, section 2.3). */
 enum model_fill { ZEROS, ONES, NORMAL, NORMAL_RESIDUAL, NORMAL_PADDED };
@@ -38,7 +48,7 @@ struct model_kind {
 	struct model_table head;               /* without, and not in the headless one */
 };
 
-extern const struct model_kind model_gpt2, model_bert, model_roberta;
+extern const struct model_kind model_gpt2, model_bert, model_roberta, model_llama, model_mistral, model_qwen2;
 
 /* For rows that are not always there: has the model no head; has it one with a matrix other than the word embedding? */
 bool model_is_headless(const struct model_config *c);

@@ -11,8 +11,6 @@
 #include "lib/checked.h"
 #include "lib/die.h"
 
-typedef th_tensor *activation(th_tensor *x);
-
 struct norm {
 	th_tensor *w, *b; // (C)
 };
@@ -31,7 +29,7 @@ struct bert {
 	int64_t C, H;
 	int n_layers;
 	double eps;
-	activation *act;
+	nn_activation *act;
 	bool offset; /* RoBERTa: positions are counted from behind the padding's */
 	int64_t pad; /* -1: none */
 	th_tensor *word, *position, *type; // (V, C), (positions, C), (types, C): the parameters whatever we compute in
@@ -40,7 +38,7 @@ struct bert {
 	/* of the head */
 	struct linear dense;
 	struct norm dense_ln;
-	activation *dense_act;
+	nn_activation *dense_act;
 };
 
 /* Where dropout is, for its keys. */
@@ -62,17 +60,12 @@ static struct linear linear_params(struct nn_model *m, int64_t in, int64_t out, 
 
 static void load_encoder(struct nn_model *m)
 {
-	static activation *const activations[] = {[MODEL_GELU] = th_gelu,
-	                                          [MODEL_GELU_TANH] = th_gelu_tanh,
-	                                          [MODEL_RELU] = th_relu,
-	                                          [MODEL_SILU] = th_silu,
-	                                          [MODEL_TANH] = th_tanh};
 	const struct model_config *c = &m->config;
 	struct bert *b = m->net = xcalloc(1, sizeof *b);
 	int64_t C = c->n_embd;
 
 	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
-	                   .act = activations[c->activation], .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
+	                   .act = nn_activations[c->activation], .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
 	if (b->offset)
 		m->positions = c->n_positions - b->pad - 1;
 	b->word = nn_param(m->params, 2, (int64_t[]){c->vocab_size, C}, "embeddings.word_embeddings.weight");

@@ -6,8 +6,20 @@
 #include "lib/die.h"
 #include "lib/rng.h"
 
-static const struct nn_family *const families[] = {[MODEL_GPT2] = &nn_gpt2, [MODEL_BERT] = &nn_bert,
-                                                   [MODEL_ROBERTA] = &nn_roberta};
+static const struct nn_family *const families[] = {
+	[MODEL_GPT2] = &nn_gpt2,
+	[MODEL_BERT] = &nn_bert,
+	[MODEL_ROBERTA] = &nn_roberta,
+	[MODEL_LLAMA] = &nn_llama,
+	[MODEL_MISTRAL] = &nn_llama,
+	[MODEL_QWEN2] = &nn_llama,
+};
+
+nn_activation *const nn_activations[] = {[MODEL_GELU] = th_gelu,
+                                         [MODEL_GELU_TANH] = th_gelu_tanh,
+                                         [MODEL_RELU] = th_relu,
+                                         [MODEL_SILU] = th_silu,
+                                         [MODEL_TANH] = th_tanh};
 
 struct nn_layer_call {
 	const struct nn_model *m;
@@ -256,13 +268,17 @@ th_tensor *nn_logits(const struct nn_model *m, th_tensor *id)
 
 int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked)
 {
-	int64_t positions = m->positions;
+	int64_t positions = m->positions, window = m->config.attention_window;
+	int64_t most = window && window < positions ? window : positions;
 
 	if (asked == 0)
-		asked = positions < 1024 ? positions : 1024;
+		asked = most < 1024 ? most : 1024;
 	if (asked > positions)
 		die_input("%s: context of %lld tokens is longer than the model's %lld positions", dir, (long long)asked,
 		          (long long)positions);
+	if (asked > most) /* up to it, a window is as good as none */
+		die_input("%s: context of %lld tokens is longer than the model's sliding_window %lld: not supported", dir,
+		          (long long)asked, (long long)window);
 	if (asked < 2)
 		die_usage("--context is 1: there would be nothing to predict");
 	return asked;

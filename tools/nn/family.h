@@ -100,7 +100,11 @@ th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target);
 /* All logits, (B, T, V), which for a large vocabulary are many. */
 th_tensor *nn_logits(const struct nn_model *m, th_tensor *id);
 
-extern const struct nn_family nn_gpt2, nn_bert, nn_roberta;
+extern const struct nn_family nn_gpt2, nn_bert, nn_roberta, nn_llama;
+
+/* By enum model_activation. */
+typedef th_tensor *nn_activation(th_tensor *x);
+extern nn_activation *const nn_activations[];
 
 /*
  * The --context of a tool: asked, or for 0 as many tokens as the model takes, at most 1024. More than it has:

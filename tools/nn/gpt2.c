@@ -9,8 +9,6 @@
 #include "lib/checked.h"
 #include "nn/family.h"
 
-typedef th_tensor *activation(th_tensor *x);
-
 struct norm {
 	th_tensor *w, *b; // (C)
 };
@@ -30,7 +28,7 @@ struct gpt2 {
 	int n_layers;
 	double eps;
 	bool scale_by_head, scale_by_layer;
-	activation *act;
+	nn_activation *act;
 	th_tensor *wte, *wpe; // (V, C), (positions, C): the parameters whatever we compute in, so that rows of rare words add up right
 	struct block *block;
 	struct norm ln_f;
@@ -51,12 +49,6 @@ static struct conv1d conv1d_params(struct nn_model *m, int64_t in, int64_t out, 
 	                       nn_compute(m, nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name))};
 }
 
-static activation *const activations[] = {[MODEL_GELU] = th_gelu,
-                                          [MODEL_GELU_TANH] = th_gelu_tanh,
-                                          [MODEL_RELU] = th_relu,
-                                          [MODEL_SILU] = th_silu,
-                                          [MODEL_TANH] = th_tanh};
-
 static void load(struct nn_model *m)
 {
 	const struct model_config *c = &m->config;
@@ -64,7 +56,7 @@ static void load(struct nn_model *m)
 
 	*g = (struct gpt2){.C = c->n_embd, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
 	                   .scale_by_head = c->scale_attn_weights, .scale_by_layer = c->scale_attn_by_inverse_layer_idx,
-	                   .act = activations[c->activation]};
+	                   .act = nn_activations[c->activation]};
 	g->wte = nn_param(m->params, 2, (int64_t[]){c->vocab_size, g->C}, "wte.weight");
 	g->wpe = nn_param(m->params, 2, (int64_t[]){c->n_positions, g->C}, "wpe.weight");
 	g->block = xcalloc((size_t)g->n_layers, sizeof *g->block);
