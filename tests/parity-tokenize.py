@@ -271,6 +271,8 @@ def check_json(directory, hf, count, seed, chars, added, malformed=True, restore
             for text, line, w in zip(texts, lines, want, strict=True):
                 expect(f"{directory} {args}", text, [int(i) for i in line.split()], w.ids)
         whole = "".join(t + r.choice(["\n", "\n\n", " \n ", "", " ", "\r\n"]) for t in texts)
+        while len(whole) < 400000:  # several chunks
+            whole += whole[r.randrange(len(whole)) :]
         expect(f"{directory} in one", whole, ids_in_tok(run(["-j", "2"], whole.encode(), directory)), encode(hf, whole))
         expect(f"{directory} in one, special tokens", whole,
                ids_in_tok(run(["-j", "2", "--parse-special"], whole.encode(), directory)), encode(hf, whole, True))

@@ -14,7 +14,7 @@
 #include "rng.h"
 
 /* text is cut at the bars, none of which is in the text itself */
-static void check_words(const char *cut)
+static void check_words(enum pretoken words_of, const char *cut)
 {
 	char text[256] = "";
 	size_t end[256], expected[256], n = 0, words = 0, count;
@@ -25,7 +25,7 @@ static void check_words(const char *cut)
 		else
 			text[n++] = *c;
 	expected[words++] = n;
-	count = pretoken_words(PRETOKEN_GPT2, text, n, end, 256);
+	count = pretoken_words(words_of, text, n, end, 256);
 	if (count != words)
 		fail_msg("%s: %zu words, not %zu", cut, count, words);
 	for (size_t i = 0; i < words; i++)
@@ -71,9 +71,47 @@ static void pattern(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
-		check_words(cut[i]);
+		check_words(PRETOKEN_GPT2, cut[i]);
 	assert_int_equal(pretoken_words(PRETOKEN_GPT2, "", 0, NULL, 0), 0);
 	assert_int_equal(pretoken_word(PRETOKEN_GPT2, "", 0), 0);
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static void pattern_llama3(void **state)
+{
+	static const char *const cut[] = {
+		"Hello| world|!",
+		"a| b| | c|  |\td",
+		"a|\tb|\xc2\xa0""c",
+		"a|\n|b",
+		"a|\n\n|  | b",
+		"a| \n|\t|1",
+		"a| \r\n \n|  | (|x|)\n\n|y",
+		"a|  ",
+		"it|'S| they|'lL| I|'VE| x|'\xc5\xbf|top|'x",
+		"(a|((|a| (|a|.b|.,|c",
+		"'s|top|''|s| '|s",
+		"123|456|78|a|1",
+		"12\xc2\xb2|\xd9\xa3""4|a",
+		"\xcc\x81""e|\xff""a|\xff\xc3|a",
+		"!\r\n|!| !\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
+		check_words(PRETOKEN_LLAMA3, cut[i]);
+	check_words(PRETOKEN_QWEN2, "1|2|\xc2\xb2|a| |4|  \n");
+}
+
+static void patterns_by_text(void **state)
+{
+	enum pretoken p = PRETOKEN_LLAMA3;
+
+	(void)state;
+	assert_true(pretoken_find("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", &p));
+	assert_int_equal(p, PRETOKEN_GPT2);
+	assert_false(pretoken_find("", &p));
+	assert_false(pretoken_find("\\s+", &p));
 }
 
 /* Random text that is rich in what the pattern is about; kind 0: ASCII, 1: any UTF-8, 2: also malformed. */
@@ -100,6 +138,23 @@ static size_t random_text(char *text, size_t n, uint64_t seed, int kind)
 	}
 }
 
+static const enum pretoken patterns[] = {PRETOKEN_GPT2, PRETOKEN_LLAMA3, PRETOKEN_QWEN2};
+
+/* All words of at most 300 bytes. */
+static size_t find_all(enum pretoken pattern, const char *text, size_t n, size_t *end)
+{
+	size_t at = 0, count = 0, more;
+
+	while ((more = pretoken_words(pattern, text + at, n - at, end + count, 300 - count)) > 0) {
+		for (size_t i = 0; i < more; i++)
+			end[count + i] += at;
+		count += more;
+		at = end[count - 1];
+	}
+	assert_int_equal(at, n);
+	return count;
+}
+
 static void fast_is_slow(void **state)
 {
 	enum { N = 2000 };
@@ -107,14 +162,15 @@ static void fast_is_slow(void **state)
 	static size_t end[N];
 
 	(void)state;
-	for (uint64_t seed = 0; seed < 600; seed++) {
-		size_t n = random_text(text, seed < 300 ? 150 : N, seed, (int)(seed % 3)), at = 0, done = 0, words;
+	for (uint64_t seed = 0; seed < 1200; seed++) {
+		enum pretoken pattern = patterns[seed / 3 % 3];
+		size_t n = random_text(text, seed < 600 ? 150 : N, seed, (int)(seed % 3)), at = 0, done = 0, words;
 		size_t max = seed % 7 ? N : 65 + seed % 200; /* batches of several sizes */
 
-		while ((words = pretoken_words(PRETOKEN_GPT2, text + done, n - done, end, max)) > 0) {
+		while ((words = pretoken_words(pattern, text + done, n - done, end, max)) > 0) {
 			assert_true(words <= max);
 			for (size_t i = 0; i < words; i++) {
-				at += pretoken_word(PRETOKEN_GPT2, text + at, n - at);
+				at += pretoken_word(pattern, text + at, n - at);
 				if (done + end[i] != at)
 					fail_msg("seed %d: a word ends at %zu, not %zu", (int)seed, done + end[i], at);
 			}
@@ -132,21 +188,22 @@ static void split_changes_nothing(void **state)
 	size_t splits = 0;
 
 	(void)state;
-	for (uint64_t seed = 0; seed < 400; seed++) {
-		size_t n = random_text(text, N, seed, (int)(seed % 3)), words = pretoken_words(PRETOKEN_GPT2, text, n, whole, N);
+	for (uint64_t seed = 0; seed < 900; seed++) {
+		enum pretoken pattern = patterns[seed / 3 % 3];
+		size_t n = random_text(text, N, seed, (int)(seed % 3)), words = find_all(pattern, text, n, whole);
 
 		for (size_t end = 1; end <= n; end++) { /* a reader that has seen text[0..end) */
-			size_t k = pretoken_split(PRETOKEN_GPT2, text, end), i = 0, j;
+			size_t k = pretoken_split(pattern, text, end), i = 0, j;
 
 			assert_true(k < end);
 			if (k == 0)
 				continue;
 			splits++;
-			i = pretoken_words(PRETOKEN_GPT2, text, k, part, N);
+			i = find_all(pattern, text, k, part);
 			for (j = 0; j < i; j++)
 				if (part[j] != whole[j])
 					fail_msg("seed %d: cut at %zu: the word before it differs", (int)seed, k);
-			assert_int_equal(pretoken_words(PRETOKEN_GPT2, text + k, n - k, part, N), words - i);
+			assert_int_equal(find_all(pattern, text + k, n - k, part), words - i);
 			for (j = i; j < words; j++)
 				if (k + part[j - i] != whole[j])
 					fail_msg("seed %d: cut at %zu: the word behind it differs", (int)seed, k);
@@ -183,6 +240,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pattern),
+		cmocka_unit_test(pattern_llama3),
+		cmocka_unit_test(patterns_by_text),
 		cmocka_unit_test(fast_is_slow),
 		cmocka_unit_test(split_changes_nothing),
 		cmocka_unit_test(classes),

@@ -12,6 +12,7 @@
 #include "die.h"
 #include "hash.h"
 #include "reader.h"
+#include "rng.h"
 #include "tokenizer.h"
 
 static char *json; /* tests/gpt2-1024/tokenizer.json, compact and in a fixed order of keys */
@@ -262,6 +263,166 @@ static void specials(void **state)
 	remove("t/vocab.txt");
 }
 
+/* --- characters with byte fallback, as Llama 2 ----------------------------------------------------- */
+
+#define MARK "\xe2\x96\x81"
+#define NORMAL "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"" MARK "\"}," \
+	"{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK "\"}]},"
+#define METASPACE(more) "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\"" more "},"
+
+/* Ids: <s>, then the 256 bytes, then these in order. */
+static const char *const pieces[] = {MARK, "a", "b", "c", "\xc3\xa9", MARK "a", "ab", MARK "ab", "abc", MARK MARK, "bc", MARK "a" MARK};
+enum { BLANK = 257, A, B, C, E_ACUTE, _A, AB, _AB, ABC, __, BC, _A_ };
+
+static struct tokenizer *load_chars(const char *front, const char *model, const char *added)
+{
+	size_t n, size;
+	char *text;
+	FILE *f = open_memstream(&text, &size);
+	struct tokenizer *t;
+
+	fprintf(f, "{%s\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true}%s],\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
+		"\"fuse_unk\":true,%s\"vocab\":{\"<s>\":0", front, added, model);
+	for (int i = 0; i < 256; i++)
+		fprintf(f, ",\"<0x%02X>\":%d", i, i + 1);
+	for (n = 0; n < sizeof pieces / sizeof *pieces; n++)
+		fprintf(f, ",\"%s\":%zu", pieces[n], 257 + n);
+	fprintf(f, "},\"merges\":[[\"" MARK "\",\"a\"],\"a b\",[\"" MARK "a\",\"b\"],\"b c\",\"ab c\",\"" MARK " " MARK "\"]}}");
+	fclose(f);
+	put_file("t/tokenizer.json", text, size);
+	free(text);
+	t = tokenizer_load("t");
+	remove("t/tokenizer.json");
+	return t;
+}
+
+/* ids: ended by -1 */
+static void assert_ids(struct tokenizer *t, unsigned flags, const char *text, const int *ids)
+{
+	struct tok_scratch *s = tok_scratch_new(t);
+	struct ids out = {0};
+	size_t n = 0;
+
+	tokenizer_encode_part(t, s, text, strlen(text), flags, &out);
+	while (ids[n] >= 0)
+		n++;
+	for (size_t i = 0; i < n && i < out.n; i++)
+		if ((int)out.id[i] != ids[i])
+			fail_msg("\"%s\": id %zu is %u, not %d", text, i, out.id[i], ids[i]);
+	if (out.n != n)
+		fail_msg("\"%s\": %zu ids, not %zu", text, out.n, n);
+	free(out.id);
+	tok_scratch_free(s);
+}
+
+#define IDS(...) (const int[]){__VA_ARGS__, -1}
+#define BYTE(b) ((b) + 1)
+
+static void characters(void **state)
+{
+	struct tokenizer *t = load_chars(NORMAL, "", "");
+
+	(void)state;
+	assert_ids(t, 0, "ab", IDS(_AB));
+	assert_ids(t, 0, " ab", IDS(BLANK, _AB)); /* the blank that is put there, and this one */
+	assert_ids(t, 0, "  c", IDS(__, BLANK, C));
+	assert_ids(t, ENCODE_GOES_ON, "ab", IDS(AB));
+	assert_ids(t, 0, "", (const int[]){-1});
+	assert_ids(t, 0, "abc", IDS(_AB, C));
+	assert_ids(t, 0, "b" MARK "a", IDS(BLANK, B, _A));
+	assert_ids(t, 0, "\xc3\xa9\xe4\xb8\xad\n", IDS(BLANK, E_ACUTE, BYTE(0xe4), BYTE(0xb8), BYTE(0xad), BYTE('\n')));
+	assert_ids(t, 0, "a\xc3" "b", IDS(_A, BYTE(0xc3), B)); /* malformed */
+	assert_ids(t, 0, "a<s>a", IDS(_A, BYTE('<'), BYTE('s'), BYTE('>'), A));
+	assert_ids(t, ENCODE_SPECIAL, "a<s>a<s>", IDS(_A, 0, _A, 0));
+	assert_true(tokenizer_is_text(t, BYTE('A')) && tokenizer_is_text(t, E_ACUTE) && tokenizer_is_text(t, ABC));
+	assert_false(tokenizer_is_text(t, 0) || tokenizer_is_text(t, _A_));
+	tokenizer_free(t);
+
+	t = load_chars(METASPACE(""), "", ""); /* always, split */
+	assert_ids(t, 0, " ab", IDS(_AB));
+	assert_ids(t, 0, "ab", IDS(_AB));
+	assert_ids(t, 0, "a  a", IDS(_A, BLANK, _A));
+	tokenizer_free(t);
+	t = load_chars(METASPACE(",\"prepend_scheme\":\"first\",\"split\":false"), "", "");
+	assert_ids(t, ENCODE_SPECIAL, "a  a<s>a  c", IDS(_A, BLANK, _A, 0, A, __, C));
+	assert_ids(t, ENCODE_SPECIAL, "<s>a", IDS(0, A));
+	tokenizer_free(t);
+	t = load_chars(METASPACE(",\"add_prefix_space\":false,\"prepend_scheme\":\"never\",\"split\":false"), "\"ignore_merges\":true,", "");
+	assert_ids(t, 0, "bc", IDS(BC));
+	assert_ids(t, 0, " a ", IDS(_A_)); /* no merge makes it */
+	assert_ids(t, 0, " a a", IDS(_A, _A));
+	assert_ids(t, 0, "<0x41>", IDS(BYTE('A')));
+	assert_ids(t, 0, "<0x4g>", IDS(BYTE('<'), BYTE('0'), BYTE('x'), BYTE('4'), BYTE('g'), BYTE('>')));
+	tokenizer_free(t);
+}
+
+static void load_wrong(const void *front)
+{
+	tokenizer_free(load_chars(front, "", ""));
+}
+
+static void characters_refused(void **state)
+{
+	static const char *const wrong[][2] = {
+		{"", "without U+2581"},
+		{"\"normalizer\":{\"type\":\"NFC\"},", "normalizer \"NFC\""},
+		{"\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"" MARK "\"},", "normalizer \"Prepend\""},
+		{"\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" \"},\"content\":\"" MARK "\"},", "normalizer \"Replace\""},
+		{NORMAL METASPACE(""), "normalizer \"Prepend\""},
+		{NORMAL "\"pre_tokenizer\":{\"type\":\"Digits\"},", "pre_tokenizer \"Digits\""},
+		{METASPACE(",\"prepend_scheme\":\"last\""), "prepend_scheme \"last\""},
+		{"\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\"},", "pre_tokenizer \"Metaspace\""},
+		{NORMAL "\"decoder\":{\"type\":\"CTC\"},", "decoder \"CTC\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_dies(load_wrong, wrong[i][0], EXIT_INPUT, wrong[i][1]);
+}
+
+/* Texts in parts, cut wherever tokenizer_split_part() says so, give the ids of the whole. */
+static void parts_are_the_whole(void **state)
+{
+	static const char *const part[] = {"a", "b", "c", "ab", " ", "  ", MARK, "\xc3\xa9", "\xc3", "<s>", "<x>", "<xx>", "na", "\n", ".", "\xe4\xb8\xad", "a b c "};
+	static const char added[] = ",{\"id\":269,\"content\":\"<x>\",\"lstrip\":true},{\"id\":270,\"content\":\"<xx>\",\"rstrip\":true,\"normalized\":true},"
+		"{\"id\":271,\"content\":\"na\",\"single_word\":true,\"normalized\":false},{\"id\":272,\"content\":\"c <\",\"normalized\":true}";
+	static const char *const kind[][2] = {{NORMAL, ""}, {NORMAL, added}, {METASPACE(""), added},
+		{METASPACE(",\"prepend_scheme\":\"first\",\"split\":false"), added}};
+	size_t splits = 0;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 800; seed++) {
+		struct tokenizer *t = load_chars(kind[seed % 4][0], "", kind[seed % 4][1]);
+		struct tok_scratch *s = tok_scratch_new(t);
+		struct rng r = rng_make(seed, 0);
+		unsigned special = seed / 4 % 2 ? ENCODE_SPECIAL : 0;
+		char text[160] = "";
+		struct ids whole = {0}, parts = {0};
+		size_t n;
+
+		while ((n = strlen(text)) < 140)
+			strcat(text, part[rng_below(&r, sizeof part / sizeof *part)]);
+		tokenizer_encode_part(t, s, text, n, special, &whole);
+		for (size_t seen = 1; seen <= n; seen++) {
+			size_t k = tokenizer_split_part(t, text, seen, special);
+
+			if (k == 0)
+				continue;
+			splits++;
+			parts.n = 0;
+			tokenizer_encode_part(t, s, text, k, special | ENCODE_MORE, &parts);
+			tokenizer_encode_part(t, s, text + k, n - k, special | ENCODE_GOES_ON, &parts);
+			if (parts.n != whole.n || memcmp(parts.id, whole.id, whole.n * sizeof *whole.id) != 0)
+				fail_msg("seed %d: \"%s\" cut at %zu", (int)seed, text, k);
+		}
+		free(whole.id);
+		free(parts.id);
+		tok_scratch_free(s);
+		tokenizer_free(t);
+	}
+	assert_true(splits > 5000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +430,9 @@ int main(void)
 		cmocka_unit_test(fingerprints),
 		cmocka_unit_test(ids_and_bytes),
 		cmocka_unit_test(specials),
+		cmocka_unit_test(characters),
+		cmocka_unit_test(characters_refused),
+		cmocka_unit_test(parts_are_the_whole),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, out_of_scratch);
