@@ -3,6 +3,14 @@ function fail(message) {
 	print "cpt.mk: " FILENAME ": " message > "/dev/stderr"
 	exit failed = 3
 }
+# The learning rate of step k, where STEP_FLAGS alone do not say it.
+function rate(k) {
+	if (policy == "continued")
+		return sprintf("--lr %.9g --lr-floor %.9g --schedule linear --warmup 0", lr * (n - k + 1) / n, lr * (n - k) / n)
+	if (policy == "rewarmed")
+		return sprintf("--lr %.9g --lr-floor %.9g --schedule cosine --warmup 0.1", lr, lr / 10)
+	return ""
+}
 BEGIN {
 	for (i = split(domains, list, " "); i; i--)
 		known[list[i]] = 1
@@ -32,5 +40,5 @@ END {
 	if (n != total)
 		fail(n " of " total " domains")
 	for (k = 1; k <= n; k++)
-		printf "$(eval $(call step,%s,%d,%s,%d,%s))\n", order, k, chain[k], k - 1, k < n ? k + 1 : ""
+		printf "$(eval $(call step,%s,%d,%s,%d,%s,%s))\n", order, k, chain[k], k - 1, k < n ? k + 1 : "", rate(k)
 }

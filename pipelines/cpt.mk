@@ -18,9 +18,16 @@
 #   PORTIONS      the sequence of portions for similar and farthest
 #   TRAIN_BYTES   no more training text than this for a domain; TEST_BYTES likewise; from the file's head
 #   STEP_FLAGS    for cpt-step, such as '--lr 5e-5 --epochs 1'; EVAL_FLAGS for ppl-eval
+#   CHAIN_FLAGS   more for cpt-step along a sequence, not for FT, such as --keep-optimizer
+#   POLICY        learning rate of each new domain: fresh (default: the schedule of STEP_FLAGS anew), continued (one straight
+#                 line from LR to 0 over the whole sequence, every domain an equal part of it) or rewarmed (up from LR/10 to
+#                 LR in a tenth of the steps, down to LR/10 along half a cosine: Gupta et al., arXiv 2308.04014)
+#   LR            peak learning rate for the latter two
 #   SEED          of everything random (default 1)
 #   THREADS       of a tool that computes (default: processors of this machine); the last bits depend on it.
 #                 With -j N take as many threads less.
+#   TOK_IN VECTORS_IN M0_IN FT_IN  another OUT in which tokens, vectors, M0's row, and FT's rows stand already, if they are
+#                 the same there; study.mk makes use of it
 # What is wanted of it; may differ from call to call (what is not given is as in the first call):
 #   ORDER         words KIND, KIND:SEED or, for similar and farthest, KIND:PORTIONS (similar:s2orc,wiki): see
 #                 order-domains(1); each gets a folder OUT/KIND, OUT/KIND-SEED ...; `given` takes the file GIVEN
@@ -38,12 +45,13 @@
 #
 # In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
 # ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, matrix/ORDER/ (tables); report.html.
+# `make ... texts`, `vectors`, `zero` (M0's row), `alone` (FT's rows) and `matrices` make a part of it.
 # `make ... status` tells how much is done, `show` prints what is known by now.
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all status show
+.PHONY: all status show texts vectors zero alone matrices
 
 ifeq ($(OUT),)
 $(error give OUT=DIR, the folder of the study)
@@ -53,10 +61,10 @@ override OUT := $(abspath $(OUT))
 # --- settings ---------------------------------------------------------------------------------
 
 settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS BASE_TEXT BASE_VECTORS PORTIONS TRAIN_BYTES TEST_BYTES \
-            STEP_FLAGS EVAL_FLAGS SEED THREADS
-paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS
+            STEP_FLAGS CHAIN_FLAGS POLICY LR EVAL_FLAGS SEED THREADS TOK_IN VECTORS_IN M0_IN FT_IN
+paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN
 
-$(foreach v,MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS,$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))
+$(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))
 
 -include $(OUT)/settings.mk
 $(foreach v,$(settings),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
@@ -81,9 +89,11 @@ endif
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
 endif
-ifeq ($(SBERT),)
+ifeq ($(SBERT)$(VECTORS_IN),)
 $(foreach o,$(filter similar similar:% farthest farthest:%,$(ORDER)),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR))
 endif
+$(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
+$(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last,$(KEEP)),,$(error KEEP=$(KEEP): all or last))
 
@@ -92,7 +102,7 @@ hash   := \#
 bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ $(hash) : % $$
 unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
 $(foreach v,$(paths),$(if $(call unsafe,$($(v))),$(error $(v)=$($(v)): cannot work with '$(call unsafe,$($(v)))' in a name)))
-$(foreach v,OUT MODEL DATA SBERT BASE_VECTORS,$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
+$(foreach v,$(filter-out CORPUS BASE_TEXT,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
 
 define newline
 
@@ -112,6 +122,10 @@ endif
 export RUN := $(run)
 
 data   := $(or $(DATA),$(OUT)/data)
+tok_in := $(or $(TOK_IN),$(OUT))
+vectors_in := $(or $(VECTORS_IN),$(OUT))
+m0_in  := $(or $(M0_IN),$(OUT))
+ft_in  := $(or $(FT_IN),$(OUT))
 job    := sh $(pipelines)/job.sh
 thread := env OMP_NUM_THREADS=$(THREADS)
 orders := $(subst :,-,$(ORDER))
@@ -140,62 +154,68 @@ else
 -include $(OUT)/domains.mk
 endif
 
-test_tok := $(domains:%=$(OUT)/tok/%.test.tok)
+test_tok := $(domains:%=$(tok_in)/tok/%.test.tok)
 
 $(if $(domains),$(file >$(run)/plan,\
-$(if $(SBERT),$(foreach d,$(domains),vector 0 $(OUT)/vectors/$(d).tsv$(newline)))\
-$(foreach d,$(domains),token 0 $(OUT)/tok/$(d).train.tok$(newline)token 0 $(OUT)/tok/$(d).test.tok$(newline))\
-eval $(test_size) $(OUT)/rows/M0.tsv$(newline)\
-$(if $(filter 1,$(FT)),$(foreach d,$(domains),\
-train $(train_size) $(OUT)/ft/$(d).done$(newline)eval $(test_size.$(d)) $(OUT)/rows/FT-$(d).tsv$(newline)))\
+$(if $(VECTORS_IN),,$(if $(SBERT),$(foreach d,$(domains),vector 0 $(vectors_in)/vectors/$(d).tsv$(newline))))\
+$(if $(TOK_IN),,$(foreach d,$(domains),token 0 $(tok_in)/tok/$(d).train.tok$(newline)token 0 $(tok_in)/tok/$(d).test.tok$(newline)))\
+$(if $(M0_IN),,eval $(test_size) $(m0_in)/rows/M0.tsv$(newline))\
+$(if $(filter 1,$(if $(FT_IN),0,$(FT))),$(foreach d,$(domains),\
+train $(train_size) $(ft_in)/ft/$(d).done$(newline)eval $(test_size.$(d)) $(ft_in)/rows/FT-$(d).tsv$(newline)))\
 $(foreach o,$(orders),$(foreach k,$(steps),\
 train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(test_size) $(OUT)/$(o)/rows/M$(k).tsv$(newline)))\
 $(foreach o,$(orders),matrix 0 $(OUT)/matrix/$(o)/matrix.tsv$(newline))$(if $(gnuplot),report 0 $(OUT)/report.html)))
 
 # --- text and tokens --------------------------------------------------------------------------
 
-.PRECIOUS: $(OUT)/text/%.train.txt $(OUT)/text/%.test.txt
+ifeq ($(TOK_IN),)
+.PRECIOUS: $(tok_in)/text/%.train.txt $(tok_in)/text/%.test.txt
 
 # cut: whole lines from the head of a text; if the first alone is too long, whole words of it
 cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) <= max { print; next } \
 	NR == 1 { $$0 = substr($$0, 1, max - 1); sub(/ [^ ]*$$/, ""); print } { exit }' $< > $@.new && mv $@.new $@
 ifneq ($(TRAIN_BYTES),)
-$(OUT)/text/%.train.txt: $(data)/%/train.txt
+$(tok_in)/text/%.train.txt: $(data)/%/train.txt
 	$(call cut,$(TRAIN_BYTES))
-$(OUT)/tok/%.train.tok: $(OUT)/text/%.train.txt $(model)
+$(tok_in)/tok/%.train.tok: $(tok_in)/text/%.train.txt $(model)
 	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 else
-$(OUT)/tok/%.train.tok: $(data)/%/train.txt $(model)
+$(tok_in)/tok/%.train.tok: $(data)/%/train.txt $(model)
 	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 endif
 ifneq ($(TEST_BYTES),)
-$(OUT)/text/%.test.txt: $(data)/%/test.txt
+$(tok_in)/text/%.test.txt: $(data)/%/test.txt
 	$(call cut,$(TEST_BYTES))
-$(OUT)/tok/%.test.tok: $(OUT)/text/%.test.txt $(model)
+$(tok_in)/tok/%.test.tok: $(tok_in)/text/%.test.txt $(model)
 	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 else
-$(OUT)/tok/%.test.tok: $(data)/%/test.txt $(model)
+$(tok_in)/tok/%.test.tok: $(data)/%/test.txt $(model)
 	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+endif
 endif
 
 # --- order ------------------------------------------------------------------------------------
 
-$(OUT)/vectors/%.tsv: $(data)/%/train.txt
+ifeq ($(VECTORS_IN),)
+$(vectors_in)/vectors/%.tsv: $(data)/%/train.txt
 	@$(job) -c $@ 'embedding $*' $(ON_EMBED) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) $*=$<
-$(OUT)/base.vectors.tsv: $(BASE_TEXT)
+$(vectors_in)/base.vectors.tsv: $(BASE_TEXT)
 	@$(job) -c $@ 'embedding the base text' $(ON_EMBED) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) \
 		$(BASE_TEXT:%=@base=%)
-$(OUT)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(OUT)/base.vectors.tsv) $(domains:%=$(OUT)/vectors/%.tsv)
+$(vectors_in)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(vectors_in)/base.vectors.tsv) $(domains:%=$(vectors_in)/vectors/%.tsv)
 	@cat $^ > $@.new && mv $@.new $@
+endif
+
+vectors := $(if $(SBERT)$(VECTORS_IN),$(vectors_in)/vectors.tsv)
 
 # order NAME KIND SEED-OR-PORTIONS
 define order
-$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(if $(SBERT),$(OUT)/vectors.tsv) $(if $(filter given,$(2)),$(GIVEN))
+$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(GIVEN))
 	@$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $(ORDER_DOMAINS) --order $(2) \
 		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))),--seed $(or $(3),$(SEED))) \
-		$(if $(SBERT),--vectors $(OUT)/vectors.tsv) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
+		$(addprefix --vectors ,$(vectors)) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
 $(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(pipelines)/chain.awk
-	@awk -F '\t' -v order=$(1) -v domains='$(domains)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
+	@awk -F '\t' -v order=$(1) -v domains='$(domains)' -v policy=$(or $(POLICY),fresh) -v lr='$(LR)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
 endef
 $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :, ,$(o))),$(word 2,$(subst :, ,$(o))))))
 
@@ -203,21 +223,23 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 
 step_command = $(ON_STEP) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
 eval_command = $(ON_EVAL) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
-tests        = $(foreach d,$(domains),$(d)=$(OUT)/tok/$(d).test.tok)
+tests        = $(foreach d,$(domains),$(d)=$(tok_in)/tok/$(d).test.tok)
 # forget DIR: removes a checkpoint, all but the log of its training; drop FILE DIR: when FILE too is there, under KEEP=last
 forget       = if [ -e $(1)/train.log.jsonl ]; then mv $(1)/train.log.jsonl $(1).log.jsonl; fi; rm -rf $(1)
 drop         = $(if $(filter last,$(KEEP)),@if [ -e $(1) ]; then $(call forget,$(2)); fi)
 there        = @[ -d $(1) ] || { echo '$(1) is needed again but was not kept: remove $(1).done, or take KEEP=all' >&2; exit 1; }
 
-$(OUT)/rows/M0.tsv: $(model) $(test_tok)
+ifeq ($(M0_IN),)
+$(m0_in)/rows/M0.tsv: $(model) $(test_tok)
 	@$(job) -c $@ 'M0: evaluating' $(eval_command) -m $(MODEL) --name M0 $(tests)
+endif
 
-# step ORDER K DOMAIN K-1 NEXT, NEXT empty after the last: called by ORDER/chain.mk
+# step ORDER K DOMAIN K-1 NEXT FLAGS, NEXT empty after the last: called by ORDER/chain.mk
 define step
-$(OUT)/$(1)/M$(2).done: $(OUT)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(model),$(OUT)/$(1)/M$(4).done)
+$(OUT)/$(1)/M$(2).done: $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(model),$(OUT)/$(1)/M$(4).done)
 	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1)/M$(4)))
 	@$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
-		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $$<
+		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $$<
 	$(if $(filter 0,$(4)),,$(call drop,$(OUT)/$(1)/rows/M$(4).tsv,$(OUT)/$(1)/M$(4)))
 $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok)
 	$(call there,$(OUT)/$(1)/M$(2))
@@ -227,14 +249,14 @@ endef
 
 # ft DOMAIN
 define ft
-$(OUT)/ft/$(1).done: $(OUT)/tok/$(1).train.tok $(model)
-	@$(job) -d $(OUT)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(OUT)/ft/$(1) $$<
-$(OUT)/rows/FT-$(1).tsv: $(OUT)/ft/$(1).done $(OUT)/tok/$(1).test.tok
-	$(call there,$(OUT)/ft/$(1))
-	@$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(OUT)/ft/$(1) --name FT:$(1) $(1)=$(OUT)/tok/$(1).test.tok
-	$(call drop,$$@,$(OUT)/ft/$(1))
+$(ft_in)/ft/$(1).done: $(tok_in)/tok/$(1).train.tok $(model)
+	@$(job) -d $(ft_in)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(ft_in)/ft/$(1) $$<
+$(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok
+	$(call there,$(ft_in)/ft/$(1))
+	@$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(1)=$(tok_in)/tok/$(1).test.tok
+	$(call drop,$$@,$(ft_in)/ft/$(1))
 endef
-$(foreach d,$(domains),$(eval $(call ft,$(d))))
+$(if $(FT_IN),,$(foreach d,$(domains),$(eval $(call ft,$(d)))))
 
 ifneq ($(domains),)
 ifeq ($(filter status show,$(MAKECMDGOALS)),)
@@ -244,7 +266,7 @@ endif
 
 # --- report -----------------------------------------------------------------------------------
 
-rows = $(OUT)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) $(if $(filter 1,$(FT)),$(domains:%=$(OUT)/rows/FT-%.tsv))
+rows = $(m0_in)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) $(if $(filter 1,$(FT)),$(domains:%=$(ft_in)/rows/FT-%.tsv))
 
 # matrix ORDER
 define matrix
@@ -259,17 +281,32 @@ $(OUT)/report.html: $(matrices)
 	@$(job) -c $@ 'report' env TRANSFER_REPORT=$(TRANSFER_REPORT) sh $(pipelines)/report.sh -t '$(TITLE)' $(^D)
 
 # What a killed run may have left: checkpoints that were to go.
-all: $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(if $(gnuplot),$(OUT)/report.html)
+matrices: $(orders:%=$(OUT)/matrix/%/matrix.tsv)
 ifeq ($(KEEP),last)
-	@for m in $(foreach o,$(orders),$(patsubst %,$(OUT)/$(o)/M%,$(filter-out $(words $(domains)),$(steps)))) $(domains:%=$(OUT)/ft/%); \
+	@for m in $(foreach o,$(orders),$(patsubst %,$(OUT)/$(o)/M%,$(filter-out $(words $(domains)),$(steps)))) $(if $(FT_IN),,$(domains:%=$(ft_in)/ft/%)); \
 	do $(call forget,$$m); done
+else
+	@:
 endif
+texts: $(domains:%=$(tok_in)/tok/%.train.tok) $(test_tok)
+vectors: $(vectors_in)/vectors.tsv
+zero: $(m0_in)/rows/M0.tsv
+alone: $(domains:%=$(ft_in)/rows/FT-%.tsv)
+ifeq ($(KEEP),last)
+	@for m in $(domains:%=$(ft_in)/ft/%); do $(call forget,$$m); done
+else
+	@:
+endif
+texts vectors zero:
+	@:
+
+all: matrices $(if $(gnuplot),$(OUT)/report.html)
 	@echo 'complete: $(OUT)/$(if $(gnuplot),report.html,matrix (gnuplot is missing: no report.html))'
 
 # What is known, for the terminal: figures and heat map of each order, as far as they go.
 show:
 	@for o in $(orders); do echo; $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv \
-		$(OUT)/rows/*.tsv $(OUT)/$$o/rows/*.tsv || exit; done
+		$(wildcard $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv) $(OUT)/$$o/rows/*.tsv || exit; done
 
 status:
 	@n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \

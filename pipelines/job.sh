@@ -11,7 +11,7 @@
 # the old one and takes over its result. SIGTERM, SIGINT and SIGHUP are passed on to COMMAND, which saves and ends.
 #
 # RUN is a folder for locks, the log (standard output of jobs without -c), session (with the time when this make began) and
-# plan: lines "KIND BYTES TARGET" of all jobs there are.
+# plan: lines "KIND BYTES TARGET" of all jobs there are. LABEL, if it is set, stands before every label.
 set -eu
 
 capture='' dir=''
@@ -61,12 +61,17 @@ say()
 	now=$(date +%s)
 	left=
 	[ $worked -eq 0 ] || left=", about $(clock $(((now - $(cat "$RUN/model")) * (work / 1000) / (worked / 1000 + 1)))) left"
-	echo "[$finished/$total, $(clock $((now - $(cat "$RUN/session"))))$left] $label" >&2
+	echo "[$finished/$total, $(clock $((now - $(cat "$RUN/session"))))$left] ${LABEL-}$label" >&2
 }
 
 mkdir -p "${target%/*}"
 if command -v flock >/dev/null; then
-	lock=$RUN/$(printf %s "$target" | cksum | tr ' ' -).lock
+	# no pipe: of one, a part could be killed, and the name of the lock be another
+	sum=$(cksum <<-END
+		$target
+	END
+	)
+	lock=$RUN/${sum%% *}-${sum##* }.lock
 	exec 9>"$lock"
 	if ! flock -n 9; then
 		before=$(stat -c %y "$target" 2>/dev/null || :)

@@ -10,7 +10,10 @@ set key bmargin center horizontal noenhanced textcolor rgb '#222222' samplen 2.4
 set title noenhanced textcolor rgb '#111111'
 set xlabel textcolor rgb '#333333'
 set ylabel textcolor rgb '#333333'
-svg(w, h) = sprintf("set terminal svg size %d,%d dynamic noenhanced font 'DejaVu Sans,Helvetica,Arial,sans-serif,13' background '#ffffff'", w, h)
+# The terminal for a figure of w x h pixels in the file ARG1: SVG, or PDF if it is named so (96 pixels an inch).
+svg(w, h) = ARG1[strlen(ARG1) - 3:] eq '.pdf' \
+	? sprintf("set terminal pdfcairo size %.4fin,%.4fin noenhanced font 'DejaVu Sans,9.75' background '#ffffff'", w / 96.0, h / 96.0) \
+	: sprintf("set terminal svg size %d,%d dynamic noenhanced font 'DejaVu Sans,Helvetica,Arial,sans-serif,13' background '#ffffff'", w, h)
 
 # Perplexity against zero-shot in percent, from a gain in log-perplexity.
 pct(gain) = 100 * (exp(-gain) - 1)

@@ -5,11 +5,9 @@
 
 #include "checked.h"
 #include "die.h"
+#include "html.h"
 #include "options.h"
-#include "reader.h"
 #include "tsv.h"
-
-#define MAX_EMBEDDED ((size_t)64 << 20) /* bytes of a figure or table */
 
 /* --- studies -------------------------------------------------------------------------------------- */
 
@@ -157,95 +155,6 @@ void report_text(FILE *out, const struct study *v, int n, struct screen screen)
 
 /* --- pieces of HTML ------------------------------------------------------------------------------- */
 
-static void put_text(FILE *out, const char *s)
-{
-	for (; *s; s++)
-		switch (*s) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		case '-':
-			/* a minus where a number begins, and nowhere else */
-			if (s[1] >= '0' && s[1] <= '9')
-				fputs("\u2212", out);
-			else
-				fputc('-', out);
-			break;
-		default:
-			fputc(*s, out);
-		}
-}
-
-/* The same without a change of any sign: for names and hashes. */
-static void put_name(FILE *out, const char *s)
-{
-	for (; *s; s++)
-		if (*s == '&' || *s == '<' || *s == '>' || *s == '"')
-			fprintf(out, "&#%d;", *s);
-		else
-			fputc(*s, out);
-}
-
-static void put_base64(FILE *out, const unsigned char *p, size_t n)
-{
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < n; i += 3) {
-		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
-
-		fputc(digit[v >> 18], out);
-		fputc(digit[v >> 12 & 63], out);
-		fputc(i + 1 < n ? digit[v >> 6 & 63] : '=', out);
-		fputc(i + 2 < n ? digit[v & 63] : '=', out);
-	}
-}
-
-static void put_data_uri(FILE *out, const char *path, const char *type)
-{
-	size_t n;
-	char *data = read_file(path, MAX_EMBEDDED, &n);
-
-	fprintf(out, "data:%s;base64,", type);
-	put_base64(out, (const unsigned char *)data, n);
-	free(data);
-}
-
-static void put_figure(FILE *out, const char *folder, const char *base, const char *figure, const char *caption)
-{
-	char *file, *path, *svg, *box;
-	size_t n;
-	int width;
-
-	if (!folder)
-		return;
-	file = base ? xasprintf("%s.%s.svg", base, figure) : xasprintf("%s.svg", figure);
-	path = path_join(folder, file);
-	svg = read_file(path, MAX_EMBEDDED, &n);
-	box = strstr(svg, "viewBox=\"0 0 ");
-	fputs("<figure><img", out);
-	if (box && sscanf(box, "viewBox=\"0 0 %d", &width) == 1 && width > 0 && width < 10000)
-		fprintf(out, " style=\"max-width:%dpx\"", width * 6 / 5); /* letters not much larger than the text's */
-	fputs(" alt=\"", out);
-	put_text(out, caption);
-	fputs("\" src=\"data:image/svg+xml;base64,", out);
-	put_base64(out, (const unsigned char *)svg, n);
-	fputs("\"><figcaption>", out);
-	put_text(out, caption);
-	fputs("</figcaption></figure>\n", out);
-	free(svg);
-	free(path);
-	free(file);
-}
-
 static void put_shade(FILE *out, double x)
 {
 	uint8_t c[3];
@@ -269,47 +178,11 @@ static void put_relative(FILE *out, double ppl, double zs, double limit)
 	fprintf(out, ">%s", show(text, SHOW_VALUE, ppl));
 	if (!isnan(zs)) {
 		fputs(" <small>", out);
-		put_text(out, show(text, SHOW_CHANGE, log(ppl / zs)));
+		html_text(out, show(text, SHOW_CHANGE, log(ppl / zs)));
 		fputs("</small>", out);
 	}
 	fputs("</td>", out);
 }
-
-static const char style[] =
-	"<style>\n"
-	":root{--ink:#1d2329;--soft:#5b6670;--line:#dfe3e7;--wash:#f5f6f7;--better:#1b62a5;--worse:#b4560f}\n"
-	"*{box-sizing:border-box}\n"
-	"body{margin:0 auto;max-width:80rem;padding:1.5rem 1.25rem 4rem;color:var(--ink);background:#fff;"
-	"font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\n"
-	"h1{font-size:1.9rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.4rem;margin:3rem 0 .5rem;"
-	"padding-top:1rem;border-top:2px solid var(--ink)}h3{font-size:1.05rem;margin:1.8rem 0 .4rem}\n"
-	"p,li{max-width:46rem}.lead{font-size:1.1rem;color:#333c44}small,.soft,figcaption{color:var(--soft)}\n"
-	"nav a{margin-right:1.1rem}a{color:#0b5394}\n"
-	".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.8rem;margin:1rem 0}\n"
-	".tile{border:1px solid var(--line);border-left:5px solid var(--soft);border-radius:4px;padding:.6rem .9rem}\n"
-	".tile b{display:block;font-size:1.6rem;line-height:1.2;font-variant-numeric:tabular-nums}\n"
-	".tile.better{border-left-color:var(--better)}.tile.better b{color:var(--better)}\n"
-	".tile.worse{border-left-color:var(--worse)}.tile.worse b{color:var(--worse)}\n"
-	".tile span{font-size:.88rem;color:var(--soft)}\n"
-	".grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:1rem 1.5rem;align-items:start}\n"
-	"figure{margin:1rem 0;min-width:0}figure img{display:block;width:100%;height:auto;max-height:46rem;object-fit:contain}\n"
-	"figcaption{font-size:.9rem;max-width:46rem;margin-top:.3rem}\n"
-	".scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}\n"
-	"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;margin:.5rem 0}\n"
-	"th,td{padding:.28rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:baseline;white-space:nowrap}\n"
-	"th{font-weight:600;background:var(--wash)}th.l,td.l{text-align:left}td.m{white-space:normal;min-width:10rem;"
-	"max-width:36rem;line-height:1.35}td small{color:inherit;opacity:.85}td.m small{color:var(--soft);opacity:1}\n"
-	"table.matrix{font-size:.75rem}table.matrix td,table.matrix th{padding:.12rem .35rem;border:0}\n"
-	"table.matrix td.d{outline:2px solid #111;outline-offset:-2px;font-weight:700}\n"
-	"table.matrix th.c{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.35rem .12rem}\n"
-	"details{margin:.8rem 0}summary{cursor:pointer;font-weight:600;padding:.3rem 0}\n"
-	"code{font-size:.85em;overflow-wrap:anywhere}dl.about{font-size:.88rem}dl.about dt{font-weight:600}"
-	"dl.about dd{margin:0 0 .35rem 1rem;overflow-wrap:anywhere}\n"
-	"@media(max-width:40rem){body{padding:1rem .8rem 3rem;font-size:15px}h1{font-size:1.5rem}"
-	".tile b{font-size:1.35rem}.tiles{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}\n"
-	"@media print{body{max-width:none;font-size:10pt;padding:0}nav{display:none}figure,.tile,tr{break-inside:avoid}"
-	"h2,h3{break-after:avoid}.scroll{overflow:visible}td,th,.tile{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"
-	"</style>\n";
 
 /* --- the page ------------------------------------------------------------------------------------- */
 
@@ -322,7 +195,7 @@ static void put_tile(FILE *out, const struct study *x, const char *measure, bool
 	if (isnan(change))
 		return;
 	fprintf(out, "<div class=\"tile %s\"><b>", change < 0 ? "better" : "worse");
-	put_text(out, show(text, SHOW_CHANGE, change));
+	html_text(out, show(text, SHOW_CHANGE, change));
 	fprintf(out, "</b><span>%s", what);
 	if (y->n < y->of)
 		fprintf(out, " (%d of %d cells measured)", y->n, y->of);
@@ -347,7 +220,7 @@ static void put_comparison(FILE *out, const struct study *v, int n)
 	        "<div class=\"scroll\"><table>\n<tr><th class=\"l\">measure</th>", n > 1 ? " Bold: the better one." : "");
 	for (int i = 0; i < n; i++) {
 		fputs("<th>", out);
-		put_name(out, v[i].m->name);
+		html_name(out, v[i].m->name);
 		fputs("</th>", out);
 	}
 	fputs("</tr>\n", out);
@@ -360,7 +233,7 @@ static void put_comparison(FILE *out, const struct study *v, int n)
 			bool best = is_best(v, n, d->measure, x);
 
 			fputs(best ? "<td><b>" : "<td>", out);
-			put_text(out, show(text, d->show, x));
+			html_text(out, show(text, d->show, x));
 			fputs(best ? "</b></td>" : "</td>", out);
 		}
 		fputs("</tr>\n", out);
@@ -382,7 +255,7 @@ static void put_summary(FILE *out, const struct study *x)
 		double zs = metrics_find(x->s, "ZS.ppl", p)->value;
 
 		fputs("<tr><td class=\"l\">", out);
-		put_name(out, p < 0 ? "all" : m->portion[p]);
+		html_name(out, p < 0 ? "all" : m->portion[p]);
 		fprintf(out, "</td><td>%d</td>", metrics_find(x->s, "ZS.ppl", p)->of);
 		put_relative(out, zs, NAN, limit);
 		put_relative(out, metrics_find(x->s, "FT.ppl", p)->value, zs, limit);
@@ -406,11 +279,11 @@ static void put_domains(FILE *out, const struct matrix *m)
 		int step = 0;
 
 		fprintf(out, "<tr><td>%d</td><td class=\"l\">", j + 1);
-		put_name(out, d->name);
+		html_name(out, d->name);
 		fputs("</td><td class=\"l\">", out);
-		put_name(out, d->l1);
+		html_name(out, d->l1);
 		fputs("</td><td class=\"l\">", out);
-		put_name(out, d->portion);
+		html_name(out, d->portion);
 		fputs("</td>", out);
 		best = matrix_best(m, j, 0, &step);
 		put_relative(out, zs, NAN, limit);
@@ -435,13 +308,13 @@ static void put_matrix(FILE *out, const struct matrix *m)
 	      out);
 	for (int j = 0; j < m->n; j++) {
 		fputs("<th class=\"c\">", out);
-		put_name(out, m->domain[j].name);
+		html_name(out, m->domain[j].name);
 		fputs("</th>", out);
 	}
 	fputs("</tr>\n", out);
 	for (int k = 0; k <= m->n; k++) {
 		fprintf(out, "<tr><th>M%d</th><th class=\"l\">", k);
-		put_name(out, k ? m->domain[k - 1].name : "before");
+		html_name(out, k ? m->domain[k - 1].name : "before");
 		fputs("</th>", out);
 		for (int j = 0; j < m->n; j++) {
 			double change = matrix_change(m, k, j), ppl = matrix_ppl(m, k, j);
@@ -469,9 +342,9 @@ static void put_downloads(FILE *out, const struct study *x)
 		char *path = path_join(x->dir, files[i]);
 
 		fputs(" <a download=\"", out);
-		put_name(out, x->base);
+		html_name(out, x->base);
 		fprintf(out, ".%s\" href=\"", files[i]);
-		put_data_uri(out, path, strstr(files[i], ".json") ? "application/json" : "text/tab-separated-values");
+		html_data_uri(out, path, strstr(files[i], ".json") ? "application/json" : "text/tab-separated-values");
 		fprintf(out, "\">%s</a>", files[i]);
 		free(path);
 	}
@@ -481,22 +354,22 @@ static void put_downloads(FILE *out, const struct study *x)
 static void put_study(FILE *out, const struct study *x, int number, const char *figures)
 {
 	fprintf(out, "<h2 id=\"s%d\">Sequence: ", number);
-	put_name(out, x->m->name);
+	html_name(out, x->m->name);
 	fputs("</h2>\n", out);
 	put_tiles(out, x);
 	put_summary(out, x);
 	fputs("<div class=\"grid\">\n", out);
-	put_figure(out, figures, x->base, "heat",
+	html_figure(out, figures, x->base, "heat",
 	           "Every row is a checkpoint, named by the domain it was just trained on, every column a domain in the same "
 	           "sequence. Blue: perplexity is lower than before any training, orange: higher. Left of the framed "
 	           "diagonal: domains seen before; right of it: domains not seen yet.");
-	put_figure(out, figures, x->base, "sequence",
+	html_figure(out, figures, x->base, "sequence",
 	           "Each domain in the sequence: what training on it alone gives (FT), what the sequence had given when its "
 	           "step was done (CPT), and what is left at the end (LC). The line at 0 is zero-shot.");
-	put_figure(out, figures, x->base, "forgetting",
+	html_figure(out, figures, x->base, "forgetting",
 	           "Above 0: the last checkpoint is worse on this domain than the one right after its own step, or than the "
 	           "best checkpoint before the last.");
-	put_figure(out, figures, x->base, "l1",
+	html_figure(out, figures, x->base, "l1",
 	           "Rows: the field just trained; columns: the field measured. Left: domains seen before, right: domains not "
 	           "seen yet. Mean change in perplexity against zero-shot, in percent.");
 	fputs("</div>\n", out);
@@ -513,7 +386,7 @@ static void put_measures(FILE *out, const struct study *v, int n)
 	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">measure</th>", out);
 	for (int i = 0; i < n; i++) {
 		fputs("<th>", out);
-		put_name(out, v[i].m->name);
+		html_name(out, v[i].m->name);
 		fputs("</th>", out);
 	}
 	fputs("</tr>\n", out);
@@ -526,7 +399,7 @@ static void put_measures(FILE *out, const struct study *v, int n)
 
 			snprintf(text, sizeof text, strcmp(d->unit, "steps") ? "%.4f" : "%.0f", x->value);
 			fputs("<td>", out);
-			put_text(out, isnan(x->value) ? "-" : text);
+			html_text(out, isnan(x->value) ? "-" : text);
 			if (x->n < x->of && !isnan(x->value))
 				fprintf(out, " <small>(%d of %d)</small>", x->n, x->of);
 			fputs("</td>", out);
@@ -539,7 +412,7 @@ static void put_measures(FILE *out, const struct study *v, int n)
 static void put_provenance(FILE *out, const struct study *v, int n)
 {
 	fputs("<h2 id=\"provenance\">Where it comes from</h2>\n<p class=\"soft\">Page: ", out);
-	put_name(out, option_record());
+	html_name(out, option_record());
 	fputs("</p>\n", out);
 	for (int i = 0; i < n; i++) {
 		char *path = path_join(v[i].dir, "about.tsv");
@@ -547,13 +420,13 @@ static void put_provenance(FILE *out, const struct study *v, int n)
 		int c_key = tsv_column(t, "key"), c_value = tsv_column(t, "value");
 
 		fputs("<details><summary>", out);
-		put_name(out, v[i].m->name);
+		html_name(out, v[i].m->name);
 		fputs("</summary><dl class=\"about\">\n", out);
 		for (int r = 0; r < t->n_rows; r++) {
 			fputs("<dt>", out);
-			put_name(out, t->cell[r][c_key]);
+			html_name(out, t->cell[r][c_key]);
 			fputs("</dt><dd><code>", out);
-			put_name(out, t->cell[r][c_value]);
+			html_name(out, t->cell[r][c_value]);
 			fputs("</code></dd>\n", out);
 		}
 		fputs("</dl></details>\n", out);
@@ -568,11 +441,11 @@ void report_html(FILE *out, const char *title, const struct study *v, int n, con
 
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>", out);
-	put_name(out, title);
+	html_name(out, title);
 	fputs("</title>\n", out);
-	fputs(style, out);
+	fputs(html_style, out);
 	fputs("</head>\n<body>\n<h1>", out);
-	put_name(out, title);
+	html_name(out, title);
 	fprintf(out, "</h1>\n<p class=\"lead\">A language model was pretrained on %d domains one after another%s. Before the first step "
 	        "and after each of them its perplexity was measured on the domains: on those it has seen, on the one it has just "
 	        "learned, and on those still to come. Changes are given against <i>zero-shot</i>, the model before any of this "
@@ -581,7 +454,7 @@ void report_html(FILE *out, const char *title, const struct study *v, int n, con
 	        n > 1 ? ", in more than one sequence" : "");
 	for (int i = 0; i < n; i++) {
 		fprintf(out, "<a href=\"#s%d\">", i + 1);
-		put_name(out, v[i].m->name);
+		html_name(out, v[i].m->name);
 		fputs("</a>", out);
 		error = fmax(error, v[i].m->max_error);
 	}
@@ -592,16 +465,16 @@ void report_html(FILE *out, const char *title, const struct study *v, int n, con
 		fputs("<h2>In short</h2>\n", out);
 	put_comparison(out, v, n);
 	fputs("<p class=\"soft\">Protocol: ", out);
-	put_name(out, v[0].m->protocol);
+	html_name(out, v[0].m->protocol);
 	if (error > 0)
 		fprintf(out, ". Samples of windows were scored: the standard error of a cell\u2019s log-perplexity is up to %.2g", error);
 	fputs(". Changes of perplexity are geometric means over domains.</p>\n", out);
 	if (figures) {
 		fputs("<div class=\"grid\">\n", out);
-		put_figure(out, figures, NULL, "course",
+		html_figure(out, figures, NULL, "course",
 		           "Solid: the domains trained so far, without the one just trained. Dashed: the domains still to come. Where a line is below 0 the "
 		           "model is better on them than before any training.");
-		put_figure(out, figures, NULL, "distance",
+		html_figure(out, figures, NULL, "distance",
 		           "Right of 0: how much is left of a domain that many steps after its own. Left of 0: how much a domain gains from "
 		           "training that comes that many steps before its own. At 0: right after its own step.");
 		fputs("</div>\n", out);

@@ -1,0 +1,169 @@
+# study.mk: a comparison of whole sequences: models x orders x seeds x ablations, and what they say about the paper's findings.
+#
+#	make -f pipelines/study.mk STUDY=examples/study/demo24.study OUT=run/demo24 -j2
+#	make -f pipelines/study.mk STUDY=FILE OUT=DIR status    # what is done of each run
+#	make -f pipelines/study.mk STUDY=FILE OUT=DIR plan      # what is to be trained and measured, before anything is
+#	make -f pipelines/study.mk STUDY=FILE OUT=DIR partial   # the report, of the runs that are complete by now
+#
+# The study file says what is compared; it is described in palimpsest-study(5), and looks like this:
+#
+#	title   Twenty-four domains
+#	corpus  demo24.jsonl
+#	sbert   minilm
+#	model   small ../base
+#	model   large ../base-large
+#	base    batch=4 lr=3e-4
+#	vary    order similar random:1 random:2 random:3 similar:arxiv,wiki
+#	vary    model small large x order similar random:1
+#	vary    batch 4 16
+#
+# It is expanded to runs. Runs that differ in their order alone are one OUT of cpt.mk, OUT/runs/VARIANT, which does the work;
+# what several of them need is made once: the split (OUT/data), domain vectors (OUT/vectors), tokens for each tokenizer
+# (OUT/texts/...), the row of M0 for each model (OUT/zero/...) and FT for each way of training (OUT/alone/...; FT is
+# trained with the base's seed and a fresh schedule). Killed or stopped at any moment, it goes on where it was; -j works as
+# in cpt.mk; a second make makes nothing. Lines may be added to the study file: what is there stays. In OUT: runs.tsv (all
+# runs and their settings), study/ (tables of study-stats), figures/ (SVG and PDF) and report.html, which opens from a file.
+#
+# CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS  instead of the study file's lines
+# THREADS KEEP Q, programs and ON_...           as in cpt.mk
+# FT=0                                          no model trained on one domain alone
+
+include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
+
+.DEFAULT_GOAL := all
+.PHONY: all status plan partial vectors runs
+
+ifeq ($(wildcard $(STUDY)),)
+$(error give STUDY=FILE, a study file (palimpsest-study(5)); there is none named '$(STUDY)')
+endif
+OUT ?= run/$(basename $(notdir $(STUDY)))
+override OUT := $(abspath $(OUT))
+FT  ?= 1
+Q   ?=
+gnuplot := $(shell command -v gnuplot)
+
+$(shell mkdir -p $(OUT)/.run)
+$(OUT)/study.d.mk: $(STUDY) $(pipelines)/study.awk
+	@awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -f $(pipelines)/study.awk $(STUDY) > $@.new
+	@cmp -s $(OUT)/runs.tsv.new $(OUT)/runs.tsv && rm $(OUT)/runs.tsv.new || mv $(OUT)/runs.tsv.new $(OUT)/runs.tsv
+	@mv $@.new $@
+include $(OUT)/study.d.mk
+
+# --- what the runs share ------------------------------------------------------------------------
+
+# of VARIABLE WORD: the variable, or else what the study file says
+of = $(or $($(1)),$(study.$(2)))
+CORPUS_      := $(abspath $(call of,CORPUS,corpus))
+DATA_        := $(abspath $(call of,DATA,data))
+SBERT_       := $(abspath $(call of,SBERT,sbert))
+BASE_TEXT_   := $(abspath $(call of,BASE_TEXT,base-text))
+BASE_VECTORS_ := $(abspath $(call of,BASE_VECTORS,base-vectors))
+data   := $(or $(DATA_),$(OUT)/data)
+KEEP_  := $(or $(KEEP),$(study.keep),last)
+job    := env RUN=$(OUT)/.run sh $(pipelines)/job.sh
+
+ifeq ($(variants),)
+else ifeq ($(CORPUS_)$(DATA_),)
+$(error $(STUDY): neither 'corpus' nor 'data': give CORPUS=FILE or DATA=DIR)
+endif
+
+.PRECIOUS: $(OUT)/data/domains.tsv
+ifeq ($(DATA_),)
+$(OUT)/data/domains.tsv: $(CORPUS_)
+	@$(job) $@ 'splitting' $(ON_SPLIT) $(SPLIT) $(Q) -o $(OUT)/data --seed $(base.seed) $(study.split) $(CORPUS_)
+endif
+
+# The training text of the smallest domain: what every domain has in balanced data.
+smallest = $(shell awk -F '\t' '/^\#/ { next } !c { for (i = 1; i <= NF; i++) if ($$i == "train_bytes") c = i; next } \
+	!min || $$c < min { min = $$c } END { print min + 0 }' $(data)/domains.tsv)
+train_bytes = $(if $(filter yes,$(1)),$(call less,$(smallest),$(study.train-bytes)),$(study.train-bytes))
+less = $(if $(2),$(shell echo $$(($(1) < $(2) ? $(1) : $(2)))),$(1))
+
+# cpt PART NAME SETTINGS: cpt.mk in OUT/PART/NAME
+cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2) DATA=$(data) \
+	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) Q='$(Q)' \
+	THREADS='$(THREADS)' LABEL='$(2): ' gnuplot=
+
+vectors: $(data)/domains.tsv
+ifneq ($(SBERT_),)
+	$(call cpt,vectors,all) MODEL=$(model.$(firstword $(zeros))) SBERT=$(SBERT_) EMBED_FLAGS='$(study.embed)' \
+		BASE_TEXT='$(BASE_TEXT_)' BASE_VECTORS='$(BASE_VECTORS_)' SEED=$(base.seed) ORDER= FT=0 vectors
+endif
+
+define texts_rule
+.PHONY: texts.do.$(1)
+texts.do.$(1): $(data)/domains.tsv
+	$$(call cpt,texts,$(1)) MODEL=$$(model.$$(texts.$(1).model)) TRAIN_BYTES=$$(call train_bytes,$$(texts.$(1).balanced)) \
+		SEED=$(base.seed) ORDER= FT=0 texts
+endef
+$(foreach t,$(texts),$(eval $(call texts_rule,$(t))))
+
+define zero_rule
+.PHONY: zero.do.$(1)
+zero.do.$(1): texts.do.$$(zero.$(1).texts)
+	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$$(zero.$(1).texts) SEED=$(base.seed) ORDER= FT=0 zero
+endef
+$(foreach m,$(zeros),$(eval $(call zero_rule,$(m))))
+
+define alone_rule
+.PHONY: alone.do.$(1)
+alone.do.$(1): texts.do.$$(alone.$(1).texts)
+	$$(call cpt,alone,$(1)) MODEL=$$(model.$$(alone.$(1).model)) TOK_IN=$(OUT)/texts/$$(alone.$(1).texts) SEED=$(base.seed) ORDER= \
+		TRAIN_BYTES=$$(call train_bytes,$$(texts.$$(alone.$(1).texts).balanced)) STEP_FLAGS='$$(study.step) $$(alone.$(1).step)' alone
+endef
+$(if $(filter 1,$(FT)),$(foreach a,$(alones),$(eval $(call alone_rule,$(a)))))
+
+# --- the runs -----------------------------------------------------------------------------------
+
+# run VARIANT GOAL
+run = $(call cpt,runs,$(1)) MODEL=$(model.$(run.$(1).model)) TOK_IN=$(OUT)/texts/$(run.$(1).texts) M0_IN=$(OUT)/zero/$(run.$(1).model) \
+	FT_IN=$(OUT)/alone/$(run.$(1).alone) $(if $(SBERT_),VECTORS_IN=$(OUT)/vectors/all) TRAIN_BYTES=$(call train_bytes,$(texts.$(run.$(1).texts).balanced)) \
+	STEP_FLAGS='$(study.step) $(run.$(1).step)' CHAIN_FLAGS='$(run.$(1).chain)' POLICY=$(run.$(1).policy) LR=$(run.$(1).lr) \
+	SEED=$(run.$(1).seed) ORDER='$(run.$(1).order)' FT=$(FT) GIVEN='$(study.given)' $(2)
+
+define run_rule
+.PHONY: run.do.$(1) status.$(1)
+run.do.$(1): vectors texts.do.$$(run.$(1).texts) zero.do.$$(run.$(1).model) $(if $(filter 1,$(FT)),alone.do.$$(run.$(1).alone))
+	$$(call run,$(1),matrices)
+status.$(1):
+	$$(call run,$(1),status)
+endef
+$(foreach v,$(variants),$(eval $(call run_rule,$(v))))
+
+runs: $(variants:%=run.do.%)
+status: $(patsubst %,status.%,$(foreach v,$(variants),$(if $(wildcard $(OUT)/runs/$(v)/domains.mk),$(v))))
+
+# How much there is to do, in trainings and evaluations of the whole corpus.
+plan:
+	@awk -F '\t' '/^#/ { next } !n++ { next } { print "  " $$1; m[$$2] = 1 } END { for (i in m) k++; \
+		print n - 1 " runs of " k " models; each trains on the corpus and measures all domains once for each of them" }' $(OUT)/runs.tsv
+	@echo 'shared: $(words $(texts)) sets of tokens, $(words $(zeros)) rows of M0, $(if $(filter 1,$(FT)),$(words $(alones)),no) sets of FT models'
+
+# --- report -------------------------------------------------------------------------------------
+
+title    := $(or $(study.title),$(basename $(notdir $(STUDY))))
+matrices := $(foreach v,$(variants),$(patsubst %,$(OUT)/runs/$(v)/matrix/%/matrix.tsv,$(subst :,-,$(run.$(v).order))))
+stats     = $(STUDY_STATS) --domains $(data)/domains.tsv $(if $(SBERT_),--vectors $(OUT)/vectors/all/vectors.tsv)
+page      = env STUDY_REPORT=$(STUDY_REPORT) sh $(pipelines)/study.sh
+
+# What is newer than before is known when the runs are done.
+$(matrices): runs
+	@:
+$(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices)
+	@$(job) $@ 'statistics' $(stats) -o $(@D) $< > $(OUT)/.run/findings.txt
+$(OUT)/report.html: $(OUT)/study/findings.tsv
+ifneq ($(gnuplot),)
+	@$(job) $@ 'report' $(page) -o $@ -t '$(title)' $(OUT)/runs.tsv $(<D) $(OUT)/figures
+else
+	@$(job) $@ 'report' $(STUDY_REPORT) -o $@ --title '$(title)' $(OUT)/runs.tsv $(<D)
+endif
+
+all: $(OUT)/report.html
+	@echo 'complete: $(OUT)/report.html'
+
+partial:
+	@$(stats) --partial -o $(OUT)/partial $(OUT)/runs.tsv
+ifneq ($(gnuplot),)
+	@$(page) -o $(OUT)/partial.html -t '$(title)' $(OUT)/runs.tsv $(OUT)/partial $(OUT)/partial.figures
+	@echo 'of the runs that are complete: $(OUT)/partial.html'
+endif

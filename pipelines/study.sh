@@ -1,0 +1,94 @@
+#!/bin/sh
+# study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR
+# The figures of a study as SVG and PDF into FIGURES_DIR, and one page with all of them, from what study-stats wrote into
+# STUDY_DIR and from the matrices that RUNS.tsv names. STUDY_REPORT and GNUPLOT name the programs.
+set -eu
+: "${STUDY_REPORT:=study-report}" "${GNUPLOT:=gnuplot}"
+out=- title='A study of continual pretraining' cost=
+usage() { echo "usage: study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR" >&2; exit 2; }
+while getopts o:t:c: option; do
+	case $option in
+	o) out=$OPTARG ;;
+	t) title=$OPTARG ;;
+	c) cost=$OPTARG ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -eq 3 ] || usage
+runs=$1 study=$2 figures=$3
+command -v "$GNUPLOT" >/dev/null || { echo "study.sh: gnuplot is missing" >&2; exit 1; }
+GNUPLOT_LIB=$(cd "$(dirname "$0")" && pwd)
+export GNUPLOT_LIB
+mkdir -p "$(dirname "$figures")"
+tmp=$figures.tmp.$$
+rm -rf "$figures".tmp.*
+mkdir -p "$tmp"
+trap 'rm -rf "$tmp" "$out.tmp.$$"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# draw SCRIPT NAME [ARGUMENT...]
+draw() {
+	script=$1 name=$2
+	shift 2
+	for ending in svg pdf; do
+		if ! "$GNUPLOT" -c "$GNUPLOT_LIB/$script.gp" "$tmp/$name.$ending" "$@" 2>"$tmp/log" || [ ! -s "$tmp/$name.$ending" ]; then
+			sed 's/^/study.sh: gnuplot: /' "$tmp/log" >&2
+			echo "study.sh: cannot draw $script" >&2
+			exit 1
+		fi
+	done
+	# a browser must not blur the cells of a large map
+	sed -i 's/<image /<image style="image-rendering:pixelated" /' "$tmp/$name.svg"
+}
+
+# The groups trained as the base is, six at most: what the curves show.
+awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
+	$col["varied"] == "-" && !seen[$col["group"]]++ && ++n <= 6 { print $col["group"] }' "$study/groups.tsv" >"$tmp/list"
+draw study-groups groups "$study/groups.tsv"
+if [ -s "$tmp/list" ]; then
+	draw study-distance distance "$study/distance.tsv" "$tmp/list"
+	draw study-course checkpoints "$study/checkpoints.tsv" "$tmp/list"
+	draw study-explain explain "$study/explain.tsv" "$tmp/list"
+fi
+# Curves over the size of the model, where there are several.
+for order in similar random; do
+	for measure in CPT-ZS LC-CPT; do
+		file=$tmp/size.$order.$measure
+		awk -F '\t' -v OFS='\t' -v order=$order -v measure=$measure '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
+			$col["varied"] == "-" && $col["scope"] == "all" && $col["measure"] == measure && $col["order"] == order && $col["parameters"] != "-" {
+				print $col["parameters"], $col["value"], $col["lo"], $col["hi"] }' "$study/groups.tsv" | sort -g >"$file"
+		[ "$(wc -l <"$file")" -lt 2 ] || printf '%s: %s\t%d\t%d\t%s\n' $order "$([ $measure = CPT-ZS ] && echo learned || echo forgotten)" \
+			"$([ $measure = CPT-ZS ] && echo 1 || echo 2)" "$([ $order = similar ] && echo 1 || echo 2)" "$file"
+	done
+done >"$tmp/sizes"
+[ ! -s "$tmp/sizes" ] || draw study-size sizes "$tmp/sizes"
+# Each run by itself: the heat map of all checkpoints and domains, its sequence, L1 x L1; all of one scale.
+folder=$(dirname "$runs")
+awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
+	{ print $col["run"] "\t" $col["matrix"] }' "$runs" >"$tmp/runs"
+about() { awk -F '\t' '$1 == "limit" { print $2; exit }' "$1/about.tsv"; }
+tab=$(printf '\t')
+limit=$(while IFS=$tab read -r run dir; do
+	case $dir in /*) ;; *) dir=$folder/$dir ;; esac
+	[ ! -e "$dir/about.tsv" ] || about "$dir"
+done <"$tmp/runs" | sort -g | tail -n 1)
+while IFS=$tab read -r run dir; do
+	case $dir in /*) ;; *) dir=$folder/$dir ;; esac
+	[ -e "$dir/about.tsv" ] || continue
+	base=$(printf %s "$run" | LC_ALL=C tr -c 'A-Za-z0-9._-' _)
+	for figure in heat sequence l1; do
+		draw $figure "$base.$figure" "$run" "$dir" "$limit"
+	done
+done <"$tmp/runs"
+rm -f "$tmp/list" "$tmp/runs" "$tmp/log" "$tmp"/size*.CPT-ZS "$tmp"/size*.LC-CPT "$tmp/sizes"
+"$STUDY_REPORT" -o "$tmp/page" --title "$title" --figures "$tmp" ${cost:+--cost "$cost"} "$runs" "$study"
+if [ "$out" != - ]; then
+	mv "$tmp/page" "$out.tmp.$$"
+else
+	cat "$tmp/page"
+	rm "$tmp/page"
+fi
+rm -rf "$figures"
+mv "$tmp" "$figures"
+[ "$out" = - ] || mv "$out.tmp.$$" "$out"

@@ -1,0 +1,65 @@
+#!/usr/bin/env bats
+# study-report and pipelines/study.sh, on synthetic matrices.
+
+load common
+
+setup() {
+	scratch
+	for i in 1 2; do
+		"$root/tests/synthetic-rows.sh" 9 in $i
+		transfer-matrix --order in/order.tsv --name "run $i" -o m$i in/rows.tsv >/dev/null
+	done
+	# the second has other portions at other places, and the same domains
+	printf '#palimpsest-study 1\nrun\tmodel\tparameters\torder\tbatch\tvaried\tmatrix\n%s\n%s\n' \
+		$'small/similar\tsmall\t100\tsimilar\t16\t-\tm1' $'a<b>&"\'/similar\tlarge\t200\tsimilar\t16\t-\tm2' >runs.tsv
+	study-stats -o study --draws 100 runs.tsv >/dev/null
+}
+
+@test "a page, all inside, every element closed, names escaped, the data those of the tables" {
+	study-report -o page.html --title 'A <title>' runs.tsv study
+	[ "$(head -n 1 page.html)" = "<!DOCTYPE html>" ] && [ "$(tail -n 1 page.html)" = "</html>" ]
+	run ! grep -qE '(src|href)="[^#d]|url\(|@import|<script|<link' page.html
+	for tag in html head body table tr td th div p h1 h2 h3 details summary small a b span dl dd dt code; do
+		[ "$(grep -oE "<$tag[ >]" page.html | wc -l)" -eq "$(grep -oF "</$tag>" page.html | wc -l)" ] || { echo "$tag"; return 1; }
+	done
+	for id in $(grep -oE 'href="#[a-z0-9]+' page.html | cut -d'#' -f2); do
+		grep -q "id=\"$id\"" page.html
+	done
+	grep -qF '<h1>A &#60;title&#62;</h1>' page.html
+	run ! grep -qF 'a<b>' page.html
+	grep -oE 'download="findings.tsv" href="data:text/tab-separated-values;base64,[^"]*' page.html | head -n 1 | sed 's/.*base64,//' |
+		base64 -d | cmp - study/findings.tsv
+	study-report --title 'A <title>' runs.tsv study | cmp - page.html
+}
+
+@test "every verdict and number of findings.tsv is on the page" {
+	study-report -o page.html runs.tsv study
+	[ "$(grep -oE 'class="chip [a-z]+">' page.html | wc -l)" -eq "$(awk -F '\t' '/^#/ || $1 == "finding" { next } !s[$1]++' study/findings.tsv | wc -l)" ]
+	value=$(awk -F '\t' '$1 == "lc-beats-zs" && $3 == "small/similar" { printf "%+.1f", 100 * (exp($4) - 1) }' study/findings.tsv)
+	grep -qF "small/similar: ${value/-/−} %" page.html
+}
+
+@test "figures as SVG and PDF, and in the page" {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+	sh "$root/pipelines/study.sh" -o page.html -t Title runs.tsv study figures
+	for f in groups distance checkpoints explain sizes small_similar.heat small_similar.sequence small_similar.l1; do
+		grep -q '</svg>' "figures/$f.svg"
+		[ "$(head -c 5 "figures/$f.pdf")" = %PDF- ]
+	done
+	[ "$(grep -o '<img' page.html | wc -l)" -eq 11 ]
+	grep -q 'download="groups.pdf"' page.html
+	[ "$(ls)" = "$(printf '%s\n' figures in m1 m2 page.html runs.tsv study)" ]
+	GNUPLOT=false run sh "$root/pipelines/study.sh" -o other.html runs.tsv study other
+	[ "$status" -eq 1 ]
+	[ ! -e other.html ] && [ ! -e other ]
+}
+
+@test "what is malformed is refused, and no page is written" {
+	fails 2 'are needed' -- study-report -o page.html runs.tsv
+	fails 2 'title' -- study-report -o page.html --title '' runs.tsv study
+	rm study/groups.tsv
+	fails 1 'groups.tsv' -- study-report -o page.html runs.tsv study
+	sed -i 's/verdict/other/' study/findings.tsv
+	fails 3 'verdict' -- study-report -o page.html runs.tsv study
+	[ ! -e page.html ]
+}

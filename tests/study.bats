@@ -1,0 +1,136 @@
+# pipelines/study.mk on a toy corpus with the real programs: two models, two seeds; ablations; interrupted; what it refuses.
+
+load common
+
+setup() {
+	scratch
+	here=$PWD bin=${BUILD:-$root/build}/bin
+	sh "$root/tests/toy.sh" toy
+	model-init -q -c toy/config.json -t toy/tokenizer -o toy/m0 --seed 1
+	sed 's/"n_embd": 16/"n_embd": 32/' toy/config.json >toy/large.json
+	model-init -q -c toy/large.json -t toy/tokenizer -o toy/m1 --seed 1
+	cat >toy.study <<-'END'
+		# three made-up domains
+		title       A toy
+		corpus      toy/corpus.jsonl
+		split       --test-bytes 300 --valid-bytes 1
+		train-bytes 1500
+		model       small toy/m0
+		model       large toy/m1
+		step        --dropout 0
+		eval        --protocol disjoint
+		base        batch=4 lr=1e-3 order=random:1
+	END
+}
+
+study() {
+	make --no-print-directory -f "$root/pipelines/study.mk" BIN="$bin" STUDY=toy.study OUT="$here/out" THREADS=1 Q=-q gnuplot= "$@" 2>&1
+}
+# everything in DIR but what a run notes for itself
+tree() { (cd "$1" && find . -name .run -prune -o -type f -print0 | sort -z | xargs -0 sha256sum); }
+# rates RUN K: learning rates of all steps, a line each
+rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
+
+@test "two models, two seeds: shared work once, the numbers of cpt.mk, a report; again: nothing" {
+	echo 'vary model small large x order random:1 random:2' >>toy.study
+	study -j2 >log
+	[ "$(awk -F '\t' '!/^#/ { print $1 }' out/runs.tsv | tr '\n' ' ')" = "run small/random-1 small/random-2 large/random-1 large/random-2 " ]
+	# tokens once for both models, which have one tokenizer; M0 and FT once for each
+	[ "$(grep -c 'tokenizing' log)" -eq 6 ]
+	[ "$(grep -c 'M0: evaluating' log)" -eq 2 ]
+	[ "$(grep -c 'FT: training' log)" -eq 6 ]
+	[ "$(grep -c 'training on' log)" -eq 18 ]
+	[ "$(cat out/study/groups.tsv | awk -F '\t' '$1 == "small/random" && $7 == "LC-ZS" && $8 == "all" { print $6 }')" = 2 ]
+	[ "$(awk -F '\t' '$1 == "lc-beats-zs" { print $10 ": " $11 }' out/study/findings.tsv | sort -u)" = 'cannot say: too few domains: 3 of 8' ]
+	grep -q '<h1>A toy</h1>' out/report.html
+	[ "$(find out -name '*.tmp.*' -o -name '*.partial' -o -name '*.new')" = "" ]
+
+	make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT="$here/direct" DATA="$here/out/data" MODEL="$here/toy/m0" TRAIN_BYTES=1500 \
+		STEP_FLAGS='--dropout 0 --batch 4 --lr 1e-3 --epochs 1' EVAL_FLAGS='--protocol disjoint' ORDER=random:1 THREADS=1 Q=-q gnuplot=
+	cmp direct/matrix/random-1/metrics.json out/runs/small/matrix/random-1/metrics.json
+	cmp direct/random-1/M3/model.safetensors out/runs/small/random-1/M3/model.safetensors
+
+	find out -name .run -prune -o -type f -printf '%p %T@\n' | sort >before
+	run study
+	[ "$status" -eq 0 ]
+	[ "$output" = "complete: $here/out/report.html" ]
+	find out -name .run -prune -o -type f -printf '%p %T@\n' | sort | diff before -
+	run study status
+	[ "$(grep -c ': 14 of 14 done' <<<"$output")" -eq 2 ]
+
+	# a run on top of them: what is there stays
+	echo 'vary batch 2' >>toy.study
+	study plan | grep -q '5 runs of 2 models'
+	study FT=0 >log
+	[ "$(grep -c 'training on' log)" -eq 3 ]
+	grep -q '^small-batch2/random-1' out/study/sequence.tsv
+}
+
+@test "learning-rate policies, the optimiser's state, balanced data" {
+	cat >>toy.study <<-'END'
+		vary policy continued rewarmed
+		vary optimizer kept
+		vary balanced yes
+	END
+	# one domain is smaller than the others
+	head -n 100 toy/corpus.jsonl >cut && mv cut toy/corpus.jsonl
+	study FT=0 >log
+	# one line over three domains: down to 2/3 and to 1/3
+	awk '{ if ($1 > 1.0001e-3 - (NR - 1) / n * 1e-3 / 3 || $1 < 0.9999e-3 - (NR - 1) / n * 1e-3 / 3) exit 1 }' \
+		n="$(rates small-policy-continued/random-1 1 | wc -l)" <(rates small-policy-continued/random-1 1)
+	[ "$(rates small-policy-continued/random-1 2 | head -n 1 | xargs printf '%.6f')" = 0.000667 ]
+	rates small-policy-rewarmed/random-1 2 | awk 'NR == 1 && $1 != 1e-4 { exit 1 } NR == 2 && $1 != 1e-3 { exit 1 } $1 < 1e-4 { exit 1 }'
+	jq -e '.chain[-1].optimizer_taken_over' out/runs/small-optimizer-kept/random-1/M3/palimpsest.json
+	# the first domain is trained the same, the second from moments that are there
+	[ "$(jq -c '.chain[-2].optimizer_taken_over' out/runs/small-optimizer-kept/random-1/M3/palimpsest.json)" = true ]
+	smallest=$(awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) if ($i == "train_bytes") c = i; next } { print $c }' out/data/domains.tsv | sort -n | head -n 1)
+	[ "$smallest" -lt 1500 ]
+	for f in out/texts/small-balanced/text/*.train.txt; do
+		[ "$(wc -c <"$f")" -le "$smallest" ]
+	done
+	# the test text is the same, so its runs can be compared
+	cmp out/texts/small/tok/wood_a.test.tok out/texts/small-balanced/tok/wood_a.test.tok 2>/dev/null || [ ! -e out/texts/small ]
+	[ "$(awk -F '\t' '!/^#/ && $1 == "small-balanced/random-1" { print $12 }' out/runs.tsv)" = balanced ]
+}
+
+@test "killed, it goes on, and ends with the same files" {
+	echo 'vary order random:1 random:2' >>toy.study
+	study
+	mv out whole && tree whole | grep -v -e settings.mk -e about.tsv >whole.sums
+	for pause in 1 2 1.5 2.5; do
+		setsid "$BASH" -c "$(declare -f study); root='$root' here='$here' bin='$bin'; study -j2" >log 3>&- &
+		sleep $pause
+		kill -9 -- -$! 2>/dev/null || :
+		wait $! || :
+	done
+	study
+	tree out | grep -v -e settings.mk -e about.tsv | diff whole.sums -
+}
+
+@test "a study file that is wrong is refused, with its line, before anything is made" {
+	refused() { # WORDS LINE...
+		local words=$1
+		shift
+		printf '%s\n' 'corpus toy/corpus.jsonl' 'model small toy/m0' "$@" >bad.study
+		run make --no-print-directory -f "$root/pipelines/study.mk" BIN="$bin" STUDY=bad.study OUT=bad
+		[ "$status" -eq 2 ] && [[ $output == *"study.mk: bad.study:"*"$words"* ]] && [ ! -e bad/data ] || { echo "$output"; return 1; }
+	}
+	refused '3: no such word: colour' 'colour red'
+	refused "3: no axis 'colour'" 'vary colour red'
+	refused '3: not a value of '"'batch': many" 'vary batch many'
+	refused 'not a value of '"'model': large" 'vary model large'
+	refused "give it a seed" 'vary order random'
+	refused "nothing behind 'title'" 'title'
+	refused "no values of 'batch'" 'vary batch x order similar'
+	refused "model 'small' stands twice" 'model small toy/m1'
+	refused "must stand before 'vary'" 'vary batch 4' 'base batch=2'
+	refused 'cannot work with this character: $' 'step $(rm -r x)'
+	refused "'corpus' stands twice" 'corpus other'
+	run make -f "$root/pipelines/study.mk" STUDY=nowhere
+	[ "$status" -eq 2 ]
+	[[ $output == *"none named 'nowhere'"* ]]
+	printf 'model small toy/m0\n' >none.study
+	run make -f "$root/pipelines/study.mk" STUDY=none.study OUT=none
+	[ "$status" -eq 2 ]
+	[[ $output == *"neither 'corpus' nor 'data'"* ]]
+}
