@@ -338,6 +338,16 @@ gpt2() {
 	[ "$(ls)" = "$(printf 'config.json\nout')" ]
 }
 
+@test "cpt-step: --dry-run knows Llama2-7B" {
+	echo '{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "intermediate_size": 11008,
+		"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000,
+		"max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": false}' >config.json
+	cpt-step --dry-run --threads 1 -m config.json --batch 1 --context 32 --precision bf16 --weights bf16 --optimizer-dtype bf16 >out
+	[ "$(value parameters <out)" = 6738415616 ]
+	[ "$(value weights <out)" = $((2 * 6738415616)) ]
+	[ "$(value peak <out)" -gt $((8 * 6738415616)) ]
+}
+
 @test "cpt-step: --dry-run knows RoBERTa" {
 	echo '{"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "vocab_size": 50265, "max_position_embeddings": 514,
 		"type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1}' >base.json
