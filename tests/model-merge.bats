@@ -127,7 +127,7 @@ check() {
 		field=${change#.}
 		case $field in # where one leaves it away, the values are compared, under plain names
 		activation_function*) field=activation ;;
-		layer_norm_epsilon*) field="epsilon of layer norms" ;;
+		layer_norm_epsilon*) field="epsilon of norms" ;;
 		esac
 		fails 3 config.json "${field%% =*}" -- model-merge -o m "$m1" other
 		[ ! -e m ]
@@ -140,6 +140,25 @@ check() {
 	model-merge -q -o m "$m1" other
 	with '.model_type = "rwkv"'
 	fails 3 other/config.json model_type rwkv -- model-merge -o m "$m1" other
+}
+
+@test "model-merge: Llama's configurations, in both spellings of the rotary positions" {
+	llama='{"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
+		"intermediate_size": 24, "vocab_size": 300, "max_position_embeddings": 32, "rope_theta": 10000}'
+	jq -n "$llama" >a.json
+	jq -n "$llama | del(.rope_theta) | .rope_parameters = {rope_type: \"default\", rope_theta: 10000} | .head_dim = 4 | .mlp_bias = false" >b.json
+	model-init -q -c a.json -o a --seed 1
+	model-init -q -c b.json -o b --seed 2
+	model-merge -q -o m a b
+	for change in '.rope_theta = 500 # rope_theta' '.num_key_value_heads = 4 # num_key_value_heads' \
+		'.rope_scaling = {rope_type: "linear", factor: 2} # kind of rotary' '.attention_bias = true # biases of q, k and v'; do
+		jq "${change% #*}" b.json >c.json
+		[[ $change != .rope* ]] || jq "del(.rope_parameters) | ${change% #*}" b.json >c.json
+		rm -rf c n
+		model-init -q -c c.json -o c
+		fails 3 c/config.json "${change#*# }" -- model-merge -o n a c
+		[ ! -e n ]
+	done
 }
 
 @test "model-merge: tensors and tokenizers that do not fit" {

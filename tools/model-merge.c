@@ -44,9 +44,11 @@ static const char *const free_fields[] = {
 
 /* What the parsed configurations are compared by, so that one file may leave away what is the default. */
 static const char *const parsed_fields[] = {
-	"activation_function", "hidden_act", "hidden_size", "intermediate_size", "layer_norm_eps", "layer_norm_epsilon",
-	"max_position_embeddings", "n_embd", "n_head", "n_inner", "n_layer", "n_positions", "num_attention_heads", "num_hidden_layers",
-	"scale_attn_by_inverse_layer_idx", "scale_attn_weights", "tie_word_embeddings", "type_vocab_size", "vocab_size",
+	"activation_function", "attention_bias", "head_dim", "hidden_act", "hidden_size", "intermediate_size", "layer_norm_eps",
+	"layer_norm_epsilon", "layer_types", "max_position_embeddings", "max_window_layers", "mlp_bias", "n_embd", "n_head", "n_inner",
+	"n_layer", "n_positions", "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "partial_rotary_factor",
+	"pretraining_tp", "rms_norm_eps", "rope_parameters", "rope_scaling", "rope_theta", "scale_attn_by_inverse_layer_idx",
+	"scale_attn_weights", "sliding_window", "tie_word_embeddings", "type_vocab_size", "vocab_size",
 };
 
 /* Tensors of old checkpoints that are no parameters. */
@@ -121,6 +123,12 @@ static void compare_fields(const char *a_path, const struct json *a, const char 
 	}
 }
 
+/* Only some kinds of rotary positions look at it. */
+static double original_positions(const struct model_config *c)
+{
+	return c->rope.type == ROPE_LLAMA3 || c->rope.type == ROPE_YARN ? (double)c->rope.original_positions : 0;
+}
+
 static void compare_parsed(const char *a_path, const struct model_config *a, const char *b_path, const struct model_config *b)
 {
 	const struct {
@@ -129,12 +137,28 @@ static void compare_parsed(const char *a_path, const struct model_config *a, con
 	} field[] = {
 		{"number of layers", (double)a->n_layer, (double)b->n_layer},
 		{"number of heads", (double)a->n_head, (double)b->n_head},
+		{"number of key heads", (double)a->n_kv_head, (double)b->n_kv_head},
+		{"width of a head", (double)a->head_dim, (double)b->head_dim},
 		{"width", (double)a->n_embd, (double)b->n_embd},
 		{"inner width", (double)a->n_inner, (double)b->n_inner},
 		{"number of positions", (double)a->n_positions, (double)b->n_positions},
 		{"vocab_size", (double)a->vocab_size, (double)b->vocab_size},
 		{"number of token types", (double)a->n_types, (double)b->n_types},
-		{"epsilon of layer norms", a->layer_norm_epsilon, b->layer_norm_epsilon},
+		{"sliding_window", (double)a->attention_window, (double)b->attention_window},
+		{"kind of rotary positions", a->rope.type, b->rope.type},
+		{"rope_theta", a->rope.theta, b->rope.theta},
+		{"rope factor", a->rope.factor, b->rope.factor},
+		{"rope attention_factor", a->rope.attention_factor, b->rope.attention_factor},
+		{"rope original_max_position_embeddings", original_positions(a), original_positions(b)},
+		{"rope low_freq_factor", a->rope.low_freq_factor, b->rope.low_freq_factor},
+		{"rope high_freq_factor", a->rope.high_freq_factor, b->rope.high_freq_factor},
+		{"rope beta_fast", a->rope.beta_fast, b->rope.beta_fast},
+		{"rope beta_slow", a->rope.beta_slow, b->rope.beta_slow},
+		{"rope truncate", a->rope.truncate, b->rope.truncate},
+		{"biases of q, k and v", a->attention_bias, b->attention_bias},
+		{"bias behind attention", a->attention_out_bias, b->attention_out_bias},
+		{"mlp_bias", a->mlp_bias, b->mlp_bias},
+		{"epsilon of norms", a->layer_norm_epsilon, b->layer_norm_epsilon},
 		{"activation", a->activation, b->activation},
 		{"tie_word_embeddings", a->tie_word_embeddings, b->tie_word_embeddings},
 		{"scale_attn_weights", a->scale_attn_weights, b->scale_attn_weights},
