@@ -47,6 +47,16 @@ same_as() { tree out | diff "$1.sums" -; }
 	[[ $output == *wood_a* ]]
 }
 
+@test "a study of a RoBERTa" {
+	model-init -q -c toy/roberta.json -t toy/roberta -o toy/m0 --seed 1
+	study ORDER=random FT=0 TOKENIZE="$bin/tokenize --add-special --no-newline" STEP_FLAGS='--objective mlm --batch 4 --lr 1e-3' \
+		EVAL_FLAGS='--protocol masked'
+	[ "$(grep -hv '^#' out/random/rows/M*.tsv | awk -F '\t' '$1 != "model" { print $4 }' | sort -u)" = masked:7:32 ]
+	# it has learned: each domain is better right after its own step than before
+	awk -F '\t' '/^#/ { next } !n++ { next } { if (n == 2) for (i = 3; i <= NF; i++) first[i] = $i; else if ($(n) >= first[n]) exit 1 }' \
+		out/matrix/random/matrix.tsv
+}
+
 @test "a text is cut at whole lines, a long first line at whole words" {
 	study TRAIN_BYTES=30 TEST_BYTES=200 "$here/out/text/wood_a.train.txt" "$here/out/text/wood_a.test.txt"
 	cut=$(cat out/text/wood_a.train.txt)

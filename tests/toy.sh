@@ -1,5 +1,5 @@
 #!/bin/sh
-# toy.sh DIR: a corpus of three domains (some kB), a byte tokenizer and the configuration of a tiny GPT-2, in DIR.
+# toy.sh DIR: a corpus of three domains (some kB), a byte tokenizer and the configuration of a tiny GPT-2, and of a tiny RoBERTa, in DIR.
 set -eu
 mkdir -p "$1/tokenizer"
 cd "$1"
@@ -38,4 +38,14 @@ cat >config.json <<-'END'
 	{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 257, "n_embd": 16, "n_layer": 1, "n_head": 2,
 	"n_positions": 64, "n_ctx": 64, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05, "initializer_range": 0.02,
 	"embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0, "bos_token_id": 256, "eos_token_id": 256, "tie_word_embeddings": true}
+END
+
+mkdir -p roberta
+jq 'del(."<|endoftext|>") | map_values(. + 4) | {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3} + . + {"<mask>": 260}' \
+	tokenizer/vocab.json >roberta/vocab.json
+cp tokenizer/merges.txt roberta/
+echo '{"tokenizer_class": "RobertaTokenizer"}' >roberta/tokenizer_config.json
+cat >roberta.json <<-'END'
+	{"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "vocab_size": 261, "hidden_size": 15, "num_hidden_layers": 2,
+	"num_attention_heads": 3, "intermediate_size": 22, "max_position_embeddings": 34, "type_vocab_size": 1, "layer_norm_eps": 1e-05}
 END

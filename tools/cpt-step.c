@@ -28,7 +28,7 @@
 #define MICRO_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
 
 static const char *in_dir, *out_dir;
-static const char *objective = "clm", *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32", *moments_type = "f32", *device_name = "auto";
+static const char *objective, *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32", *moments_type = "f32", *device_name = "auto";
 static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, eval_every, threads;
 static uint64_t tokens;
 static double lr = 5e-5, lr_floor, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
@@ -39,7 +39,7 @@ static const char *valid_path;
 static const struct option options[] = {
 	{'m', "model", OPT_STRING, &in_dir, "IN_DIR", "model to start from", .unrecorded = true},
 	{'o', "output", OPT_STRING, &out_dir, "OUT_DIR", "model to write", .unrecorded = true},
-	{0, "objective", OPT_CHOICE, &objective, "NAME", "what is learned: the next token", "clm"},
+	{0, "objective", OPT_CHOICE, &objective, "NAME", "what is learned: the next token, or masked ones; default: what the model is for", "clm|mlm"},
 	{0, "batch", OPT_INT, &batch, "N", "blocks in an optimiser step", .min = 1, .max = 1 << 20},
 	{0, "micro-batch", OPT_INT, &micro_batch, "N", "blocks that go through the model at once; 0: 4096 tokens' worth",
 	 .max = 1 << 20},
@@ -218,6 +218,8 @@ static void identify(struct training *t, const struct provenance *p)
 		hash_file(moments, one);
 		hash_add(&h, one, sizeof one);
 	}
+	if (p->opt->masking)
+		hash_add(&h, p->opt->masking, sizeof *p->opt->masking);
 	hash_add(&h, t->corpus->hash, HASH_BYTES);
 	if (t->valid)
 		hash_add(&h, t->valid->hash, HASH_BYTES);
@@ -368,8 +370,14 @@ int main(int argc, char **argv)
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load_as(in_dir, device, type_of(weights_type), type_of(precision), true);
 	m->recompute = recompute;
+	const char *natural = m->family->masked ? "mlm" : "clm";
+	if (!objective)
+		objective = natural;
+	if (strcmp(objective, natural) != 0)
+		die_input("%s: a %s learns by --objective %s, not %s", in_dir, m->config.architecture, natural, objective);
+	struct masking masking;
 	if (m->family->masked)
-		die_input("%s: predicts masked tokens, not the next one", in_dir);
+		masking_load(&masking, in_dir, m->config.vocab_size);
 	context = nn_context(m, in_dir, context);
 
 	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);
@@ -385,6 +393,7 @@ int main(int argc, char **argv)
 		.seed = (uint64_t)seed, .save_every = save_every, .eval_every = eval_every, .keep_best = keep_best,
 		.dropout = {.embd = m->config.embd_pdrop, .attn = m->config.attn_pdrop, .resid = m->config.resid_pdrop},
 	};
+	opt.masking = m->family->masked ? &masking : NULL;
 	opt.micro_batch = blocks_at_once();
 	opt.steps = count_steps(train_epoch_steps(corpus, context, batch));
 	opt.warmup = share(warmup, opt.steps, "warmup");

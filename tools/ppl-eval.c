@@ -28,13 +28,14 @@ static int64_t context, windows, seed = 1, batch, threads;
 
 static const struct protocol *protocol;
 static int64_t setting; /* of the protocol */
+static struct masking masking;
 
 static const struct option options[] = {
 	{'m', "model", OPT_STRING, &model_dir, "MODEL_DIR", "model to evaluate", .unrecorded = true},
 	{'o', "output", OPT_STRING, &output, "FILE", "write the rows to FILE", .unrecorded = true},
 	{0, "name", OPT_STRING, &model_name, "NAME", "the model's name in the rows; default: MODEL_DIR's last part",
 	 .unrecorded = true},
-	{0, "protocol", OPT_STRING, &protocol_text, "NAME", "what perplexity means: m2d2, disjoint, strided:S or lm-eval"},
+	{0, "protocol", OPT_STRING, &protocol_text, "NAME", "what perplexity means: m2d2, disjoint, strided:S, lm-eval; masked, for a masked language model its default"},
 	{0, "context", OPT_INT, &context, "N", "tokens in a window; 0: the model's positions, at most 1024", .max = 1 << 24},
 	{0, "windows", OPT_INT, &windows, "N", "score N random windows of each text; 0: all"},
 	{0, "seed", OPT_INT, &seed, "S", "of the choice of windows"},
@@ -80,6 +81,7 @@ static int64_t prefix_id(const struct model_config *c)
 static struct text open_text(char *operand, const uint8_t *tokenizer, const struct model_config *config)
 {
 	struct text t = {0};
+	uint64_t targets = 0;
 	char *equals = strchr(operand, '=');
 
 	if (!equals)
@@ -90,11 +92,12 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, const stru
 		die_usage("'%s' cannot be a name in a table", t.name);
 	t.corpus = corpus_open((const char *[]){equals + 1}, 1, tokenizer, config->vocab_size);
 	t.cut = cut_text(protocol, setting, t.corpus, context, prefix_id(config));
+	t.cut.masking = &masking;
 
 	if (t.cut.tokens < 2)
 		die_input("%s: has nothing to predict: %llu tokens", equals + 1, (unsigned long long)t.cut.tokens);
 	t.all = t.n = cut_windows(&t.cut);
-	if (cut_window(&t.cut, t.all - 1).targets == 0) { /* nothing stands before its only token */
+	if (!protocol->masked && cut_window(&t.cut, t.all - 1).targets == 0) { /* nothing stands before its only token */
 		t.all = --t.n;
 		warn("%s: the last window has only one token and is left out", equals + 1);
 	}
@@ -102,8 +105,13 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, const stru
 		t.n = (uint64_t)windows;
 		t.window = sample(t.n, t.all, t.corpus->hash);
 	}
-	for (uint64_t i = 0; i < t.n; i++)
-		t.work += (uint64_t)cut_window(&t.cut, t.window ? t.window[i] : i).length;
+	for (uint64_t i = 0; i < t.n; i++) {
+		struct window w = cut_window(&t.cut, t.window ? t.window[i] : i);
+		t.work += (uint64_t)w.length;
+		targets += (uint64_t)w.targets;
+	}
+	if (targets == 0)
+		die_input("%s: has nothing to predict but special tokens", equals + 1);
 	return t;
 }
 
@@ -179,13 +187,15 @@ static struct result evaluate(const struct nn_model *m, const struct text *t)
 	return r;
 }
 
-/* What must be equal for two rows to be comparable: "m2d2:1024", "strided:512:1024", "disjoint:256,windows=100,seed=1,bf16". */
+/* What must be equal for two rows to be comparable: "m2d2:1024", "strided:512:1024", "masked:7:512", "disjoint:256,windows=100,seed=1,bf16". */
 static char *protocol_name(void)
 {
 	char *sampled = windows ? xasprintf(",windows=%lld,seed=%lld", (long long)windows, (long long)seed) : xstrdup("");
-	char *name = xasprintf("%s:%lld%s%s", protocol_text, (long long)context, sampled,
+	char *number = setting ? xasprintf(":%lld", (long long)setting) : xstrdup("");
+	char *name = xasprintf("%s%s:%lld%s%s", protocol->name, number, (long long)context, sampled,
 	                       strcmp(precision, "bf16") == 0 ? ",bf16" : "");
 
+	free(number);
 	free(sampled);
 	return name;
 }
@@ -234,11 +244,17 @@ int main(int argc, char **argv)
 	bool has_tokenizer = tokenizer_fingerprint_of(model_dir, hash);
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
+	if (m->family->masked && !option_given("protocol"))
+		protocol = protocol_parse(protocol_text = "masked", &setting);
+	if (m->family->masked != protocol->masked)
+		die_input("%s: a %s predicts %s: no protocol %s", model_dir, m->config.architecture,
+		          m->family->masked ? "masked tokens, not the next one" : "the next token, not masked ones", protocol->name);
 	if (m->family->masked)
-		die_input("%s: predicts masked tokens, not the next one", model_dir);
+		masking_load(&masking, model_dir, m->config.vocab_size);
 	context = nn_context(m, model_dir, context);
 	if (protocol->in_context && setting > context)
-		die_usage("--protocol %s: windows of %lld tokens would leave some out", protocol_text, (long long)context);
+		die_usage("--protocol %s: windows of %lld tokens would leave some %s", protocol_text, (long long)context,
+		          protocol->masked ? "folds empty" : "out");
 	if (protocol->needs_prefix && (prefix_id(&m->config) < 0 || prefix_id(&m->config) >= m->config.vocab_size))
 		die_input("%s/config.json: has no bos_token_id or eos_token_id in the vocabulary, which %s puts first", model_dir,
 		          protocol->name);

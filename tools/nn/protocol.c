@@ -90,6 +90,39 @@ static void rolling_fill(const struct cut *c, uint64_t i, const struct window *w
 	memcpy(id + 1, target, (size_t)(w->length - 1) * sizeof *id);
 }
 
+/* --- masked tokens: each window goes through the model `setting` times, each time with another fold of it masked --- */
+
+static uint64_t masked_windows(const struct cut *c)
+{
+	return disjoint_windows(c) * (uint64_t)c->setting;
+}
+
+static int64_t fold_fill(const struct cut *c, uint64_t i, int64_t length, int64_t *id, int64_t *target)
+{
+	uint64_t window = i / (uint64_t)c->setting;
+
+	corpus_copy(c->corpus, window * (uint64_t)c->context, (uint64_t)length, id);
+	return mask_fold(c->masking, hash_number(c->corpus->hash), window, c->setting, (int64_t)(i % (uint64_t)c->setting),
+	                 length, id, target);
+}
+
+static struct window masked_window(const struct cut *c, uint64_t i)
+{
+	struct window w = disjoint_window(c, i / (uint64_t)c->setting);
+	int64_t *id = xcalloc(2 * (size_t)w.length, sizeof *id);
+
+	w.place--;
+	w.targets = fold_fill(c, i, w.length, id, id + w.length);
+	w.weight = (double)w.targets;
+	free(id);
+	return w;
+}
+
+static void masked_fill(const struct cut *c, uint64_t i, const struct window *w, int64_t *id, int64_t *target)
+{
+	fold_fill(c, i, w->length, id, target);
+}
+
 /* --- the table --- */
 
 static const struct protocol protocols[] = {
@@ -98,10 +131,12 @@ static const struct protocol protocols[] = {
 	{.name = "strided", .setting = "S", .min_setting = 2, .in_context = true,
 	 .windows = strided_windows, .window = strided_window, .fill = causal_fill},
 	{.name = "lm-eval", .needs_prefix = true, .windows = disjoint_windows, .window = rolling_window, .fill = rolling_fill},
+	{.name = "masked", .setting = "K", .min_setting = 2, .usual_setting = MASK_FOLDS, .in_context = true, .masked = true,
+	 .windows = masked_windows, .window = masked_window, .fill = masked_fill},
 };
 enum { N_PROTOCOLS = sizeof protocols / sizeof *protocols };
 
-/* "m2d2|disjoint|strided:S|lm-eval" */
+/* "m2d2|disjoint|strided:S|lm-eval|masked:K" */
 static char *protocol_names(void)
 {
 	char *all = xstrdup("");
@@ -126,6 +161,10 @@ const struct protocol *protocol_parse(const char *text, int64_t *setting)
 			continue;
 		if (!p->setting && text[n])
 			die_usage("--protocol %s: nothing may follow %s", text, p->name);
+		if (!text[n] && p->usual_setting) {
+			*setting = p->usual_setting;
+			return p;
+		}
 		if (p->setting && (!text[n] || !parse_i64(text + n + 1, setting) || *setting < p->min_setting))
 			die_usage("--protocol %s: %s:%s expected, %s a number from %lld on", text, p->name, p->setting, p->setting,
 			          (long long)p->min_setting);
@@ -136,7 +175,7 @@ const struct protocol *protocol_parse(const char *text, int64_t *setting)
 
 struct cut cut_text(const struct protocol *p, int64_t setting, const struct corpus *c, int64_t context, int64_t prefix)
 {
-	return (struct cut){p, c, context, setting, prefix, corpus_tokens(c)};
+	return (struct cut){p, c, context, setting, prefix, corpus_tokens(c), NULL};
 }
 
 uint64_t cut_windows(const struct cut *c)

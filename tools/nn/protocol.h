@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "nn/batches.h"
+#include "nn/masking.h"
 
 /* One pass of one sequence through the model. */
 struct window {
@@ -28,14 +29,16 @@ struct cut {
 	int64_t setting; /* the number after the protocol's name, as S in strided:S; else 0 */
 	int64_t prefix;  /* id that stands before a text, or -1 */
 	uint64_t tokens; /* of the text; set by cut_text() */
+	const struct masking *masking; /* for a protocol that masks; set by the caller */
 };
 
 struct protocol {
 	const char *name;
 	const char *setting;     /* name of the number that follows the name and a colon; NULL: none */
-	int64_t min_setting;
+	int64_t min_setting, usual_setting; /* usual: where none is given; 0: one must be */
 	bool in_context;         /* the setting may not be larger than the context */
 	bool needs_prefix;
+	bool masked;             /* for masked language models, and for no others */
 	uint64_t (*windows)(const struct cut *c);
 	struct window (*window)(const struct cut *c, uint64_t i);
 	/* What goes into the model and what is to come out: id[t] and target[t], t < length; target -1: not scored. */

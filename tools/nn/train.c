@@ -324,15 +324,35 @@ static uint64_t blocks_before(const struct loop *l, int64_t step)
 	return (uint64_t)(step / l->epoch_steps) * l->shuffle.blocks + within;
 }
 
-static double micro_step(struct loop *l, int64_t n, double scale, const struct nn_dropout *dropout)
+/* The n blocks of a step, and what is to be predicted. Returns the number of targets. */
+static int64_t fill_batch(struct loop *l, int64_t n)
+{
+	struct training *t = l->t;
+	const struct train_options *opt = t->opt;
+	int64_t T = opt->context, epoch = t->step / l->epoch_steps, targets = 0;
+	uint64_t first = (uint64_t)(t->step % l->epoch_steps) * (uint64_t)opt->batch;
+
+	for (int64_t i = 0; i < n; i++)
+		shuffle_block(&l->shuffle, epoch, first + (uint64_t)i, l->id + i * T);
+	if (!opt->masking) {
+		next_token_targets(l->id, n, T, l->target);
+		return n * (T - 1);
+	}
+	for (int64_t i = 0; i < n; i++)
+		targets += mask_block(opt->masking, opt->seed, hash_number(t->corpus->hash), (uint64_t)t->step, (uint64_t)i, T,
+		                      l->id + i * T, l->target + i * T);
+	return targets;
+}
+
+/* Blocks first .. first + n - 1 of the batch. */
+static double micro_step(struct loop *l, int64_t first, int64_t n, double scale, const struct nn_dropout *dropout)
 {
 	struct training *t = l->t;
 	int64_t T = t->opt->context;
 
-	next_token_targets(l->id, n, T, l->target);
 	th_scope_open();
-	th_tensor *id = th_from_host(l->id, TH_I64, t->model->device, 2, (int64_t[]){n, T});
-	th_tensor *target = th_from_host(l->target, TH_I64, t->model->device, 1, (int64_t[]){n * T});
+	th_tensor *id = th_from_host(l->id + first * T, TH_I64, t->model->device, 2, (int64_t[]){n, T});
+	th_tensor *target = th_from_host(l->target + first * T, TH_I64, t->model->device, 1, (int64_t[]){n * T});
 	th_tensor *loss = nn_loss(t->model, id, target, scale, dropout);
 	th_backward(loss);
 	double value = th_item(loss);
@@ -347,11 +367,9 @@ static bool step(struct loop *l)
 	const struct train_options *opt = t->opt;
 	struct nn_dropout dropout = opt->dropout;
 	bool drops = dropout.embd > 0 || dropout.attn > 0 || dropout.resid > 0;
-	int64_t epoch = t->step / l->epoch_steps;
-	uint64_t first = (uint64_t)(t->step % l->epoch_steps) * (uint64_t)opt->batch;
-	uint64_t left = l->shuffle.blocks - first;
-	int64_t n = left < (uint64_t)opt->batch ? (int64_t)left : opt->batch;
-	double scale = 1 / ((double)n * (double)(opt->context - 1)), loss = 0;
+	uint64_t left = l->shuffle.blocks - (uint64_t)(t->step % l->epoch_steps) * (uint64_t)opt->batch;
+	int64_t n = left < (uint64_t)opt->batch ? (int64_t)left : opt->batch, targets = fill_batch(l, n);
+	double scale = 1 / (double)(targets ? targets : 1), loss = 0; /* where chance masks nothing, the loss is 0 */
 
 	dropout.seed = opt->seed;
 	dropout.domain = hash_number(t->corpus->hash);
@@ -359,9 +377,7 @@ static bool step(struct loop *l)
 	dropout.micro_step = 0;
 	for (int64_t done = 0; done < n; dropout.micro_step++) {
 		int64_t some = n - done < opt->micro_batch ? n - done : opt->micro_batch;
-		for (int64_t i = 0; i < some; i++)
-			shuffle_block(&l->shuffle, epoch, first + (uint64_t)(done + i), l->id + i * opt->context);
-		loss += micro_step(l, some, scale, drops ? &dropout : NULL);
+		loss += micro_step(l, done, some, scale, drops ? &dropout : NULL);
 		if (some < n)
 			nn_gather_grads(t->model);
 		done += some;
@@ -399,9 +415,10 @@ static double evaluate(struct loop *l)
 {
 	struct training *t = l->t;
 	int64_t setting;
-	const struct protocol *p = protocol_parse("disjoint", &setting);
+	const struct protocol *p = protocol_parse(t->opt->masking ? "masked" : "disjoint", &setting);
 	struct cut c = cut_text(p, setting, t->valid, t->opt->context, -1);
 
+	c.masking = t->opt->masking;
 	return score_mean(t->model, &c, t->opt->micro_batch);
 }
 
@@ -446,8 +463,8 @@ void train(struct training *t)
 	l.log_path = state_path(t->staging, LOG);
 	l.shuffle = shuffle_make(t->corpus, opt->context, opt->seed);
 	l.epoch_steps = train_epoch_steps(t->corpus, opt->context, opt->batch);
-	l.id = xcalloc((size_t)(opt->micro_batch * opt->context), sizeof *l.id);
-	l.target = xcalloc((size_t)(opt->micro_batch * opt->context), sizeof *l.target);
+	l.id = xcalloc((size_t)(opt->batch * opt->context), sizeof *l.id);
+	l.target = xcalloc((size_t)(opt->batch * opt->context), sizeof *l.target);
 	t->valid_loss = t->best_loss = (double)NAN;
 	bool resumed = resume(&l);
 	l.log = fopen(l.log_path, resumed ? "ab" : "wb");

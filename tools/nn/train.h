@@ -14,6 +14,7 @@
 #include "lib/hash.h"
 #include "nn/batches.h"
 #include "nn/family.h"
+#include "nn/masking.h"
 #include "nn/optim.h"
 
 struct train_options {
@@ -28,6 +29,7 @@ struct train_options {
 	int64_t eval_every; /* steps; 0: at the end only, if there is valid */
 	bool keep_best;
 	struct nn_dropout dropout; /* probabilities; all 0: none */
+	const struct masking *masking; /* masked tokens are predicted; NULL: the next token is */
 };
 
 struct training {
