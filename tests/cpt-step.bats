@@ -518,7 +518,7 @@ broken() {
 	fails 2 "context" -- "${train[@]}" --context 1 -o m "$given/a.tok"
 	fails 2 "warmup" -- "${train[@]}" --steps 3 --warmup 5 -o m "$given/a.tok"
 	fails 2 "lr-floor" -- "${train[@]}" --steps 3 --lr-floor 0.1 -o m "$given/a.tok"
-	fails 2 "objective" -- "${train[@]}" --objective mlm -o m "$given/a.tok"
+	fails 2 "objective" -- "${train[@]}" --objective plm -o m "$given/a.tok"
 	fails 2 "0 steps" -- "${train[@]}" --epochs 0 -o m "$given/a.tok"
 	fails 2 "dropout" -- "${train[@]}" --dropout 1 -o m "$given/a.tok"
 	fails 2 "batch" -- "${train[@]}" --batch 0 -o m "$given/a.tok"
