@@ -41,6 +41,9 @@
 # 'srun --gres=gpu:1'. The other place must see the same files under the same names; rows and tables come back on
 # standard output. Commands hold no character that a shell would take for more than itself, so ssh may reparse them.
 #
+# OUT/.run/trace.tsv tells what each job took (palimpsest-study(5)); JOB_METER= (empty) leaves job-meter(1) away, where a
+# host has none.
+#
 # BIN is the folder of the programs, if they are not in build/bin or on the path.
 #
 # In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
@@ -111,6 +114,9 @@ endef
 gnuplot := $(shell command -v gnuplot)
 run := $(OUT)/.run
 $(shell mkdir -p $(run))
+ifeq ($(wildcard $(run)/trace.tsv),)
+$(file >$(run)/trace.tsv,$(trace_head))
+endif
 ifeq ($(wildcard $(OUT)/settings.mk),)
 $(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
 $(foreach v,ORDER FT KEEP,first.$(v) := $($(v))$(newline))))
@@ -126,7 +132,10 @@ tok_in := $(or $(TOK_IN),$(OUT))
 vectors_in := $(or $(VECTORS_IN),$(OUT))
 m0_in  := $(or $(M0_IN),$(OUT))
 ft_in  := $(or $(FT_IN),$(OUT))
-job    := sh $(pipelines)/job.sh
+# What a job takes is measured where it runs, and left in a file that job.sh adds to the trace.
+metered = $(run)/meter/$(subst /,-,$(@:$(OUT)/%=%))
+meter   = $(if $(JOB_METER),$(JOB_METER) -o $(metered) --)
+job     = sh $(pipelines)/job.sh $(if $(JOB_METER),-m $(metered))
 thread := env OMP_NUM_THREADS=$(THREADS)
 orders := $(subst :,-,$(ORDER))
 model  := $(MODEL)/config.json $(wildcard $(MODEL)/*.safetensors)
@@ -139,7 +148,7 @@ model  := $(MODEL)/config.json $(wildcard $(MODEL)/*.safetensors)
 
 ifneq ($(CORPUS),)
 $(OUT)/data/domains.tsv: $(CORPUS)
-	@$(job) $@ 'splitting' $(ON_SPLIT) $(SPLIT) $(Q) -o $(OUT)/data --seed $(SEED) $(SPLIT_FLAGS) $(CORPUS)
+	@$(job) $@ 'splitting' $(ON_SPLIT) $(meter) $(SPLIT) $(Q) -o $(OUT)/data --seed $(SEED) $(SPLIT_FLAGS) $(CORPUS)
 endif
 
 # The list of domains, their sizes and the plan: make reads it, and begins anew when it has been made.
@@ -178,19 +187,19 @@ ifneq ($(TRAIN_BYTES),)
 $(tok_in)/text/%.train.txt: $(data)/%/train.txt
 	$(call cut,$(TRAIN_BYTES))
 $(tok_in)/tok/%.train.tok: $(tok_in)/text/%.train.txt $(model)
-	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 else
 $(tok_in)/tok/%.train.tok: $(data)/%/train.txt $(model)
-	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 endif
 ifneq ($(TEST_BYTES),)
 $(tok_in)/text/%.test.txt: $(data)/%/test.txt
 	$(call cut,$(TEST_BYTES))
 $(tok_in)/tok/%.test.tok: $(tok_in)/text/%.test.txt $(model)
-	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 else
 $(tok_in)/tok/%.test.tok: $(data)/%/test.txt $(model)
-	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
+	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 endif
 endif
 
@@ -198,9 +207,9 @@ endif
 
 ifeq ($(VECTORS_IN),)
 $(vectors_in)/vectors/%.tsv: $(data)/%/train.txt
-	@$(job) -c $@ 'embedding $*' $(ON_EMBED) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) $*=$<
+	@$(job) -c $@ 'embedding $*' $(ON_EMBED) $(meter) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) $*=$<
 $(vectors_in)/base.vectors.tsv: $(BASE_TEXT)
-	@$(job) -c $@ 'embedding the base text' $(ON_EMBED) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) \
+	@$(job) -c $@ 'embedding the base text' $(ON_EMBED) $(meter) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) \
 		$(BASE_TEXT:%=@base=%)
 $(vectors_in)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(vectors_in)/base.vectors.tsv) $(domains:%=$(vectors_in)/vectors/%.tsv)
 	@cat $^ > $@.new && mv $@.new $@
@@ -211,7 +220,7 @@ vectors := $(if $(SBERT)$(VECTORS_IN),$(vectors_in)/vectors.tsv)
 # order NAME KIND SEED-OR-PORTIONS
 define order
 $(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(GIVEN))
-	@$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $(ORDER_DOMAINS) --order $(2) \
+	@$$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $$(meter) $(ORDER_DOMAINS) --order $(2) \
 		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))),--seed $(or $(3),$(SEED))) \
 		$(addprefix --vectors ,$(vectors)) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
 $(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(pipelines)/chain.awk
@@ -221,8 +230,8 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 
 # --- training and evaluation ------------------------------------------------------------------
 
-step_command = $(ON_STEP) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
-eval_command = $(ON_EVAL) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
+step_command = $(ON_STEP) $(meter) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
+eval_command = $(ON_EVAL) $(meter) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(domains),$(d)=$(tok_in)/tok/$(d).test.tok)
 # forget DIR: removes a checkpoint, all but the log of its training; drop FILE DIR: when FILE too is there, under KEEP=last
 forget       = if [ -e $(1)/train.log.jsonl ]; then mv $(1)/train.log.jsonl $(1).log.jsonl; fi; rm -rf $(1)
@@ -238,22 +247,22 @@ endif
 define step
 $(OUT)/$(1)/M$(2).done: $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(model),$(OUT)/$(1)/M$(4).done)
 	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1)/M$(4)))
-	@$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
+	@$$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
 		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $$<
 	$(if $(filter 0,$(4)),,$(call drop,$(OUT)/$(1)/rows/M$(4).tsv,$(OUT)/$(1)/M$(4)))
 $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok)
 	$(call there,$(OUT)/$(1)/M$(2))
-	@$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $$(tests)
+	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $$(tests)
 	$(if $(5),$(call drop,$(OUT)/$(1)/M$(5).done,$(OUT)/$(1)/M$(2)))
 endef
 
 # ft DOMAIN
 define ft
 $(ft_in)/ft/$(1).done: $(tok_in)/tok/$(1).train.tok $(model)
-	@$(job) -d $(ft_in)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(ft_in)/ft/$(1) $$<
+	@$$(job) -d $(ft_in)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(ft_in)/ft/$(1) $$<
 $(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok
 	$(call there,$(ft_in)/ft/$(1))
-	@$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(1)=$(tok_in)/tok/$(1).test.tok
+	@$$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(1)=$(tok_in)/tok/$(1).test.tok
 	$(call drop,$$@,$(ft_in)/ft/$(1))
 endef
 $(if $(FT_IN),,$(foreach d,$(domains),$(eval $(call ft,$(d)))))
@@ -271,14 +280,14 @@ rows = $(m0_in)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) $(if $(filter 1,$
 # matrix ORDER
 define matrix
 $(OUT)/matrix/$(1)/matrix.tsv: $(OUT)/$(1)/order.tsv $(call rows,$(1))
-	@$(job) $$@ '$(1): matrix' $(ON_MATRIX) $(MATRIX) --name $(1) --order $$< -o $$(@D) $$(filter-out $$<,$$^) > $(run)/$(1).txt
+	@$$(job) $$@ '$(1): matrix' $(ON_MATRIX) $$(meter) $(MATRIX) --name $(1) --order $$< -o $$(@D) $$(filter-out $$<,$$^) > $(run)/$(1).txt
 endef
 $(foreach o,$(orders),$(eval $(call matrix,$(o))))
 
 # The page is about all orders that there are by now.
 matrices := $(sort $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(wildcard $(OUT)/matrix/*/matrix.tsv))
 $(OUT)/report.html: $(matrices)
-	@$(job) -c $@ 'report' env TRANSFER_REPORT=$(TRANSFER_REPORT) sh $(pipelines)/report.sh -t '$(TITLE)' $(^D)
+	@$(job) -c $@ 'report' $(meter) env TRANSFER_REPORT=$(TRANSFER_REPORT) sh $(pipelines)/report.sh -t '$(TITLE)' $(^D)
 
 # What a killed run may have left: checkpoints that were to go.
 matrices: $(orders:%=$(OUT)/matrix/%/matrix.tsv)

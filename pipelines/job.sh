@@ -1,11 +1,14 @@
 #!/bin/sh
-# job.sh [-c] [-d DIR] TARGET LABEL COMMAND...: one recipe of cpt.mk.
+# job.sh [-c] [-d DIR] [-m FILE] TARGET LABEL COMMAND...: one recipe of cpt.mk.
 #
 # Prints a line (what is done of the whole, time, time left, LABEL), runs COMMAND, and sees to it that TARGET appears
 # whole or not at all:
 #   -c      what COMMAND writes on standard output becomes TARGET
 #   -d DIR  COMMAND makes the model directory DIR; TARGET becomes a line with the hash of its weights
 #   else    COMMAND makes TARGET itself, under that condition
+#   -m FILE COMMAND contains job-meter, which leaves in FILE what it took
+#
+# At the end, whether it was well or not, a line is added to RUN/trace.tsv (palimpsest-study(5)).
 #
 # What runs is never run twice at the same time: after kill -9 of make its jobs live on, and a new make's job waits here for
 # the old one and takes over its result. SIGTERM, SIGINT and SIGHUP are passed on to COMMAND, which saves and ends.
@@ -14,11 +17,12 @@
 # plan: lines "KIND BYTES TARGET" of all jobs there are. LABEL, if it is set, stands before every label.
 set -eu
 
-capture='' dir=''
+capture='' dir='' meter=''
 while :; do
 	case $1 in
 	-c) capture=1 && shift ;;
 	-d) dir=$2 && shift 2 ;;
+	-m) meter=$2 && shift 2 ;;
 	*) break ;;
 	esac
 done
@@ -82,13 +86,40 @@ if command -v flock >/dev/null; then
 fi
 [ ! -s "$RUN/plan" ] || say
 
+# trace EXIT: what it took by job-meter, or by this shell's clock
+trace()
+{
+	case $target in
+	*/text/* | */tok/*) stage=tokenize ;;
+	*/data/domains.tsv) stage='split' ;;
+	*vectors/* | *vectors.tsv) stage=embed ;;
+	*/order.tsv) stage=order ;;
+	*/ft/*) stage=train-alone ;;
+	*/rows/FT-*) stage=evaluate-alone ;;
+	*/rows/*) stage=evaluate ;;
+	*.done) stage=train ;;
+	*/matrix/*) stage=matrix ;;
+	*) stage=report ;;
+	esac
+	hash=-
+	if [ "$1" -eq 0 ]; then
+		# of a checkpoint, that of its weights
+		if [ "$dir" ]; then read -r hash rest <"$target"; else hash=$(sha256sum <"$target") && hash=${hash%% *}; fi
+	fi
+	took=$(if [ -n "$meter" ] && [ -s "$meter" ]; then tail -n 1 "$meter"; else printf '%s\t%s\t-\t-\t-\t%s\t-' "$began" "$(date +%s)" "$1"; fi)
+	printf '%s\t%s\t%s\t%s\t%s\n' "$stage" "$took" "$1" "$hash" "$target" >>"$RUN/trace.tsv" || :
+}
+
 rm -f "$target".tmp.*
+began=$(date +%s)
+[ -z "$meter" ] || { mkdir -p "${meter%/*}" && rm -f "$meter" "$meter".tmp.*; }
 out=$target.tmp.$$
 child=
 ended()
 {
 	[ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child" || :; }
 	rm -f "$out"
+	trace $((128 + $1)) || :
 	exit $((128 + $1))
 }
 trap 'ended 1' HUP
@@ -107,6 +138,7 @@ wait $child || code=$?
 child=
 if [ $code -ne 0 ]; then
 	rm -f "$out"
+	trace $code || :
 	exit $code
 fi
 [ -z "$dir" ] || (cd "$dir" && sha256sum ./*.safetensors) >"$out"
@@ -115,3 +147,4 @@ if [ "$capture$dir" ]; then
 	mv "$out" "$target"
 	sync "${target%/*}"
 fi
+trace 0

@@ -22,7 +22,8 @@
 # (OUT/texts/...), the row of M0 for each model (OUT/zero/...) and FT for each way of training (OUT/alone/...; FT is
 # trained with the base's seed and a fresh schedule). Killed or stopped at any moment, it goes on where it was; -j works as
 # in cpt.mk; a second make makes nothing. Lines may be added to the study file: what is there stays. In OUT: runs.tsv (all
-# runs and their settings), study/ (tables of study-stats), figures/ (SVG and PDF) and report.html, which opens from a file.
+# runs and their settings), study/ (tables of study-stats), figures/ (SVG and PDF) and report.html, which opens from a file; cost.tsv and disk.tsv from the
+# traces of all jobs (OUT/.../.run/trace.tsv).
 #
 # CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS  instead of the study file's lines
 # THREADS KEEP Q, programs and ON_...           as in cpt.mk
@@ -43,6 +44,9 @@ Q   ?=
 gnuplot := $(shell command -v gnuplot)
 
 $(shell mkdir -p $(OUT)/.run)
+ifeq ($(wildcard $(OUT)/.run/trace.tsv),)
+$(file >$(OUT)/.run/trace.tsv,$(trace_head))
+endif
 $(OUT)/study.d.mk: $(STUDY) $(pipelines)/study.awk
 	@awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -f $(pipelines)/study.awk $(STUDY) > $@.new
 	@cmp -s $(OUT)/runs.tsv.new $(OUT)/runs.tsv && rm $(OUT)/runs.tsv.new || mv $(OUT)/runs.tsv.new $(OUT)/runs.tsv
@@ -151,11 +155,13 @@ $(matrices): runs
 	@:
 $(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices)
 	@$(job) $@ 'statistics' $(stats) -o $(@D) $< > $(OUT)/.run/findings.txt
-$(OUT)/report.html: $(OUT)/study/findings.tsv
+$(OUT)/cost.tsv $(OUT)/disk.tsv: $(OUT)/%.tsv: $(OUT)/study/findings.tsv
+	@sh $(pipelines)/$*.sh $(OUT) > $@.new && mv $@.new $@
+$(OUT)/report.html: $(OUT)/study/findings.tsv $(OUT)/cost.tsv $(OUT)/disk.tsv
 ifneq ($(gnuplot),)
-	@$(job) $@ 'report' $(page) -o $@ -t '$(title)' $(OUT)/runs.tsv $(<D) $(OUT)/figures
+	@$(job) $@ 'report' $(page) -o $@ -t '$(title)' -c $(OUT)/cost.tsv -d $(OUT)/disk.tsv $(OUT)/runs.tsv $(<D) $(OUT)/figures
 else
-	@$(job) $@ 'report' $(STUDY_REPORT) -o $@ --title '$(title)' $(OUT)/runs.tsv $(<D)
+	@$(job) $@ 'report' $(STUDY_REPORT) -o $@ --title '$(title)' --cost $(OUT)/cost.tsv --disk $(OUT)/disk.tsv $(OUT)/runs.tsv $(<D)
 endif
 
 all: $(OUT)/report.html

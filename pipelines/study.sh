@@ -1,16 +1,17 @@
 #!/bin/sh
-# study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR
+# study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] [-d DISK.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR
 # The figures of a study as SVG and PDF into FIGURES_DIR, and one page with all of them, from what study-stats wrote into
 # STUDY_DIR and from the matrices that RUNS.tsv names. STUDY_REPORT and GNUPLOT name the programs.
 set -eu
 : "${STUDY_REPORT:=study-report}" "${GNUPLOT:=gnuplot}"
-out=- title='A study of continual pretraining' cost=
-usage() { echo "usage: study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR" >&2; exit 2; }
-while getopts o:t:c: option; do
+out=- title='A study of continual pretraining' cost='' disk=''
+usage() { echo "usage: study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] [-d DISK.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR" >&2; exit 2; }
+while getopts o:t:c:d: option; do
 	case $option in
 	o) out=$OPTARG ;;
 	t) title=$OPTARG ;;
 	c) cost=$OPTARG ;;
+	d) disk=$OPTARG ;;
 	*) usage ;;
 	esac
 done
@@ -82,7 +83,7 @@ while IFS=$tab read -r run dir; do
 	done
 done <"$tmp/runs"
 rm -f "$tmp/list" "$tmp/runs" "$tmp/log" "$tmp"/size*.CPT-ZS "$tmp"/size*.LC-CPT "$tmp/sizes"
-"$STUDY_REPORT" -o "$tmp/page" --title "$title" --figures "$tmp" ${cost:+--cost "$cost"} "$runs" "$study"
+"$STUDY_REPORT" -o "$tmp/page" --title "$title" --figures "$tmp" ${cost:+--cost "$cost"} ${disk:+--disk "$disk"} "$runs" "$study"
 if [ "$out" != - ]; then
 	mv "$tmp/page" "$out.tmp.$$"
 else

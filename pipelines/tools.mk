@@ -19,6 +19,14 @@ STEP          ?= $(call program,cpt-step)
 EVAL          ?= $(call program,ppl-eval)
 MATRIX        ?= $(call program,transfer-matrix)
 TRANSFER_REPORT ?= $(call program,transfer-report)
+JOB_METER     ?= $(call program,job-meter)
 STUDY_STATS   ?= $(call program,study-stats)
 STUDY_REPORT  ?= $(call program,study-report)
 MODEL_INIT    ?= $(call program,model-init)
+
+# The first two lines of a trace, palimpsest-study(5).
+tab := $(shell printf '\t')
+define trace_head
+#palimpsest-trace 1$(tab)job.sh
+stage$(tab)start$(tab)end$(tab)cpu_s$(tab)peak_kib$(tab)host$(tab)command_exit$(tab)energy_j$(tab)exit$(tab)sha256$(tab)target
+endef

@@ -96,7 +96,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 @test "killed, it goes on, and ends with the same files" {
 	echo 'vary order random:1 random:2' >>toy.study
 	study
-	mv out whole && tree whole | grep -v -e settings.mk -e about.tsv >whole.sums
+	mv out whole && tree whole | grep -v -e settings.mk -e about.tsv -e cost.tsv -e report.html >whole.sums
 	for pause in 1 2 1.5 2.5; do
 		setsid "$BASH" -c "$(declare -f study); root='$root' here='$here' bin='$bin'; study -j2" >log 3>&- &
 		sleep $pause
@@ -104,7 +104,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 		wait $! || :
 	done
 	study
-	tree out | grep -v -e settings.mk -e about.tsv | diff whole.sums -
+	tree out | grep -v -e settings.mk -e about.tsv -e cost.tsv -e report.html | diff whole.sums -
 }
 
 @test "a study file that is wrong is refused, with its line, before anything is made" {

@@ -367,15 +367,12 @@ static void put_half_lives(FILE *out, const struct study_page *p)
 	tsv_free(t);
 }
 
-static void put_cost(FILE *out, const struct study_page *p)
+/* A table as it is. */
+static void put_table(FILE *out, const char *path, const char *kind)
 {
-	struct tsv *t;
+	struct tsv *t = tsv_read(path, kind);
 
-	if (!p->cost)
-		return;
-	t = tsv_read(p->cost, "study-cost");
-	fputs("<h2 id=\"cost\">Cost</h2>\n<p class=\"soft\">From the traces of all jobs. Hours are of the clock, added up over jobs that may have run beside "
-	      "each other; energy is a job\u2019s share, by processor time, of what the machine\u2019s counters tell.</p>\n<div class=\"scroll\"><table>\n<tr>", out);
+	fputs("<div class=\"scroll\"><table>\n<tr>", out);
 	for (int c = 0; c < t->n_columns; c++) {
 		fputs(c ? "<th>" : "<th class=\"l\">", out);
 		html_name(out, t->column[c]);
@@ -393,6 +390,22 @@ static void put_cost(FILE *out, const struct study_page *p)
 	}
 	fputs("</table></div>\n", out);
 	tsv_free(t);
+}
+
+static void put_cost(FILE *out, const struct study_page *p)
+{
+	if (!p->cost && !p->disk)
+		return;
+	fputs("<h2 id=\"cost\">Cost</h2>\n", out);
+	if (p->cost) {
+		fputs("<p class=\"soft\">From the traces of all jobs. Hours are of the clock, added up over jobs that may have run beside each other; energy is a "
+		      "job\u2019s share, by processor time, of what the counters of the processor packages tell, where they can be read.</p>\n", out);
+		put_table(out, p->cost, "study-cost");
+	}
+	if (p->disk) {
+		fputs("<p class=\"soft\">What lies on the disk now.</p>\n", out);
+		put_table(out, p->disk, "study-disk");
+	}
 }
 
 /* --- the runs --------------------------------------------------------------------------------------- */
@@ -505,7 +518,7 @@ void study_page(FILE *out, const struct study_page *p)
 	      "<b style=\"color:var(--better)\">below 0 is better</b>, <b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n"
 	      "<nav><a href=\"#findings\">findings</a><a href=\"#perplexity\">perplexity</a><a href=\"#groups\">learned and forgotten</a>"
 	      "<a href=\"#differences\">differences</a><a href=\"#course\">along the sequence</a><a href=\"#explain\">what explains it</a>", out);
-	fputs(p->cost ? "<a href=\"#cost\">cost</a>" : "", out);
+	fputs(p->cost || p->disk ? "<a href=\"#cost\">cost</a>" : "", out);
 	fputs("<a href=\"#runs\">every run</a><a href=\"#provenance\">provenance</a></nav>\n<h2 id=\"findings\">Findings</h2>\n", out);
 	put_findings(out, p);
 	put_summary(out, p);

@@ -11,7 +11,7 @@ struct study_page {
 	const char *runs;    /* table of runs */
 	const char *tables;  /* directory of study-stats */
 	const char *figures; /* directory of study.sh; NULL: no figures */
-	const char *cost;    /* table of cost; NULL: none */
+	const char *cost, *disk; /* tables of what it took; NULL: none */
 };
 
 /* Malformed tables end the tool (exit 3). */

@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# job-meter: what it measures, that the command is as if it ran alone, and that the pipeline's trace has it.
+
+load common
+
+setup() {
+	scratch
+	# no counters, unless a test makes some
+	meter=(job-meter --powercap "$PWD/none" -o took.tsv)
+}
+
+# took COLUMN
+took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++) if ($i == want) c = i; next } { print $c }' took.tsv; }
+
+@test "standard input, output, arguments and exit code are the command's" {
+	run --separate-stderr bash -c 'echo in | job-meter -o took.tsv -- sh -c '\''cat; echo "$1|$2" >&2; exit 7'\'' x "a b" -q'
+	[ "$status" -eq 7 ]
+	[ "$output" = in ]
+	[ "$stderr" = 'a b|-q' ]
+	[ "$(took exit)" = 7 ]
+	[ "$(took host)" = "$(hostname)" ]
+	[ "$(grep -vc '^#' took.tsv)" -eq 2 ]
+}
+
+@test "time, processor time and memory are those of the command" {
+	"${meter[@]}" -- sleep 0.5
+	awk -v a="$(took start)" -v b="$(took end)" -v c="$(took cpu_s)" 'BEGIN { exit !(b - a >= 0.5 && b - a < 5 && c < 0.4) }'
+	small=$(took peak_kib)
+	case ${BUILD:-} in *sanitize*) skip "memory is the sanitizer's" ;; esac
+	"${meter[@]}" -- awk 'BEGIN { s = "x"; while (length(s) < 40000000) s = s s; for (i = 0; i < 2000000; i++) t += i }'
+	[ "$(took peak_kib)" -gt $((small + 40000)) ]
+	awk -v c="$(took cpu_s)" 'BEGIN { exit !(c > 0.02) }'
+	[ "$(took energy_j)" = - ]
+}
+
+@test "energy: counters of packages, one that runs over, parts left out" {
+	mkdir -p cap/intel-rapl:0 cap/intel-rapl:1 cap/intel-rapl:0:0 cap/other:0
+	for p in cap/*; do echo 1000000 >"$p/energy_uj"; echo 262143000000 >"$p/max_energy_range_uj"; done
+	echo 262142000000 >cap/intel-rapl:1/energy_uj
+	# 30 J of the first, 1 J up to the end and 9 J more of the second; parts and others do not count
+	job-meter --powercap cap -o took.tsv -- sh -c 'echo 31000000 >cap/intel-rapl:0/energy_uj; echo 9000000 >cap/intel-rapl:1/energy_uj
+		echo 99000000 >cap/intel-rapl:0:0/energy_uj; echo 99000000 >cap/other:0/energy_uj; awk "BEGIN { for (i = 0; i < 5000000; i++) t += i }"'
+	# of these 40 J, the share by processor time
+	awk -v e="$(took energy_j)" 'BEGIN { exit !(e > 0 && e <= 40) }'
+	# nothing else can be busy where this command has all the time there is: then it is all
+	rm -r cap/intel-rapl:1
+	echo 1000000 >cap/intel-rapl:0/energy_uj
+	job-meter --powercap cap -o took.tsv -- sh -c 'rm cap/intel-rapl:0/energy_uj'
+	[ "$(took energy_j)" = - ]
+}
+
+@test "signals are passed on, and it dies as the command died" {
+	"${meter[@]}" -- sh -c 'trap "echo saved >saved; exit 5" TERM; touch ready; while :; do sleep 0.1; done' &
+	pid=$!
+	while [ ! -e ready ]; do sleep 0.05; done
+	kill -TERM $pid
+	code=0
+	wait $pid || code=$?
+	[ $code -eq 5 ]
+	[ -s saved ]
+	[ "$(took exit)" = 5 ]
+	code=0
+	bash -c "$(printf '%q ' "${meter[@]}") -- sh -c 'kill -KILL \$\$'" 2>/dev/null || code=$?
+	[ $code -eq 137 ]
+	[ "$(took exit)" = 137 ]
+}
+
+@test "mistakes" {
+	fails 2 'no command' -- job-meter -o took.tsv
+	fails 2 '-o is missing' -- job-meter true
+	[ ! -e took.tsv ]
+	code=0
+	"${meter[@]}" nowhere 2>err || code=$?
+	[ $code -eq 127 ] && [[ $(cat err) == *'cannot run nowhere'* ]]
+	[ "$(took exit)" = 127 ]
+	fails 1 'no/took.tsv' -- job-meter -o no/took.tsv true
+}
+
+@test "the trace of a pipeline has a line for every job, the hash of what came out, and its cost" {
+	sh "$root/tests/toy.sh" toy
+	model-init -q -c toy/config.json -t toy/tokenizer -o m0 --seed 1
+	go() {
+		make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="${BUILD:-$root/build}/bin" OUT=out CORPUS=toy/corpus.jsonl MODEL=m0 \
+			SPLIT_FLAGS='--test-bytes 300 --valid-bytes 1' STEP_FLAGS='--batch 4 --lr 1e-3' EVAL_FLAGS='--protocol disjoint' \
+			ORDER=random FT=0 THREADS=1 Q=-q gnuplot= "$@"
+	}
+	run go STEP=false
+	[ "$status" -eq 2 ]
+	go 2>/dev/null
+	trace=out/.run/trace.tsv
+	[ "$(cut -f 1 $trace | grep -v '^#' | sort | uniq -c | awk '{ print $2 ":" $1 }' | tr '\n' ' ')" = \
+		"evaluate:4 matrix:1 order:1 split:1 stage:1 tokenize:6 train:4 " ]
+	awk -F '\t' 'NR > 2 && (NF != 11 || $3 < $2) { exit 1 }' $trace
+	[ "$(awk -F '\t' '$1 == "train" && $9 != 0 { print $7 " " $9 " " $10 }' $trace)" = '1 1 -' ]
+	awk -F '\t' '$1 == "evaluate" && $11 ~ /M3/ { print $10 "  " $11 }' $trace | sha256sum -c --quiet
+	[ "$(awk -F '\t' '$1 == "train" && $11 ~ /M3/ { print $10 }' $trace)" = "$(sha256sum <out/random/M3/model.safetensors | cut -d' ' -f 1)" ]
+	sh "$root/pipelines/cost.sh" . >cost.tsv
+	[ "$(awk -F '\t' '$1 == "train" { print $2 " " $3 }' cost.tsv)" = '4 1' ]
+	[ "$(awk -F '\t' '$1 == "all" { print $2 " " $7 }' cost.tsv)" = "17 $([ -r /sys/class/powercap/intel-rapl:0/energy_uj ] && awk -F '\t' '$1 == "all" { print $7 }' cost.tsv || echo missing)" ]
+	sh "$root/pipelines/disk.sh" out >disk.tsv
+	[ "$(awk -F '\t' '$1 == "weights" { print $2 }' disk.tsv)" = 3 ]
+	# without a meter the clock is known, and no more
+	rm -r out
+	go JOB_METER= 2>/dev/null
+	[ "$(awk -F '\t' '$1 == "train" { print $4 $5 }' $trace | sort -u)" = -- ]
+}
