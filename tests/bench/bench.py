@@ -356,20 +356,15 @@ def bench_matrix():
 
 
 def bench_pipeline():
-    """Share of a small study's time that is neither training nor evaluation: the demo, cut short, on one processor."""
+    """Share of a small study's time that is neither training nor evaluation: the demo with JOBS=1."""
     out = path("demo")
     shutil.rmtree(out, ignore_errors=True)
     r = Run(["make", "-C", ROOT, "-f", "pipelines/demo.mk", "OUT=" + out, "BUILD=" + BUILD, "JOBS=1"])
-    work = {"cpt-step": 0.0, "ppl-eval": 0.0}
-    with open(os.path.join(out, "trace.tsv")) as f:
-        rows = [line.rstrip("\n").split("\t") for line in f if line[0] != "#"]
-    head = rows[0]
-    for row in rows[1:]:
-        row = dict(zip(head, row))
-        tool = os.path.basename(row["program"])
-        if tool in work:
-            work[tool] += float(row["end"]) - float(row["start"])
-    report("pipeline, outside training and evaluation", "palimpsest", [100 * (1 - sum(work.values()) / r.wall)], "% of the time")
+    with open(os.path.join(out, ".run", "trace.tsv")) as f:
+        head, *rows = [line.rstrip("\n").split("\t") for line in f if line[0] != "#"]
+    jobs = [dict(zip(head, row)) for row in rows]
+    work = sum(float(j["end"]) - float(j["start"]) for j in jobs if j["stage"].startswith(("train", "evaluate")))
+    report("pipeline, outside training and evaluation", "palimpsest", [100 * (1 - work / r.wall)], "% of the time")
 
 
 # GPT-2's four sizes
