@@ -32,7 +32,10 @@
 #   ORDER         words KIND, KIND:SEED or, for similar and farthest, KIND:PORTIONS (similar:s2orc,wiki): see
 #                 order-domains(1); each gets a folder OUT/KIND, OUT/KIND-SEED ...; `given` takes the file GIVEN
 #   FT            1 (default): also train MODEL on each domain alone; 0: not
-#   KEEP          all (default): keep every checkpoint; last: only the last one of each order
+#   KEEP          all (default): keep every checkpoint whole; what else, once it has been measured and gone on from:
+#                 last: only the last one of each order; none: not even that; bf16: the last one whole, the others as
+#                 M1.bf16 ..., with their weights in bf16; delta: the others as M1.pack ..., their lossless difference to the
+#                 one before (model-pack(1)): `make ... checkpoint M=ORDER/M5 TO=DIR` makes one again, bit for bit
 #   Q             -q: no progress of single tools
 #   TITLE         of the report
 #
@@ -54,7 +57,7 @@
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all status show texts vectors zero alone matrices
+.PHONY: all status show checkpoint texts vectors zero alone matrices
 
 ifeq ($(OUT),)
 $(error give OUT=DIR, the folder of the study)
@@ -98,7 +101,7 @@ endif
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
 $(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
-$(if $(filter all last,$(KEEP)),,$(error KEEP=$(KEEP): all or last))
+$(if $(filter all last none bf16 delta,$(KEEP)),,$(error KEEP=$(KEEP): all, last, none, bf16 or delta))
 
 # Names go through make, the shell and perhaps ssh's second shell unquoted, so some characters cannot be in them.
 hash   := \#
@@ -157,7 +160,7 @@ $(OUT)/domains.mk: $(data)/domains.tsv $(pipelines)/domains.awk
 	@mv $@.new $@
 
 # `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
-ifeq ($(filter status show,$(MAKECMDGOALS)),)
+ifeq ($(filter status show checkpoint,$(MAKECMDGOALS)),)
 include $(OUT)/domains.mk
 else
 -include $(OUT)/domains.mk
@@ -233,9 +236,13 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 step_command = $(ON_STEP) $(meter) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
 eval_command = $(ON_EVAL) $(meter) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(domains),$(d)=$(tok_in)/tok/$(d).test.tok)
-# forget DIR: removes a checkpoint, all but the log of its training; drop FILE DIR: when FILE too is there, under KEEP=last
-forget       = if [ -e $(1)/train.log.jsonl ]; then mv $(1)/train.log.jsonl $(1).log.jsonl; fi; rm -rf $(1)
-drop         = $(if $(filter last,$(KEEP)),@if [ -e $(1) ]; then $(call forget,$(2)); fi)
+# drop FILE DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when FILE is there too
+drop         = $(if $(filter all,$(KEEP)),,@if [ -e $(1) ]; then $(retire) $(2) $(3) $(4); fi)
+retire       = PACK='$(MODEL_PACK)' MERGE='$(MODEL_MERGE)' sh $(pipelines)/retire.sh $(KEEP)
+# checkpoint ORDER K: its folder; M0 is MODEL
+checkpoint   = $(if $(filter 0,$(2)),$(MODEL),$(OUT)/$(1)/M$(2))
+minus        = $(words $(wordlist 2,$(1),$(steps)))
+plus         = $(words $(wordlist 1,$(1),$(steps)) x)
 there        = @[ -d $(1) ] || { echo '$(1) is needed again but was not kept: remove $(1).done, or take KEEP=all' >&2; exit 1; }
 
 ifeq ($(M0_IN),)
@@ -249,11 +256,12 @@ $(OUT)/$(1)/M$(2).done: $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(mod
 	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1)/M$(4)))
 	@$$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
 		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $$<
-	$(if $(filter 0,$(4)),,$(call drop,$(OUT)/$(1)/rows/M$(4).tsv,$(OUT)/$(1)/M$(4)))
+	$(if $(filter 0,$(4)),,$(call drop,$(OUT)/$(1)/rows/M$(4).tsv,$(OUT)/$(1)/M$(4),$(call checkpoint,$(1),$(call minus,$(4))),$(if $(5),$(OUT)/$(1)/M$(2))))
 $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok)
 	$(call there,$(OUT)/$(1)/M$(2))
 	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $$(tests)
-	$(if $(5),$(call drop,$(OUT)/$(1)/M$(5).done,$(OUT)/$(1)/M$(2)))
+	$(if $(5),$(call drop,$(OUT)/$(1)/M$(5).done,$(OUT)/$(1)/M$(2),$(call checkpoint,$(1),$(4)),$(if $(filter $(words $(domains)),$(5)),,$(OUT)/$(1)/M$(5))))
+	$(if $(5),,$(if $(filter none,$(KEEP)),@$(retire) $(OUT)/$(1)/M$(2) -))
 endef
 
 # ft DOMAIN
@@ -263,12 +271,12 @@ $(ft_in)/ft/$(1).done: $(tok_in)/tok/$(1).train.tok $(model)
 $(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok
 	$(call there,$(ft_in)/ft/$(1))
 	@$$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(1)=$(tok_in)/tok/$(1).test.tok
-	$(call drop,$$@,$(ft_in)/ft/$(1))
+	$(call drop,$$@,$(ft_in)/ft/$(1),$(MODEL))
 endef
 $(if $(FT_IN),,$(foreach d,$(domains),$(eval $(call ft,$(d)))))
 
 ifneq ($(domains),)
-ifeq ($(filter status show,$(MAKECMDGOALS)),)
+ifeq ($(filter status show checkpoint,$(MAKECMDGOALS)),)
 include $(orders:%=$(OUT)/%/chain.mk)
 endif
 endif
@@ -291,18 +299,24 @@ $(OUT)/report.html: $(matrices)
 
 # What a killed run may have left: checkpoints that were to go.
 matrices: $(orders:%=$(OUT)/matrix/%/matrix.tsv)
-ifeq ($(KEEP),last)
-	@for m in $(foreach o,$(orders),$(patsubst %,$(OUT)/$(o)/M%,$(filter-out $(words $(domains)),$(steps)))) $(if $(FT_IN),,$(domains:%=$(ft_in)/ft/%)); \
-	do $(call forget,$$m); done
+ifneq ($(KEEP),all)
+	@$(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(steps)),[ ! -d $(OUT)/$(o)/M$(k) ] || \
+		$(retire) $(OUT)/$(o)/M$(k) $(call checkpoint,$(o),$(call minus,$(k))) \
+		$(if $(filter $(words $(domains)),$(call plus,$(k))),,$(OUT)/$(o)/M$(call plus,$(k))) || exit;)) \
+	$(if $(filter none,$(KEEP)),$(foreach o,$(orders),$(retire) $(OUT)/$(o)/M$(words $(domains)) -;)) \
+	$(if $(FT_IN),,$(foreach d,$(domains),[ ! -d $(ft_in)/ft/$(d) ] || $(retire) $(ft_in)/ft/$(d) $(MODEL) || exit;)) :
 else
 	@:
 endif
+checkpoint:
+	@[ '$(M)' ] && [ '$(TO)' ] || { echo 'give M=ORDER/M<step> and TO=DIR' >&2; exit 2; }
+	@PACK='$(MODEL_PACK)' sh $(pipelines)/materialise.sh $(MODEL) $(OUT)/$(patsubst %/,%,$(dir $(M))) $(patsubst M%,%,$(notdir $(M))) $(TO)
 texts: $(domains:%=$(tok_in)/tok/%.train.tok) $(test_tok)
 vectors: $(vectors_in)/vectors.tsv
 zero: $(m0_in)/rows/M0.tsv
 alone: $(domains:%=$(ft_in)/rows/FT-%.tsv)
-ifeq ($(KEEP),last)
-	@for m in $(domains:%=$(ft_in)/ft/%); do $(call forget,$$m); done
+ifneq ($(KEEP),all)
+	@$(foreach d,$(domains),[ ! -d $(ft_in)/ft/$(d) ] || $(retire) $(ft_in)/ft/$(d) $(MODEL) || exit;) :
 else
 	@:
 endif

@@ -138,6 +138,39 @@ same_as() { tree out | diff "$1.sums" -; }
 	[[ $output == *"random/M1 is needed again but was not kept"* ]]
 }
 
+@test "KEEP=delta packs what is gone on from, and any checkpoint comes back bit for bit; bf16, none" {
+	study ORDER=random
+	keep_as all
+	study ORDER=random KEEP=delta -j2
+	# the last is whole; of the others and of FT there are packs
+	[ "$(cd out && find . -name model.safetensors)" = ./random/M3/model.safetensors ]
+	[ "$(cd out && find . -name '*.pack' | sort | tr '\n' ' ')" = "./ft/hue-c.pack ./ft/tool.b.pack ./ft/wood_a.pack ./random/M1.pack ./random/M2.pack " ]
+	for f in matrix/random/matrix.tsv random/rows/M2.tsv random/M2.log.jsonl rows/FT-hue-c.tsv; do
+		cmp "all/$f" "out/$f" || cmp all/random/M2/train.log.jsonl "out/$f"
+	done
+	for k in 1 2 3; do
+		study ORDER=random KEEP=delta checkpoint M=random/M$k TO="$here/again-$k"
+		diff -r "all/random/M$k" "again-$k"
+	done
+	run study ORDER=random KEEP=delta
+	[ "${#lines[@]}" -eq 1 ]
+	rm out/random/M1.pack
+	run study ORDER=random KEEP=delta checkpoint M=random/M2 TO="$here/no"
+	[ "$status" -eq 2 ]
+	[[ $output == *"neither "*"/random/M1 nor its pack is there"* ]]
+	[ ! -e no ]
+
+	rm -r out
+	study ORDER=random FT=0 KEEP=bf16
+	[ "$(cd out/random && echo M*.bf16)" = 'M1.bf16 M2.bf16' ] && [ -d out/random/M3 ] && [ ! -e out/random/M1 ]
+	[ "$(stat -c %s out/random/M1.bf16/model.safetensors)" -lt $(($(stat -c %s all/random/M1/model.safetensors) * 2 / 3)) ]
+	cmp all/random/rows/M3.tsv out/random/rows/M3.tsv
+	rm -r out
+	study ORDER=random FT=0 KEEP=none
+	[ "$(find out -name '*.safetensors')" = "" ]
+	cmp all/random/rows/M3.tsv out/random/rows/M3.tsv
+}
+
 @test "the order can come from a script in another language" {
 	study ORDER=curriculum ORDER_DOMAINS="sh $root/examples/stage/order-by-gzip.sh" FT=0
 	[ "$(awk '!/^#/ { print $2 }' out/curriculum/order.tsv | tr '\n' ' ')" = 'domain tool.b hue-c wood_a ' ]
