@@ -409,6 +409,27 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 	return loss.to(sum_type(h));
 }
 
+/* A row whose target's logit is NaN counts none as greater. */
+Tensor fused_linear_rank(const Tensor &h_, const Tensor &w, const Tensor &b, const Tensor &target_)
+{
+	at::NoGradGuard guard;
+	check_linear_loss(h_, w, b, target_);
+	const Tensor h = h_.contiguous(), target = target_.contiguous();
+	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size());
+	Tensor rank = at::zeros({N}, target.options());
+
+	TORCH_CHECK(N == 0 || target.max().item<int64_t>() < w.size(0), "rank: target ", target.max().item<int64_t>(),
+		    " is not below ", w.size(0));
+	for (int64_t r = 0; r < N; r += rows) {
+		const int64_t n = std::min(rows, N - r);
+		const Tensor want = target.narrow(0, r, n);
+		const Tensor logits = at::linear(h.narrow(0, r, n), w, optional(b));
+		const Tensor own = logits.gather(1, want.clamp_min(0).unsqueeze(1));
+		rank.narrow(0, r, n).copy_(logits.gt(own).sum(1).mul_(want.ge(0)));
+	}
+	return rank;
+}
+
 /* ---- checkpointing ---- */
 
 /*

@@ -21,6 +21,7 @@ at::Tensor fused_rope(const at::Tensor &x, const at::Tensor &table);
 at::Tensor fused_linear_cross_entropy(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b,
 				      const at::Tensor &target, double scale);
 at::Tensor fused_linear_nll(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b, const at::Tensor &target);
+at::Tensor fused_linear_rank(const at::Tensor &h, const at::Tensor &w, const at::Tensor &b, const at::Tensor &target);
 at::Tensor fused_checkpoint(th_function *f, void *context, const std::vector<at::Tensor> &in);
 /* Calls f with handles in a scope of their own. Defined in tensor.cpp. */
 at::Tensor call_function(th_function *f, void *context, const std::vector<at::Tensor> &in);

@@ -721,6 +721,11 @@ th_tensor *th_linear_nll(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *ta
 	return make([=] { return fused_linear_nll(h->t, w->t, b ? b->t : Tensor(), target->t); });
 }
 
+th_tensor *th_linear_rank(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target)
+{
+	return make([=] { return fused_linear_rank(h->t, w->t, b ? b->t : Tensor(), target->t); });
+}
+
 /* ---- gradients ---- */
 
 th_tensor *th_requires_grad(th_tensor *t, bool on)

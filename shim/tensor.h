@@ -186,6 +186,11 @@ TH_API th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target);
 TH_API th_tensor *th_linear_cross_entropy(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target, double scale);
 /* Without gradient, one value a row: (N) f32, -log p(target), 0 where target < 0. */
 TH_API th_tensor *th_linear_nll(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target);
+/*
+ * Likewise in chunks: (N) i64, the number of logits greater than the target's, 0 where target < 0. Those equal to it do not
+ * count, so of classes that tie each has the best rank of them; in bf16 many tie.
+ */
+TH_API th_tensor *th_linear_rank(th_tensor *h, th_tensor *w, th_tensor *b, th_tensor *target);
 
 /* ---- gradients ---- */
 

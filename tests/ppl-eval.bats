@@ -34,7 +34,7 @@ count() {
 	[ -z "$stderr" ]
 	[ "${#lines[@]}" -eq 4 ]
 	[[ ${lines[0]} == "#palimpsest-rows 1"$'\t'"ppl-eval "*" --protocol disjoint "* ]]
-	[ "${lines[1]}" = $'model\tmodel_hash\tdomain\tprotocol\tdata_hash\tnll\ttargets\tbytes\twindows\tppl\tbpb\tstderr' ]
+	[ "${lines[1]}" = $'model\tmodel_hash\tdomain\tprotocol\tdata_hash\tnll\ttargets\tbytes\twindows\tppl\tbpb\tstderr\twords\tword_ppl\tbyte_ppl' ]
 	printf '%s\n' "${lines[@]}" >rows
 	[ "$(column model <rows | tr '\n' ' ')" = "m0 m0 " ]
 	[ "$(column domain <rows | tr '\n' ' ')" = "A b.b " ]
@@ -69,6 +69,114 @@ count() {
 	done
 	# they are not the same where the last window is shorter
 	[ "$(column ppl <m2d2)" != "$(column ppl <disjoint.tsv)" ]
+}
+
+# What tests/gen-protocols.py had from the guide's loop and from lm-evaluation-harness, in f64.
+@test "ppl-eval: strided:S is Hugging Face's guide, lm-eval is lm-evaluation-harness" {
+	local data=$root/tests/data/protocols text protocol context nll ppl words word_ppl byte_ppl bpb
+	mkdir model
+	cp "$data"/{config.json,model.safetensors} "$root/tests/gpt2-1024/tokenizer.json" model
+	for text in long blanks short; do
+		tokenize -q -t model -o $text.tok "$data/$text.txt"
+	done
+	sed 1d "$data/expected.tsv" | while IFS=$'\t' read -r text protocol context nll ppl words word_ppl byte_ppl bpb; do
+		ppl-eval -q --threads 1 -m model --protocol "$protocol" --context "$context" x="$text.tok" >row
+		printf '%s\t' "$text $protocol $context" "$nll" "$ppl" "$words" "$word_ppl" "$byte_ppl" "$bpb"
+		for c in nll ppl words word_ppl byte_ppl bpb; do column $c <row; done | paste -s -
+	done >both
+	[ "$(wc -l <both)" -eq "$(sed 1d "$data/expected.tsv" | wc -l)" ]
+	awk -F '\t' '{
+		for (i = 2; i <= 7; i++)
+			if ($i != "-" && ((d = $(i + 6) / $i - 1) > 1e-5 || d < -1e-5)) { print i ": " $0; bad = 1 }
+	} END { exit bad || NR < 100 }' both
+}
+
+@test "ppl-eval: strided windows score every token but the first once" {
+	tokens=$(count a.tok)
+	for p in strided:2 strided:7 strided:32; do
+		"${eval[@]}" --protocol $p a="$given/a.tok" >rows
+		want=$((tokens - 1))
+		[ $p != strided:32 ] || want=$((tokens - (tokens + 31) / 32)) # none before each window's first
+		[ "$(column targets <rows)" -eq $want ]
+		[ "$(column protocol <rows)" = $p:32 ]
+	done
+	# every 32 tokens: the windows of disjoint, and its number
+	[ "$(column nll <rows)" = "$("${eval[@]}" --protocol disjoint a="$given/a.tok" | column nll)" ]
+	"${eval[@]}" --protocol strided:8 --precision bf16 --windows 9 a="$given/a.tok" | column protocol >how
+	[ "$(cat how)" = strided:8:32,windows=9,seed=1,bf16 ]
+}
+
+@test "ppl-eval: words are those of the text, and not known without a tokenizer that holds it" {
+	"${eval[@]}" a="$given/a.tok" b="$given/b.tok" >rows
+	# one more than there are runs of white space, the last newline among them
+	[ "$(column words <rows | paste -s -d' ')" = "3001 418" ]
+	awk -F '\t' 'NR > 2 {
+		whole = $6 / $7 * ($7 + $9)
+		if ((d = $14 / exp(whole / $13) - 1) > 1e-9 || d < -1e-9) exit 1
+		if ((d = $15 / 2 ^ $11 - 1) > 1e-9 || d < -1e-9) exit 1
+	}' rows
+	cp -r "$given/m0" bare
+	rm bare/tokenizer.json
+	ppl-eval -q --threads 1 -m bare a="$given/a.tok" b="$given/b.tok" >other
+	[ "$(column words <other | paste -s -d' ')" = "0 0" ]
+	[ "$(column word_ppl <other | paste -s -d' ')" = "0 0" ]
+	[ "$(column byte_ppl <other)" = "$(column byte_ppl <rows)" ]
+}
+
+@test "ppl-eval: --by-class: the classes add up to the row, exactly" {
+	printf 'The price: $5 and $7, not \\emph{9}.\n\n\tLet $x_1 = 2$ in 1999.\n' >kinds.txt
+	tokenize -q -t "$given/m0" -o kinds.tok kinds.txt
+	for p in m2d2 strided:5 lm-eval "m2d2 --windows 4"; do
+		# shellcheck disable=SC2086 # words
+		"${eval[@]}" --context 16 --protocol $p --by-class classes -o rows a="$given/a.tok" k=kinds.tok
+		[[ $(head -n 1 classes) == "#palimpsest-classes 1"$'\t'"ppl-eval "* ]]
+		[ "$(wc -l <classes)" -eq 22 ]
+		for name in a k; do
+			awk -F '\t' -v name=$name '$3 == name && NR > 2 { nll += $7; n += $8; class[$6] = $8 }
+				END { printf "%.17g\t%d\n", nll, n }' classes >sum
+			awk -F '\t' -v name=$name '$3 == name && NR > 2 { printf "%s\t%s\n", $6, $7 }' rows | cmp - sum
+		done
+	done
+	"${eval[@]}" --protocol lm-eval --by-class classes -o rows k=kinds.tok
+	awk -F '\t' 'NR > 2 { print $6, ($8 > 0) }' classes | paste -s -d, >have
+	[ "$(cat have)" = "special 0,newline 1,space 1,latex 1,word-100 1,word-1000 0,word-10000 0,word-rare 0,digits 1,punctuation 1" ]
+	# tokens that stand for no text
+	tokenize -q --eos -t "$given/m0" -o eos.tok kinds.txt
+	"${eval[@]}" --protocol lm-eval --by-class classes -o rows e=eos.tok
+	[ "$(awk -F '\t' '$6 == "special" { print $8 }' classes)" -eq 3 ]
+	# words that another text does not have are rare
+	"${eval[@]}" --protocol lm-eval --by-class classes --counts "$given/a.tok" -o rows k=kinds.tok
+	[ "$(awk -F '\t' '$6 == "word-rare" { print ($8 > 0) }' classes)" -eq 1 ]
+	[ "$(awk -F '\t' '$6 == "word-100" { print ($8 > 0) }' classes)" -eq 1 ] # "the"
+}
+
+@test "ppl-eval: --rank: overall and on n-grams" {
+	printf '#palimpsest-ngrams 1\ndomain\tngram\nc\triver stone\nc\tBridge\nother\tlight\nc\tnot there\n' >ngrams
+	"${eval[@]}" --protocol lm-eval --rank ranks --ngrams ngrams -o rows a="$given/a.tok" c="$given/c.tok" 2>err
+	[ "$(cat err)" = "ppl-eval: ngrams: has no n-grams of domain a" ]
+	[[ $(head -n 1 ranks) == "#palimpsest-ranks 1"$'\t'"ppl-eval "* ]]
+	[ "$(sed 1,2d ranks | cut -f 3,6,7 | paste -s -d, | tr '\t' ' ')" = \
+		"a all -,c all -,c ngrams -,c ngram river stone,c ngram bridge,c ngram not there" ]
+	# the tokens of all are those of the row
+	[ "$(awk -F '\t' '$6 == "all" { print $9, $10 }' ranks)" = "$(sed 1,2d rows | cut -f 6,7 | tr '\t' ' ')" ]
+	sed -n '$p' ranks | cut -f 8- | grep -qxF $'0\t0\t0\t-\t-\t-\t-\t-'
+	[ "$(awk -F '\t' '$7 == "bridge" { print $8 }' ranks)" -eq "$(grep -o bridge "$given/c.txt" | wc -l)" ]
+	# 1 <= ranks <= vocabulary, 1/mean <= mrr <= 1, top1 <= mrr, top1 <= top10
+	awk -F '\t' 'NR > 2 && $11 != "-" {
+		if ($11 < 1 || $11 > 1024 || $12 < 1 || $13 > 1 || $13 < 1 / $11 || $14 > $13 || $14 > $15) { print; exit 1 }
+	}' ranks
+	# the batch changes nothing
+	"${eval[@]}" --protocol lm-eval --batch 3 --rank other --ngrams ngrams -o rows a="$given/a.tok" c="$given/c.tok" 2>/dev/null
+	cmp ranks other
+}
+
+@test "ppl-eval: ranks are those of the model's logits" {
+	need_refs torch transformers safetensors
+	"${eval[@]}" --protocol lm-eval --context 32 --rank ranks -o rows b="$given/b.tok"
+	"$python" "$root/tests/ref-gpt2.py" rank 32 "$given/b.tok" "$given/m0" 2>/dev/null >want
+	awk -F '\t' '$6 == "all" { print $11, $12, $13, $14, $15 }' ranks | paste -d ' ' - want | awk '
+		function off(a, b) { return (a / b - 1) > 1e-4 || (a / b - 1) < -1e-4 }
+		off($1, $6) || off($2, $7) || off($3, $8) || off($4, $9) || off($5, $10) { print; exit 1 } END { exit NF != 10 }'
 }
 
 @test "ppl-eval: a last window of one token has nothing to score" {
@@ -161,6 +269,9 @@ count() {
 	fails 2 "-m" -- ppl-eval b="$given/b.tok"
 	fails 2 "no text" -- "${eval[@]}"
 	fails 2 "NAME=FILE" -- "${eval[@]}" "$given/b.tok"
+	fails 2 "--counts goes with --by-class" -- "${eval[@]}" --counts "$given/a.tok" b="$given/b.tok"
+	fails 2 "--ngrams goes with --rank" -- "${eval[@]}" --ngrams x b="$given/b.tok"
+	fails 2 "several tables to stdout" -- "${eval[@]}" --rank - b="$given/b.tok"
 	fails 2 "two texts" "'b'" -- "${eval[@]}" b="$given/b.tok" b="$given/a.tok"
 	fails 2 "--windows" -- "${eval[@]}" --windows 1 b="$given/b.tok"
 	fails 2 "context" -- "${eval[@]}" --context 1 b="$given/b.tok"
@@ -188,6 +299,13 @@ count() {
 	printf x | tokenize -q -t "$given/m0" -o single.tok
 	fails 3 single.tok "nothing to predict" -- "${eval[@]}" -o rows a="$given/a.tok" e=single.tok
 	[ "$(echo *)" = "cut.tok empty.tok single.tok" ]
+	# nor do the tables beside them
+	fails 3 cut.tok -- "${eval[@]}" --by-class classes --counts cut.tok -o rows b="$given/b.tok"
+	printf '#palimpsest-ngrams 1\ndomain\tngram\nb\t...\n' >bad
+	fails 3 bad:3 "'...' is no n-gram" -- "${eval[@]}" --rank ranks --ngrams bad --by-class classes -o rows b="$given/b.tok"
+	fails 1 "cannot" nowhere/ranks -- "${eval[@]}" --rank nowhere/ranks --by-class classes -o rows b="$given/b.tok"
+	rm bad
+	[ "$(echo *)" = "cut.tok empty.tok single.tok" ]
 }
 
 @test "ppl-eval: another tokenizer, ids beyond the vocabulary, weights that do not fit" {
@@ -196,7 +314,15 @@ count() {
 	cp -r "$given/m0" other
 	jq '.model.merges |= .[:-1]' "$given/m0/tokenizer.json" >other/tokenizer.json
 	fails 3 b.tok "another tokenizer" -- ppl-eval -q -m other -o rows b="$given/b.tok"
+	fails 3 b.tok "another tokenizer" -- "${eval[@]}" --by-class classes --counts <(tokenize -q -t other <"$given/b.txt") -o rows b="$given/b.tok" ||
+		[[ $stderr == *"another tokenizer"* ]]
 	cp -r "$given/m0" short
+	cp -r "$given/m0" without
+	rm without/tokenizer.json
+	fails 3 without "no tokenizer" -- ppl-eval -q -m without --by-class classes -o rows b="$given/b.tok"
+	jq '.bos_token_id = null | .eos_token_id = null' "$given/m0/config.json" >without/config.json
+	fails 3 without "lm-eval" -- ppl-eval -q -m without --protocol lm-eval -o rows b="$given/b.tok"
+	rm -r without
 	head -c 9000 "$given/m0/model.safetensors" >short/model.safetensors
 	fails 3 short/model.safetensors -- ppl-eval -q -m short -o rows b="$given/b.tok"
 	[ "$(echo *)" = "other short tiny" ]

@@ -6,6 +6,9 @@ ref-gpt2.py save CONFIG.json KIND...   writes to KIND a random model as save_pre
 ref-gpt2.py score CONTEXT FILE.tok DIR...
                                        a line each: DIR, nll, targets, and perplexity by the protocols m2d2 and disjoint, computed in f64;
                                        exit 1 if weights do not load without a remark
+ref-gpt2.py rank CONTEXT FILE.tok DIR
+                                       mean, median and mean reciprocal rank of the tokens, parts with rank 1 and of at most 10, every
+                                       token scored, the first of a window after the last of the one before (a shorter last window reaches back)
 CONTEXT may be several, with commas between: a line for each.
 """
 import json
@@ -72,10 +75,27 @@ def score(model, ids, context):
     return f"{nll:.17g}\t{targets}\t{math.exp(weighted / tokens):.17g}\t{math.exp(nll / targets):.17g}"
 
 
+def rank(model, ids, context):
+    ranks = []
+    before = torch.cat([torch.tensor([model.config.bos_token_id]), ids[:-1]])
+    for begin in range(0, len(ids), context):
+        end = min(begin + context, len(ids))
+        with torch.no_grad():
+            logits = model(before[max(0, end - context):end].unsqueeze(0)).logits[0, begin - end:]
+        target = ids[begin:end]
+        own = logits.gather(1, target.unsqueeze(1))
+        ranks += [1 + int(n) for n in (logits > own).sum(1)]
+    n, ranks = len(ranks), sorted(ranks)
+    return (sum(ranks) / n, (ranks[(n - 1) // 2] + ranks[n // 2]) / 2, sum(1 / r for r in ranks) / n,
+            sum(r == 1 for r in ranks) / n, sum(r <= 10 for r in ranks) / n)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "save":
         for what in sys.argv[3:]:
             save(sys.argv[2], what)
+    elif sys.argv[1] == "rank":
+        print(*rank(load(sys.argv[4]), read_tok(sys.argv[3]), int(sys.argv[2])))
     else:
         text = read_tok(sys.argv[3])
         for name in sys.argv[4:]:

@@ -12,6 +12,7 @@
 #include "lib/options.h"
 #include "lib/progress.h"
 #include "lib/rng.h"
+#include "lib/token_tables.h"
 #include "lib/tokenizer.h"
 #include "lib/tsv.h"
 #include "nn/batches.h"
@@ -24,6 +25,7 @@
 #define LN2 0.69314718055994530942
 
 static const char *model_dir, *model_name, *output = "-", *protocol_text = "m2d2", *precision = "f32", *device_name = "auto";
+static const char *classes_path, *counts_path, *ranks_path, *ngrams_path;
 static int64_t context, windows, seed = 1, batch, threads;
 
 static const struct protocol *protocol;
@@ -37,6 +39,10 @@ static const struct option options[] = {
 	 .unrecorded = true},
 	{0, "protocol", OPT_STRING, &protocol_text, "NAME", "what perplexity means: m2d2, disjoint, strided:S, lm-eval; masked, for a masked language model its default"},
 	{0, "context", OPT_INT, &context, "N", "tokens in a window; 0: the model's positions, at most 1024", .max = 1 << 24},
+	{0, "by-class", OPT_STRING, &classes_path, "FILE", "write what each class of tokens adds to the nll", .unrecorded = true},
+	{0, "counts", OPT_STRING, &counts_path, "FILE.tok", "text by which --by-class finds words frequent; default: each its own"},
+	{0, "rank", OPT_STRING, &ranks_path, "FILE", "write the ranks of the true tokens", .unrecorded = true},
+	{0, "ngrams", OPT_STRING, &ngrams_path, "FILE", "n-grams of each domain whose ranks are written, too", .unrecorded = true},
 	{0, "windows", OPT_INT, &windows, "N", "score N random windows of each text; 0: all"},
 	{0, "seed", OPT_INT, &seed, "S", "of the choice of windows"},
 	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation", "f32|bf16"},
@@ -58,7 +64,12 @@ struct text {
 	uint64_t *window; /* those to score, in order; NULL: all */
 	uint64_t n, all;  /* windows to score, and windows */
 	uint64_t work;    /* tokens in those to score */
+	struct ngrams ngrams; /* of the domain */
 };
+
+static struct tokenizer *tokenizer; /* the model's; NULL: it has none */
+static struct word_bands *bands;    /* of --counts; NULL: each text has its own */
+static struct atomic *classes, *ranks;
 
 /* Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): n of all, each equally likely, in ascending order. */
 static uint64_t *sample(uint64_t n, uint64_t all, const uint8_t data_hash[HASH_BYTES])
@@ -72,13 +83,24 @@ static uint64_t *sample(uint64_t n, uint64_t all, const uint8_t data_hash[HASH_B
 	return window;
 }
 
-/* What stands before a text where a protocol wants something there. */
-static int64_t prefix_id(const struct model_config *c)
+/* What stands before a text: as lm-evaluation-harness finds it, the tokenizer's word for it before the model's. */
+static int64_t find_prefix(const struct model_config *c)
 {
-	return c->bos_token_id >= 0 ? c->bos_token_id : c->eos_token_id;
+	struct special_tokens special = {.bos = -1, .eos = -1};
+
+	if (tokenizer)
+		tokenizer_specials(model_dir, &special);
+	int64_t id[] = {special.bos, special.eos, c->bos_token_id, c->eos_token_id};
+	for (int i = 0; i < 4; i++)
+		if (id[i] >= 0 && id[i] < c->vocab_size)
+			return id[i];
+	if (protocol->needs_prefix)
+		die_input("%s: neither tokenizer nor config.json name a token for the beginning or the end of a text, which %s puts first",
+		          model_dir, protocol->name);
+	return -1;
 }
 
-static struct text open_text(char *operand, const uint8_t *tokenizer, const struct model_config *config)
+static struct text open_text(char *operand, const struct model_config *config, int64_t prefix)
 {
 	struct text t = {0};
 	uint64_t targets = 0;
@@ -90,8 +112,9 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, const stru
 	t.name = operand;
 	if (!tsv_is_clean(t.name))
 		die_usage("'%s' cannot be a name in a table", t.name);
-	t.corpus = corpus_open((const char *[]){equals + 1}, 1, tokenizer, config->vocab_size);
-	t.cut = cut_text(protocol, setting, t.corpus, context, prefix_id(config));
+	t.corpus = corpus_open((const char *[]){equals + 1}, 1, tokenizer ? tokenizer_fingerprint(tokenizer) : NULL,
+	                       config->vocab_size);
+	t.cut = cut_text(protocol, setting, t.corpus, context, prefix);
 	t.cut.masking = &masking;
 
 	if (t.cut.tokens < 2)
@@ -116,8 +139,8 @@ static struct text open_text(char *operand, const uint8_t *tokenizer, const stru
 }
 
 struct result {
-	double nll, ppl, bpb, error;
-	uint64_t targets;
+	double nll, ppl, bpb, error, word_ppl, byte_ppl;
+	uint64_t targets, words;
 };
 
 /*
@@ -145,6 +168,7 @@ struct sums {
 	int64_t *targets; /* likewise */
 	double weighted, weight;
 	uint64_t work;
+	struct token_scores *scores; /* NULL: not wanted */
 };
 
 static uint64_t work_done; /* tokens of texts that are through */
@@ -161,15 +185,38 @@ static void take_window(void *arg, const struct scored *s)
 		sums->weighted += w->weight == targets ? nll : nll / targets * w->weight;
 	sums->weight += w->weight;
 	sums->work += (uint64_t)w->length;
+	for (int64_t t = 0; t < w->length && sums->scores; t++)
+		if (s->target[t] >= 0) {
+			sums->scores->nll[w->place + (uint64_t)t] = s->nll[t];
+			if (s->rank)
+				sums->scores->rank[w->place + (uint64_t)t] = s->rank[t] + 1;
+		}
 	progress_update(work_done + sums->work, NULL);
 }
 
-static struct result evaluate(const struct nn_model *m, const struct text *t)
+/* The tables beside the rows. */
+static void put_tables(const struct text *t, const struct token_scores *s, const char *about)
+{
+	struct token_text *x = classes || t->ngrams.longest ? token_text_read(t->corpus->file[0], tokenizer) : NULL;
+
+	if (classes) {
+		struct word_bands *own = bands ? NULL : word_bands_of(x->text, x->n);
+		put_classes(classes, about, s, x, bands ? bands : own);
+		word_bands_free(own);
+	}
+	if (ranks)
+		put_ranks(ranks, about, s, x, x && t->ngrams.longest ? &t->ngrams : NULL);
+	token_text_free(x);
+}
+
+static struct result evaluate(const struct nn_model *m, const struct text *t, const char *about)
 {
 	struct result r = {0};
 	struct sums sums = {.nll = xcalloc(t->n, sizeof *sums.nll), .targets = xcalloc(t->n, sizeof *sums.targets)};
 
-	score_text(m, &t->cut, t->window, t->n, batch, take_window, &sums);
+	if (classes || ranks)
+		sums.scores = token_scores_new(t->cut.tokens, ranks != NULL);
+	score_text(m, &t->cut, t->window, t->n, batch, ranks != NULL, take_window, &sums);
 	for (uint64_t i = 0; i < t->n; i++) {
 		r.nll += sums.nll[i];
 		r.targets += (uint64_t)sums.targets[i];
@@ -179,9 +226,17 @@ static struct result evaluate(const struct nn_model *m, const struct text *t)
 
 	double mean = r.nll / (double)r.targets, bytes = (double)tok_source_bytes(t->corpus->file[0]);
 	r.ppl = exp(sums.weighted / sums.weight);
-	r.bpb = bytes > 0 ? mean * (double)t->cut.tokens / bytes / LN2 : 0;
+	double whole = mean * (double)t->cut.tokens; /* what all tokens would give, those too that are not scored */
+	r.bpb = bytes > 0 ? whole / bytes / LN2 : 0;
+	r.byte_ppl = bytes > 0 ? exp(whole / bytes) : 0;
+	if (tokenizer && token_text_possible(tokenizer))
+		r.words = token_text_words(t->corpus->file[0], tokenizer);
+	r.word_ppl = r.words > 0 ? exp(whole / (double)r.words) : 0;
 	r.error = standard_error(sums.nll, sums.targets, t->n, t->all, mean);
 	work_done += t->work;
+	if (sums.scores)
+		put_tables(t, sums.scores, about);
+	token_scores_free(sums.scores);
 	free(sums.nll);
 	free(sums.targets);
 	return r;
@@ -212,16 +267,87 @@ static char *last_part(const char *path)
 	return xstrndup(path + start, end - start);
 }
 
-static void put_row(struct atomic *out, const char *model, const char *hash, const char *how, const struct text *t,
-                    const struct result *r)
+/* The cells that every table begins with, and a tab; you free() it. */
+static char *about_text(const char *model, const char *hash, const char *how, const struct text *t)
 {
 	char data[HASH_HEX];
 
 	hash_hex(t->corpus->hash, data);
-	atomic_printf(out, "%s\t%s\t%s\t%s\t%s\t%.17g\t%llu\t%llu\t%llu\t%.17g\t%.17g\t%.17g\n", model, hash, t->name, how,
-	              data, r->nll, (unsigned long long)r->targets,
-	              (unsigned long long)tok_source_bytes(t->corpus->file[0]), (unsigned long long)t->n, r->ppl, r->bpb,
-	              r->error);
+	return xasprintf("%s\t%s\t%s\t%s\t%s\t", model, hash, t->name, how, data);
+}
+
+static const char about_columns[] = "model\tmodel_hash\tdomain\tprotocol\tdata_hash";
+
+static void put_row(struct atomic *out, const char *about, const struct text *t, const struct result *r)
+{
+	atomic_printf(out, "%s%.17g\t%llu\t%llu\t%llu\t%.17g\t%.17g\t%.17g\t%llu\t%.17g\t%.17g\n", about, r->nll,
+	              (unsigned long long)r->targets, (unsigned long long)tok_source_bytes(t->corpus->file[0]),
+	              (unsigned long long)t->n, r->ppl, r->bpb, r->error, (unsigned long long)r->words, r->word_ppl,
+	              r->byte_ppl);
+}
+
+static struct atomic *open_table(const char *path, const char *kind, const char *columns)
+{
+	struct atomic *a = atomic_open(path);
+
+	tsv_begin(atomic_file(a), kind);
+	atomic_printf(a, "%s\t%s\n", about_columns, columns);
+	return a;
+}
+
+/* Those of each text's domain. */
+static void read_ngrams(struct text *text, int n)
+{
+	struct tsv *t = tsv_read(ngrams_path, "ngrams");
+	int domain = tsv_column(t, "domain"), column = tsv_column(t, "ngram");
+
+	for (int row = 0; row < t->n_rows; row++) {
+		const char *name = tsv_string(t, row, domain), *ngram = tsv_string(t, row, column);
+		int i = 0;
+		while (i < n && strcmp(text[i].name, name) != 0)
+			i++;
+		if (i < n && ngrams_add(&text[i].ngrams, ngram) < 0)
+			tsv_die(t, row, "'%s' is no n-gram of at most %d words", ngram, NGRAM_MAX_WORDS);
+	}
+	for (int i = 0; i < n; i++)
+		if (!text[i].ngrams.longest)
+			warn("%s: has no n-grams of domain %s", t->name, text[i].name);
+	tsv_free(t);
+}
+
+static void read_counts(void)
+{
+	struct tok_reader *r = tok_open(counts_path);
+
+	if (memcmp(tok_fingerprint(r), tokenizer_fingerprint(tokenizer), HASH_BYTES) != 0)
+		die_input("%s: was made by another tokenizer than the model's", tok_name(r));
+	tok_load(r);
+	struct token_text *x = token_text_read(r, tokenizer);
+	bands = word_bands_of(x->text, x->n);
+	token_text_free(x);
+	tok_close(r);
+}
+
+static void check_usage(int n)
+{
+	const char *path[] = {output, classes_path, ranks_path};
+	int to_stdout = 0;
+
+	if (!model_dir)
+		die_usage("-m is needed");
+	if (n == 0)
+		die_usage("no text given");
+	if (windows == 1)
+		die_usage("--windows is 1: a standard error needs two");
+	if (counts_path && !classes_path)
+		die_usage("--counts goes with --by-class");
+	if (ngrams_path && !ranks_path)
+		die_usage("--ngrams goes with --rank");
+	for (int i = 0; i < 3; i++)
+		to_stdout += path[i] && strcmp(path[i], "-") == 0;
+	if (to_stdout > 1)
+		die_usage("several tables to stdout: give -o FILE");
+	protocol = protocol_parse(protocol_text, &setting);
 }
 
 int main(int argc, char **argv)
@@ -230,18 +356,15 @@ int main(int argc, char **argv)
 	uint8_t hash[HASH_BYTES];
 	char hex[HASH_HEX];
 
-	if (!model_dir)
-		die_usage("-m is needed");
-	if (n == 0)
-		die_usage("no text given");
-	if (windows == 1)
-		die_usage("--windows is 1: a standard error needs two");
-	protocol = protocol_parse(protocol_text, &setting);
+	check_usage(n);
 	char *name = model_name ? xstrdup(model_name) : last_part(model_dir);
 	if (!tsv_is_clean(name))
 		die_usage("'%s' cannot be a name in a table: give --name", name);
 
-	bool has_tokenizer = tokenizer_fingerprint_of(model_dir, hash);
+	if (tokenizer_fingerprint_of(model_dir, hash))
+		tokenizer = tokenizer_load(model_dir);
+	if ((classes_path || ngrams_path) && !(tokenizer && token_text_possible(tokenizer)))
+		die_input("%s: has no tokenizer whose ids hold the whole text, which --by-class and --ngrams need", model_dir);
 	th_device device = nn_start(device_name, threads);
 	struct nn_model *m = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
 	if (m->family->masked && !option_given("protocol"))
@@ -255,42 +378,55 @@ int main(int argc, char **argv)
 	if (protocol->in_context && setting > context)
 		die_usage("--protocol %s: windows of %lld tokens would leave some %s", protocol_text, (long long)context,
 		          protocol->masked ? "folds empty" : "out");
-	if (protocol->needs_prefix && (prefix_id(&m->config) < 0 || prefix_id(&m->config) >= m->config.vocab_size))
-		die_input("%s/config.json: has no bos_token_id or eos_token_id in the vocabulary, which %s puts first", model_dir,
-		          protocol->name);
 	if (batch == 0)
 		batch = context < BATCH_TOKENS ? BATCH_TOKENS / context : 1;
 
+	int64_t prefix = find_prefix(&m->config);
 	struct text *text = xcalloc((size_t)n, sizeof *text);
 	uint64_t total = 0;
 	for (int i = 0; i < n; i++) {
-		text[i] = open_text(argv[first + i], has_tokenizer ? hash : NULL, &m->config);
+		text[i] = open_text(argv[first + i], &m->config, prefix);
 		for (int j = 0; j < i; j++)
 			if (strcmp(text[i].name, text[j].name) == 0)
 				die_usage("two texts are named '%s'", text[i].name);
 		total += text[i].work;
 	}
+	if (counts_path)
+		read_counts();
 
 	char *how = protocol_name();
 	model_hash(model_dir, hash);
 	hash_hex(hash, hex);
-	struct atomic *out = atomic_open(output);
-	tsv_begin(atomic_file(out), "rows");
-	atomic_printf(out, "model\tmodel_hash\tdomain\tprotocol\tdata_hash\tnll\ttargets\tbytes\twindows\tppl\tbpb\tstderr\n");
+	struct atomic *out = open_table(output, "rows", "nll\ttargets\tbytes\twindows\tppl\tbpb\tstderr\twords\tword_ppl\tbyte_ppl");
+	if (classes_path)
+		classes = open_table(classes_path, "classes", classes_columns);
+	if (ngrams_path)
+		read_ngrams(text, n);
+	if (ranks_path)
+		ranks = open_table(ranks_path, "ranks", ranks_columns);
 	progress_start("evaluating", "tokens", total);
 	for (int i = 0; i < n; i++) {
-		struct result r = evaluate(m, &text[i]);
-		put_row(out, name, hex, how, &text[i], &r);
+		char *about = about_text(name, hex, how, &text[i]);
+		struct result r = evaluate(m, &text[i], about);
+		put_row(out, about, &text[i], &r);
 		corpus_close(text[i].corpus);
+		ngrams_free(&text[i].ngrams);
 		free(text[i].window);
+		free(about);
 	}
 	progress_end();
+	if (classes)
+		atomic_commit(classes);
+	if (ranks)
+		atomic_commit(ranks);
 	atomic_commit(out);
 	close_stdout();
 
 	free(text);
 	free(how);
 	free(name);
+	word_bands_free(bands);
+	tokenizer_free(tokenizer);
 	nn_model_free(m);
 	th_shutdown();
 	return EXIT_DONE;

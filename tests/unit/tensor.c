@@ -755,6 +755,74 @@ static void linear_cross_entropy_in_chunks(void **state)
 	compare_loss(2700, 4, 50257, false, TH_BF16, 0.02);
 }
 
+/* Against logits that are there: the same product, so that a tie in one is a tie in the other. */
+static void compare_rank(int64_t N, int64_t C, int64_t V, bool bias, th_dtype dtype)
+{
+	th_scope_open();
+	th_tensor *h = randn(dtype, SHAPE(N, C)), *w = randn(dtype, SHAPE(V, C)), *b = bias ? randn(dtype, SHAPE(V)) : NULL;
+	int64_t *want = calloc((size_t)N, sizeof *want), *have = calloc((size_t)N, sizeof *have);
+	double *x = calloc((size_t)(N * V), sizeof *x);
+
+	for (int64_t i = 0; i < N; i++)
+		want[i] = i % 5 == 2 ? -1 : i * 7919 % V;
+	th_to_host(th_linear(h, w, b), TH_F64, x);
+	th_tensor *rank = th_linear_rank(h, w, b, ids(want, N));
+	assert_is_shape(rank, SHAPE(N));
+	assert_int_equal(th_dtype_of(rank), TH_I64);
+	th_to_host(rank, TH_I64, have);
+	for (int64_t i = 0; i < N; i++) {
+		int64_t greater = 0;
+		for (int64_t v = 0; v < V && want[i] >= 0; v++)
+			greater += x[i * V + v] > x[i * V + want[i]];
+		assert_int_equal(have[i], greater);
+	}
+	free(x);
+	free(have);
+	free(want);
+	th_scope_close();
+}
+
+static void rank_of_the_target(void **state)
+{
+	(void)state;
+	for (int bias = 0; bias < 2; bias++) {
+		compare_rank(1, 4, 1, bias, TH_F32);
+		compare_rank(7, 5, 17, bias, TH_F64);
+		compare_rank(33, 8, 4097, bias, TH_F32);
+		compare_rank(33, 8, 4097, bias, TH_BF16);
+	}
+
+	/* ties have the best rank among them; and the bias counts */
+	float one[] = {1}, w[] = {3, 5, 5, 5, 7, 3}, b[] = {9, 0, 0, 0, 0, 0};
+	int64_t all[] = {0, 1, 2, 3, 4, 5}, plain[] = {4, 1, 1, 1, 0, 4}, biased[] = {0, 2, 2, 2, 1, 5}, have[6];
+	th_scope_open();
+	th_tensor *h = th_matmul(th_full(1, TH_F32, cpu, SHAPE(6, 1)), th_from_host(one, TH_F32, cpu, SHAPE(1, 1)));
+	th_tensor *weight = th_from_host(w, TH_F32, cpu, SHAPE(6, 1));
+	th_to_host(th_linear_rank(h, weight, NULL, ids(all, 6)), TH_I64, have);
+	assert_memory_equal(have, plain, sizeof have);
+	th_to_host(th_linear_rank(h, weight, th_from_host(b, TH_F32, cpu, SHAPE(6)), ids(all, 6)), TH_I64, have);
+	assert_memory_equal(have, biased, sizeof have);
+	th_scope_close();
+}
+
+/* More logits than one chunk holds: 128 MiB. Every row's rank is its target, as class v has the logit -v. */
+static void rank_in_chunks(void **state)
+{
+	enum { N = 1400, V = 50257 };
+	int64_t *want = calloc(N, sizeof *want), *have = calloc(N, sizeof *have);
+
+	(void)state;
+	th_scope_open();
+	for (int64_t i = 0; i < N; i++)
+		want[i] = i * 7919 % V;
+	th_tensor *w = th_scale(th_to_dtype(th_reshape(th_arange(V, cpu), SHAPE(V, 1)), TH_F32), -1);
+	th_to_host(th_linear_rank(th_full(1, TH_F32, cpu, SHAPE(N, 1)), w, NULL, ids(want, N)), TH_I64, have);
+	assert_memory_equal(have, want, N * sizeof *have);
+	th_scope_close();
+	free(have);
+	free(want);
+}
+
 OP(loss, th_linear_cross_entropy(in[0], in[1], in[2], ids((int64_t[]){0, -1, 16, 3}, 4), 0.25))
 OP(plain_loss, th_cross_entropy_sum(in[0], ids((int64_t[]){0, -1, 4, 3}, 4)))
 
@@ -1172,6 +1240,7 @@ static void errors(void **state)
 	                                                                       NULL, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "attention: length", th_attention(q, q, q, true, a, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "cross entropy: shapes", th_linear_cross_entropy(a, b, NULL, ids(shape, 2), 1));
+	FAILS(TH_ERR_FAILED, "target 9 is not below 2", th_linear_rank(a, a, NULL, ids((int64_t[]){9, 0}, 2)));
 	FAILS(TH_ERR_FAILED, "target 9 is not below 2", th_linear_nll(a, a, NULL, ids((int64_t[]){9, 0}, 2)));
 	FAILS(TH_ERR_FAILED, "p must be in [0, 1)", th_dropout(a, 1.5, no_key));
 	FAILS(TH_ERR_FAILED, "0 to 8 dimensions", th_zeros(TH_F32, cpu, TH_MAX_DIMS + 1, shape));
@@ -1243,6 +1312,8 @@ int main(void)
 		TEST(cross_entropy_is_its_formula),
 		TEST(linear_cross_entropy_is_its_formula),
 		TEST(linear_cross_entropy_in_chunks),
+		TEST(rank_of_the_target),
+		TEST(rank_in_chunks),
 		TEST(loss_gradient),
 		TEST(loss_of_extreme_logits),
 		TEST(leaves_and_gradients),

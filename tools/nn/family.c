@@ -234,7 +234,15 @@ th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, d
 	return loss;
 }
 
-th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target)
+/* Values of scored rows at their places among all targets, 0 at the others. */
+static th_tensor *spread(const struct nn_model *m, th_tensor *value, const struct rows *r)
+{
+	th_tensor *zero = th_zeros(th_dtype_of(value), m->device, 1, (int64_t[]){1});
+
+	return th_index_select(th_cat((th_tensor *[]){value, zero}, 2, 0), 0, r->back);
+}
+
+th_tensor *nn_nll_rank(const struct nn_model *m, th_tensor *id, th_tensor *target, th_tensor **rank)
 {
 	th_tensor *nll;
 
@@ -243,16 +251,24 @@ th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target)
 	th_tensor *h = m->family->hidden(m, id, NULL); // (B, T, C)
 	if (m->family->masked) {
 		struct rows r = scored_rows(m, target);
-		nll = th_linear_nll(scored(m, h, &r), m->head, m->head_bias, r.target); // (N)
-		th_tensor *zero = th_zeros(TH_F32, m->device, 1, (int64_t[]){1});
-		nll = th_index_select(th_cat((th_tensor *[]){nll, zero}, 2, 0), 0, r.back);
+		h = scored(m, h, &r); // (N, C)
+		nll = th_keep(spread(m, th_linear_nll(h, m->head, m->head_bias, r.target), &r));
+		if (rank)
+			*rank = th_keep(spread(m, th_linear_rank(h, m->head, m->head_bias, r.target), &r));
 	} else {
-		nll = th_linear_nll(flat(h), m->head, m->head_bias, target);
+		h = flat(h);
+		nll = th_keep(th_linear_nll(h, m->head, m->head_bias, target));
+		if (rank)
+			*rank = th_keep(th_linear_rank(h, m->head, m->head_bias, target));
 	}
-	th_keep(nll);
 	th_scope_close();
 	th_no_grad_close();
 	return nll;
+}
+
+th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target)
+{
+	return nn_nll_rank(m, id, target, NULL);
 }
 
 th_tensor *nn_logits(const struct nn_model *m, th_tensor *id)

@@ -97,6 +97,8 @@ th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, d
                    const struct nn_dropout *dropout);
 /* The same without gradient, one value a target: (B T) f32, 0 where target < 0. Opens its own no-grad pair. */
 th_tensor *nn_nll(const struct nn_model *m, th_tensor *id, th_tensor *target);
+/* And *rank: (B T) i64, how many ids are more probable than the target. NULL: not wanted. */
+th_tensor *nn_nll_rank(const struct nn_model *m, th_tensor *id, th_tensor *target, th_tensor **rank);
 /* All logits, (B, T, V), which for a large vocabulary are many. */
 th_tensor *nn_logits(const struct nn_model *m, th_tensor *id);
 

@@ -72,12 +72,13 @@ static struct window strided_window(const struct cut *c, uint64_t i)
 
 /* --- every token once, the first after the prefix, each window's first after the last of the one before --- */
 
+/* What is left for the last window is scored with as much before it as the context holds: the window reaches back. */
 static struct window rolling_window(const struct cut *c, uint64_t i)
 {
-	uint64_t start = i * (uint64_t)c->context;
-	int64_t length = (int64_t)smaller(c->tokens - start, (uint64_t)c->context);
+	uint64_t T = (uint64_t)c->context, start = i * T, left = smaller(c->tokens - start, T);
+	uint64_t length = i ? T : left;
 
-	return (struct window){length, length, start, (double)length};
+	return (struct window){(int64_t)length, (int64_t)left, start + left - length, (double)left};
 }
 
 static void rolling_fill(const struct cut *c, uint64_t i, const struct window *w, int64_t *id, int64_t *target)
@@ -88,6 +89,8 @@ static void rolling_fill(const struct cut *c, uint64_t i, const struct window *w
 	else
 		corpus_copy(c->corpus, w->place - 1, 1, id);
 	memcpy(id + 1, target, (size_t)(w->length - 1) * sizeof *id);
+	for (int64_t t = 0; t < w->length - w->targets; t++)
+		target[t] = -1;
 }
 
 /* --- masked tokens: each window goes through the model `setting` times, each time with another fold of it masked --- */

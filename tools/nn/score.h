@@ -2,6 +2,7 @@
 #ifndef PALIMPSEST_SCORE_H
 #define PALIMPSEST_SCORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "nn/family.h"
@@ -12,17 +13,21 @@ struct scored {
 	uint64_t index;        /* in the list of windows, from 0 */
 	struct window window;
 	const int64_t *target; /* (length) ids; -1: not scored */
-	const float *nll;      /* (length) -log p of the target, in nats; 0 where not scored */
+	const double *nll;     /* (length) -log p of the target, in nats, a multiple of 2^-24; 0 where not scored */
+	const int64_t *rank;   /* (length) how many ids are more probable; NULL if not asked for */
 };
 
-/* nll of all targets, added up in double in the order of the text; 0 if there is none. */
+/*
+ * nll of all targets; 0 if there is none. Multiples of 2^-24 are added up in double without rounding, in any order, as long as
+ * the sum is below 2^29.
+ */
 double scored_sum(const struct scored *s);
 
 /*
  * Scores n windows, which[0], which[1] ... (NULL: 0, 1 ...), and hands over each in that order. batch windows go
- * through the model together, if they have the same length.
+ * through the model together, if they have the same length. ranks: wanted; they cost the last layer a second time.
  */
-void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *which, uint64_t n, int64_t batch,
+void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *which, uint64_t n, int64_t batch, bool ranks,
                 void (*take)(void *arg, const struct scored *s), void *arg);
 
 /* Mean over all tokens that the protocol scores. */
