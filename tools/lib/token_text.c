@@ -21,13 +21,14 @@ static void each_token(const struct tok_reader *r, const struct tokenizer *t,
                        void (*take)(void *arg, const char *bytes, size_t n), void *arg)
 {
 	int64_t *id = xcalloc(PIECE, sizeof *id);
+	unsigned state = 0;
 
 	for (uint64_t at = 0, n = tok_count(r); at < n; at += PIECE) {
 		size_t some = n - at < PIECE ? (size_t)(n - at) : PIECE, bytes;
 		tok_copy(r, at, some, id);
 		for (size_t i = 0; i < some; i++) {
-			const char *s = tokenizer_bytes(t, (uint32_t)id[i], &bytes);
-			take(arg, s, s && tokenizer_is_text(t, (uint32_t)id[i]) ? bytes : 0);
+			const char *s = tokenizer_text(t, (uint32_t)id[i], &state, &bytes);
+			take(arg, s, s ? bytes : 0);
 		}
 	}
 	free(id);
