@@ -52,12 +52,12 @@
 # In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
 # ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, matrix/ORDER/ (tables); report.html.
 # `make ... texts`, `vectors`, `zero` (M0's row), `alone` (FT's rows) and `matrices` make a part of it.
-# `make ... status` tells how much is done, `show` prints what is known by now.
+# `make ... status` tells how much is done, `show` prints what is known by now, `watch` draws it again as rows arrive.
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all status show checkpoint texts vectors zero alone matrices
+.PHONY: all status show watch checkpoint texts vectors zero alone matrices
 
 ifeq ($(OUT),)
 $(error give OUT=DIR, the folder of the study)
@@ -160,7 +160,7 @@ $(OUT)/domains.mk: $(data)/domains.tsv $(pipelines)/domains.awk
 	@mv $@.new $@
 
 # `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
-ifeq ($(filter status show checkpoint,$(MAKECMDGOALS)),)
+ifeq ($(filter status show watch checkpoint,$(MAKECMDGOALS)),)
 include $(OUT)/domains.mk
 else
 -include $(OUT)/domains.mk
@@ -276,7 +276,7 @@ endef
 $(if $(FT_IN),,$(foreach d,$(domains),$(eval $(call ft,$(d)))))
 
 ifneq ($(domains),)
-ifeq ($(filter status show checkpoint,$(MAKECMDGOALS)),)
+ifeq ($(filter status show watch checkpoint,$(MAKECMDGOALS)),)
 include $(orders:%=$(OUT)/%/chain.mk)
 endif
 endif
@@ -330,6 +330,11 @@ all: matrices $(if $(gnuplot),$(OUT)/report.html)
 show:
 	@for o in $(orders); do echo; $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv \
 		$(wildcard $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv) $(OUT)/$$o/rows/*.tsv || exit; done
+
+# The same, drawn again as rows arrive, of the first order.
+watch:
+	@exec $(MATRIX) --name $(firstword $(orders)) --order $(OUT)/$(firstword $(orders))/order.tsv --follow $(OUT)/$(firstword $(orders))/rows \
+		$(wildcard $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv)
 
 status:
 	@n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \

@@ -45,6 +45,9 @@ same_as() { tree out | diff "$1.sums" -; }
 	run study show
 	[ "$status" -eq 0 ]
 	[[ $output == *wood_a* ]]
+	run timeout 20 make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot= watch
+	[ "$status" -eq 0 ]
+	[[ $output == *'change in perplexity against zero-shot'* ]]
 }
 
 @test "a study of a RoBERTa" {

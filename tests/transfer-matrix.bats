@@ -306,3 +306,34 @@ bats_require_minimum_version 1.5.0
 	run --separate-stderr bash -c 'transfer-matrix --order order.tsv rows.tsv >/dev/full'
 	[ "$status" -eq 1 ] && [ "${#stderr_lines[@]}" -eq 1 ]
 }
+
+@test "--follow draws again as rows arrive, and ends when they are all there" {
+	"$BATS_TEST_DIRNAME/synthetic-rows.sh" 4 follow
+	mkdir arriving
+	part() { awk -F '\t' -v want="$1" 'NR < 3 || $1 ~ want' follow/rows.tsv >"$2.new" && mv "$2.new" "$2"; }
+	part '^M0$' m0.tsv
+	transfer-matrix --order follow/order.tsv --follow arriving --color never m0.tsv >drawn &
+	pid=$!
+	seen() { # N: drawings
+		for ((i = 0; i < 100; i++)); do
+			[ "$(grep -c 'change in perplexity against zero-shot' drawn)" -lt "$1" ] || return 0
+			sleep 0.1
+		done
+		cat drawn
+		return 1
+	}
+	seen 1
+	part '^M1$' arriving/M1.tsv
+	seen 2
+	kill -0 $pid
+	echo 'no table' >arriving/M2.tsv.tmp.1
+	part '^M[2-4]$' arriving/rest.tsv
+	wait $pid
+	seen 3
+	transfer-matrix --order follow/order.tsv --color never m0.tsv arriving/M1.tsv arriving/rest.tsv >whole
+	[ "$(tail -n "$(wc -l <whole)" drawn)" = "$(cat whole)" ]
+	run transfer-matrix --order follow/order.tsv --follow arriving -o out
+	[ "$status" -eq 2 ]
+	run transfer-matrix --order follow/order.tsv --follow arriving -
+	[ "$status" -eq 2 ]
+}

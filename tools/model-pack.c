@@ -1,6 +1,5 @@
 /* model-pack: a model directory in one file, if wanted as its difference to another model; and back, bit for bit. */
 #include <dirent.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "atomic.h"
 #include "checked.h"
 #include "die.h"
+#include "modeldir.h"
 #include "options.h"
 #include "pack.h"
 
@@ -57,16 +57,6 @@ static int list_files(const char *dir, char ***names)
 	return n;
 }
 
-static void check_replaceable(const char *path)
-{
-	char *config = path_join(path, "config.json");
-	struct stat st;
-
-	if (stat(path, &st) == 0 && (!S_ISDIR(st.st_mode) || stat(config, &st) != 0))
-		die("cannot replace %s: it is no model directory", path);
-	free(config);
-}
-
 int main(int argc, char **argv)
 {
 	int first = parse_options(argc, argv, &tool);
@@ -78,7 +68,7 @@ int main(int argc, char **argv)
 	if (unpack) {
 		char *staging;
 
-		check_replaceable(out);
+		modeldir_check_replaceable(out);
 		staging = dir_begin_empty(out);
 		pack_read(argv[first], staging, from);
 		dir_commit(out, staging);

@@ -1,6 +1,4 @@
 /* study-stats: what the runs of a study say, with intervals. */
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,27 +299,6 @@ static void write_about(const struct runs *s)
 	table_free(t);
 }
 
-/* What -o names is replaced whole, so it must be missing, empty or of an earlier call. */
-static void check_replaceable(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	bool empty = true, ours = false;
-
-	if (!d) {
-		if (errno == ENOENT)
-			return;
-		die("cannot open %s:", path);
-	}
-	while ((e = readdir(d))) {
-		empty = empty && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."));
-		ours = ours || !strcmp(e->d_name, "findings.tsv");
-	}
-	closedir(d);
-	if (!empty && !ours)
-		die("cannot replace %s: it holds other files, and no findings.tsv", path);
-}
-
 /* --- for the terminal ------------------------------------------------------------------------------- */
 
 static void print_findings(const struct findings *f)
@@ -350,7 +327,7 @@ int main(int argc, char **argv)
 	if (argc - first != 1)
 		die_usage("one table of runs is needed");
 	if (out)
-		check_replaceable(out);
+		dir_check_replaceable(out, "findings.tsv");
 	s = runs_read(argv[first], domains, vectors, partial);
 	x = (struct sample){s, (int)draws, (uint64_t)seed};
 	f = findings_of(&x);
