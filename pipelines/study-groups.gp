@@ -11,7 +11,7 @@ W = 760
 eval svg(W, H)
 set output ARG1
 set title 'Learned, forgotten and left over, with 95 % intervals'
-set xlabel 'change of perplexity, %'
+set xlabel "change of perplexity, %\n "
 set format x '%+g'
 set lmargin at screen (7.2 * (longest > 46 ? 46 : longest) + 24) / W
 set yrange [n + 0.6:0.4]
@@ -19,8 +19,7 @@ set ytics ('' 1)
 do for [i = 1:n] { set ytics add (escape(name[i]) i) }
 set arrow 1 from 0, graph 0 to 0, graph 1 nohead lc rgb '#333333' lw 1.5 dt 3
 set errorbars 0
-set key maxrows 1 samplen 1.2
-set xlabel offset 0, -0.4
+set key maxrows 1 samplen 1 width -2
 row = 0
 at(what, shift) = ours(what) ? (row = row + 1, row + shift) : NaN
 chg(c) = 100 * (exp(column(c)) - 1)

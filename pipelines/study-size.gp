@@ -5,7 +5,7 @@ load 'style.gp'
 eval svg(760, 430)
 set output ARG1
 set title 'By size of the model, with 95 % intervals'
-set xlabel 'parameters'
+set xlabel "parameters\n "
 set ylabel 'change of perplexity, %'
 set format y '%+g'
 set format x '%.0s %c'
@@ -20,13 +20,17 @@ array order[4]
 array file[4]
 stats ARG2 using (n = n + 1, name[n] = strcol(1), what[n] = column(2), order[n] = column(3), file[n] = strcol(4), 0) nooutput
 min = 1e30
+tics = ''
 max = 0
 do for [i = 1:n] {
 	stats file[i] using 1 nooutput
+	tics = tics . (i > 1 ? '' : STATS_records > 0 ? sprintf("set xtics add ('%s' %g, '%s' %g)", gprintf('%.1s %c', STATS_min), STATS_min, gprintf('%.1s %c', STATS_max), STATS_max) : '')
 	min = STATS_min < min ? STATS_min : min
 	max = STATS_max > max ? STATS_max : max
 }
 set logscale x
+set xtics ('' min)
+eval tics
 set xrange [min / 1.4:max * 1.4]
 set xzeroaxis lc rgb '#333333' lw 1.5 dt 3
 chg(c) = 100 * (exp(column(c)) - 1)
