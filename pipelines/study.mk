@@ -86,7 +86,7 @@ less = $(if $(2),$(shell echo $$(($(1) < $(2) ? $(1) : $(2)))),$(1))
 # cpt PART NAME SETTINGS: cpt.mk in OUT/PART/NAME
 cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2) DATA=$(data) \
 	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) Q='$(Q)' \
-	THREADS='$(THREADS)' LABEL='$(2): ' gnuplot=
+	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS=
 
 vectors: $(data)/domains.tsv
 ifneq ($(SBERT_),)

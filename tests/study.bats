@@ -33,7 +33,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 
 @test "two models, two seeds: shared work once, the numbers of cpt.mk, a report; again: nothing" {
 	echo 'vary model small large x order random:1 random:2' >>toy.study
-	study -j2 >log
+	study -j2 CORPUS=toy/corpus.jsonl >log
 	[ "$(awk -F '\t' '!/^#/ { print $1 }' out/runs.tsv | tr '\n' ' ')" = "run small/random-1 small/random-2 large/random-1 large/random-2 " ]
 	# tokens once for both models, which have one tokenizer; M0 and FT once for each
 	[ "$(grep -c 'tokenizing' log)" -eq 6 ]
