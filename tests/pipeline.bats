@@ -95,14 +95,16 @@ same_as() { tree out | diff "$1.sums" -; }
 }
 
 @test "killed again and again, a study ends with the same files" {
+	took=$(date +%s%3N)
 	study
+	took=$(($(date +%s%3N) - took)) # ms
 	keep_as whole
 	RANDOM=7
 	kills=0
 	for ((start = 1; start <= 60; start++)); do
 		setsid "$BASH" -c "$(declare -f study); root='$root' here='$here' bin='$bin'; study -j2" >log 3>&- &
 		leader=$!
-		while sleep "0.$((RANDOM % 9 + 1))" && kill -0 $leader 2>/dev/null; do
+		while pause=$((took * (RANDOM % 9 + 1) / 50)) && sleep "$(printf '%d.%03d' $((pause / 1000)) $((pause % 1000)))" && kill -0 $leader 2>/dev/null; do
 			mapfile -t processes < <(ps -o pid= --sid $leader)
 			[ ${#processes[@]} -gt 0 ] || continue
 			one=${processes[RANDOM % ${#processes[@]}]}

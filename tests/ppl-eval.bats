@@ -344,7 +344,7 @@ count() {
 }
 
 @test "ppl-eval: the page and the help agree" {
-	synopsis=$(mandoc -T utf8 -O width=400 "$root/man/ppl-eval.1" | col -b | awk '/^SYNOPSIS/ { on = 1; next } /^[A-Z]/ { on = 0 } on' | tr -s ' \n' ' ')
+	synopsis=$(mandoc -T utf8 -O width=400 "$root/man/ppl-eval.1" | sed 's/.\x08//g' | awk '/^SYNOPSIS/ { on = 1; next } /^[A-Z]/ { on = 0 } on' | tr -s ' \n' ' ')
 	[[ $synopsis == *"ppl-eval -m MODEL_DIR [options] NAME=FILE.tok ..."* ]]
 	for o in $(ppl-eval -h | grep -o -- '--[a-z][a-z0-9-]*' | sort -u); do
 		grep -q -- "${o/--/Fl -}" "$root/man/ppl-eval.1" || { echo "no $o in the page"; return 1; }
