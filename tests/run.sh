@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh [NAME...]: runs tests/unit/NAME (cmocka) and tests/NAME.bats, or those named, and counts.
 # The last line is "N passed, N failed, N skipped"; exit 1 if anything failed or nothing ran.
+# JOBS files at a time, by default as many as there are processors.
 set -u
 # A run in the background, or under nohup, begins with signals ignored that tests send; a shell cannot undo that.
 [ -n "${signals_reset-}" ] || signals_reset=1 exec env --default-signal=HUP,INT,TERM sh "$0" "$@"
@@ -11,25 +12,35 @@ export BUILD PATH="$BUILD/bin:$PATH"
 export ASAN_OPTIONS="${ASAN_OPTIONS-detect_leaks=0}"
 # Tests ask for more memory than there is.
 case $BUILD in *sanitize*) export ASAN_OPTIONS="allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}" ;; esac
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+dir=$(mktemp -d) || exit 1
+log=$dir/log
+trap 'rm -rf "$dir"' EXIT
 
 if [ $# -eq 0 ]; then
 	set --
+	for t in tests/*.bats; do [ -e "$t" ] && set -- "$@" "$(basename "$t" .bats)"; done # the long ones first
 	for t in tests/unit/*.c; do [ -e "$t" ] && set -- "$@" "unit/$(basename "$t" .c)"; done
-	for t in tests/*.bats; do [ -e "$t" ] && set -- "$@" "$(basename "$t" .bats)"; done
 fi
 
-for t in "$@"; do
-	echo "# $t"
-	case $t in
-	unit/*) CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD/tests/${t#unit/}" 2>&1 ;;
-	*) bats --tap "tests/$t.bats" 2>&1 ;;
-	esac
-	code=$?
-	[ $code -eq 0 ] || echo "# $t: exit $code"
-	[ $code -lt 126 ] || echo "not ok - $t died with exit code $code"
-done | tee "$log" | grep --line-buffered -vE '^(ok|TAP version|[0-9]+\.\.[0-9]+)' || :
+# What NAME prints, in one piece.
+# shellcheck disable=SC2016
+one='
+	out=$dir/$(echo "$1" | tr / -)
+	{
+		echo "# $1"
+		case $1 in
+		unit/*) CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD/tests/${1#unit/}" 2>&1 ;;
+		*) bats --tap "tests/$1.bats" 2>&1 ;;
+		esac
+		code=$?
+		[ $code -eq 0 ] || echo "# $1: exit $code"
+		[ $code -lt 126 ] || echo "not ok - $1 died with exit code $code"
+	} >"$out"
+	flock "$dir/lock" cat "$out"
+'
+export dir
+printf '%s\n' "$@" | xargs -P "${JOBS:-$(nproc)}" -n 1 sh -c "$one" sh |
+	tee "$log" | grep --line-buffered -vE '^(ok|TAP version|[0-9]+\.\.[0-9]+)' || :
 
 skipped=$(grep -ciE '^ok .*# skip' "$log")
 passed=$(($(grep -c '^ok' "$log") - skipped))
