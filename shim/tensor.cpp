@@ -8,6 +8,7 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -619,6 +620,11 @@ th_tensor *th_softmax(th_tensor *a, int dim)
 th_tensor *th_log_softmax(th_tensor *a, int dim)
 {
 	return make([=] { return a->t.log_softmax(dim); });
+}
+
+th_tensor *th_argmax(th_tensor *a, int dim)
+{
+	return make([=] { return a->t.argmax(dim); });
 }
 
 bool th_all_finite(const th_tensor *a)

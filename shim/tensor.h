@@ -136,6 +136,7 @@ TH_API th_tensor *th_mean_dim(th_tensor *a, int dim, bool keep);
 TH_API th_tensor *th_norm_dim(th_tensor *a, int dim, bool keep); /* L2 */
 TH_API th_tensor *th_softmax(th_tensor *a, int dim);
 TH_API th_tensor *th_log_softmax(th_tensor *a, int dim);
+TH_API th_tensor *th_argmax(th_tensor *a, int dim); /* i64, without that dimension */
 TH_API bool th_all_finite(const th_tensor *a); /* waits for the device */
 
 /* ---- layers ---- */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "checked.h"
+
 size_t utf8_valid(const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
@@ -66,4 +68,45 @@ size_t utf8_put(char out[4], uint32_t c)
 	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
 	out[3] = (char)(0x80 | (c & 0x3f));
 	return 4;
+}
+
+/* Bytes of the bad sequence at s[0..n), n > 0, that could still have become a good one; *open: with more bytes behind. At least 1. */
+static size_t bad_bytes(const unsigned char *s, size_t n, bool *open)
+{
+	unsigned char c = s[0], low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+	size_t whole = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4, k = 1;
+
+	*open = false;
+	if (c < 0xc2 || c > 0xf4)
+		return 1;
+	for (; k < n && k < whole && s[k] >= low && s[k] <= high; k++) {
+		low = 0x80;
+		high = 0xbf;
+	}
+	*open = k == n;
+	return k;
+}
+
+char *utf8_repaired(const char *s, size_t n, bool ends)
+{
+	char *out = xmalloc(3 * n + 1), *to = out;
+
+	for (size_t i = 0; i < n;) {
+		size_t good = utf8_valid(s + i, n - i);
+		for (size_t k = 0; k < good; k++)
+			if (s[i + k])
+				*to++ = s[i + k];
+			else
+				to += utf8_put(to, 0xfffd);
+		i += good;
+		if (i == n)
+			break;
+		bool open;
+		i += bad_bytes((const unsigned char *)s + i, n - i, &open);
+		if (open && !ends)
+			break;
+		to += utf8_put(to, 0xfffd);
+	}
+	*to = 0;
+	return out;
 }

@@ -25,6 +25,7 @@ struct nn_dropout {
 th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place);
 
 struct nn_model;
+struct nn_cache; /* kv_cache.h */
 
 struct nn_family {
 	bool masked;                      /* predicts masked tokens from both sides; else each token from those before it */
@@ -35,6 +36,9 @@ struct nn_family {
 	void (*load)(struct nn_model *m);
 	/* The last hidden layer: id (B, T) i64 -> (B, T, C). dropout: NULL for none. */
 	th_tensor *(*hidden)(const struct nn_model *m, th_tensor *id, const struct nn_dropout *dropout);
+	/* For generation with a cache, both or neither. As hidden, of tokens behind those in the cache. */
+	th_tensor *(*hidden_after)(const struct nn_model *m, th_tensor *id, struct nn_cache *cache);
+	void (*key_shape)(const struct nn_model *m, int64_t *heads, int64_t *width); /* of keys and values */
 	/* What lies between it and the head: (N, C) -> (N, C); NULL: nothing. */
 	th_tensor *(*transform)(const struct nn_model *m, th_tensor *h);
 	void (*unload)(struct nn_model *m);

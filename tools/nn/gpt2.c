@@ -8,6 +8,7 @@
 
 #include "lib/checked.h"
 #include "nn/family.h"
+#include "nn/kv_cache.h"
 
 struct norm {
 	th_tensor *w, *b; // (C)
@@ -100,15 +101,21 @@ static th_tensor *conv1d(const struct conv1d *c, th_tensor *x)
 	return th_affine(x, c->w, c->b);
 }
 
-static th_tensor *attention(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
+static double attention_scale(const struct gpt2 *g, int layer)
 {
-	th_tensor *qkv = conv1d(&g->block[layer].attn, x); // (B, T, 3C)
 	double scale = 1;
 
 	if (g->scale_by_head)
 		scale /= sqrt((double)(g->C / g->H));
 	if (g->scale_by_layer)
 		scale /= layer + 1;
+	return scale;
+}
+
+static th_tensor *attention(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
+{
+	th_tensor *qkv = conv1d(&g->block[layer].attn, x); // (B, T, 3C)
+	double scale = attention_scale(g, layer);
 	th_tensor *y = th_attention_packed(qkv, (int)g->H, (int)g->H, true, NULL, scale, d ? d->attn : 0,
 	                                   nn_dropout_key(d, layer, ATTN)); // (B, T, C)
 	y = conv1d(&g->block[layer].attn_proj, y); // (B, T, C)
@@ -145,6 +152,51 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 	return norm(g, &g->ln_f, x);
 }
 
+static void key_shape(const struct nn_model *m, int64_t *heads, int64_t *width)
+{
+	const struct gpt2 *g = m->net;
+
+	*heads = g->H;
+	*width = g->C / g->H;
+}
+
+/* Part i of three side by side, as heads: (B, T, 3C) -> (B, H, T, D) */
+static th_tensor *heads_of(const struct gpt2 *g, th_tensor *qkv, int i)
+{
+	th_tensor *x = th_narrow(qkv, 2, i * g->C, g->C);
+
+	return th_transpose(th_reshape(x, 4, (int64_t[]){th_size(x, 0), th_size(x, 1), g->H, g->C / g->H}), 1, 2);
+}
+
+static th_tensor *attention_after(const struct gpt2 *g, int layer, th_tensor *x, struct nn_cache *cache)
+{
+	th_tensor *qkv = conv1d(&g->block[layer].attn, x); // (B, T, 3C)
+	th_tensor *y = nn_cache_attention(cache, layer, heads_of(g, qkv, 0), heads_of(g, qkv, 1), heads_of(g, qkv, 2),
+	                                  attention_scale(g, layer)); // (B, H, T, D)
+
+	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), g->C});
+	return conv1d(&g->block[layer].attn_proj, y);
+}
+
+static th_tensor *hidden_after(const struct nn_model *m, th_tensor *id, struct nn_cache *cache)
+{
+	const struct gpt2 *g = m->net;
+	int64_t B = th_size(id, 0), T = th_size(id, 1);
+
+	th_tensor *token = th_to_dtype(th_embedding(g->wte, id), TH_F32); // (B, T, C)
+	th_tensor *position = th_to_dtype(th_embedding(g->wpe, cache->position), TH_F32); // (B T, C)
+	th_tensor *x = th_add(token, th_reshape(position, 3, (int64_t[]){B, T, g->C}));
+	x = th_to_dtype(x, m->compute);
+	for (int i = 0; i < g->n_layers; i++) {
+		const struct block *b = &g->block[i];
+		th_scope_open();
+		x = th_add(x, attention_after(g, i, norm(g, &b->ln_1, x), cache));
+		x = th_keep(th_add(x, mlp(g, i, norm(g, &b->ln_2, x), NULL)));
+		th_scope_close();
+	}
+	return norm(g, &g->ln_f, x);
+}
+
 const struct nn_family nn_gpt2 = {
 	.prefix = "transformer.",
 	.bare = (const char *const[]){"lm_head.weight", NULL},
@@ -152,5 +204,7 @@ const struct nn_family nn_gpt2 = {
 	.ignored = (const char *const[]){"h.*.attn.bias", "h.*.attn.masked_bias", NULL},
 	.load = load,
 	.hidden = hidden,
+	.hidden_after = hidden_after,
+	.key_shape = key_shape,
 	.unload = unload,
 };

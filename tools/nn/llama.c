@@ -10,6 +10,7 @@
 #include "lib/checked.h"
 #include "lib/rope.h"
 #include "nn/family.h"
+#include "nn/kv_cache.h"
 
 struct linear {
 	th_tensor *w, *b; // (out, in), (out) or NULL
@@ -167,6 +168,49 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 	return th_rms_norm(nn_layers(m, block, x, d), l->norm, l->eps);
 }
 
+static void key_shape(const struct nn_model *m, int64_t *key_heads, int64_t *width)
+{
+	const struct llama *l = m->net;
+
+	*key_heads = l->G;
+	*width = l->D;
+}
+
+/* Each token at the place of its own that table has, one row for each: x (B, T, n D), table (B T, D) -> (B, T, n D) */
+static th_tensor *turned(th_tensor *x, th_tensor *table)
+{
+	int64_t B = th_size(x, 0), T = th_size(x, 1), width = th_size(x, 2);
+
+	return th_reshape(th_rope(th_reshape(x, 3, (int64_t[]){1, B * T, width}), table), 3, (int64_t[]){B, T, width});
+}
+
+static th_tensor *attention_after(const struct llama *l, int layer, th_tensor *x, th_tensor *table, struct nn_cache *cache)
+{
+	const struct block *b = &l->block[layer];
+	th_tensor *q = turned(linear(&b->q, x), table), *k = turned(linear(&b->k, x), table), *v = linear(&b->v, x);
+
+	th_tensor *y = nn_cache_attention(cache, layer, heads(l, q), heads(l, k), heads(l, v), 1 / sqrt((double)l->D)); // (B, H, T, D)
+	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), l->H * l->D});
+	return linear(&b->o, y);
+}
+
+static th_tensor *hidden_after(const struct nn_model *m, th_tensor *id, struct nn_cache *cache)
+{
+	const struct llama *l = m->net;
+
+	turn_to(m, cache->longest);
+	th_tensor *x = th_to_dtype(th_embedding(l->embed, id), m->compute); // (B, T, C)
+	th_tensor *table = th_index_select(l->turn, 0, cache->position);    // (B T, D)
+	for (int i = 0; i < (int)m->config.n_layer; i++) {
+		const struct block *b = &l->block[i];
+		th_scope_open();
+		x = th_add(x, attention_after(l, i, th_rms_norm(x, b->input_norm, l->eps), table, cache));
+		x = th_keep(th_add(x, mlp(l, i, th_rms_norm(x, b->post_attention_norm, l->eps))));
+		th_scope_close();
+	}
+	return th_rms_norm(x, l->norm, l->eps);
+}
+
 const struct nn_family nn_llama = {
 	.prefix = "model.",
 	.bare = (const char *const[]){"lm_head.weight", NULL},
@@ -174,5 +218,7 @@ const struct nn_family nn_llama = {
 	.ignored = (const char *const[]){"layers.*.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq", NULL},
 	.load = load,
 	.hidden = hidden,
+	.hidden_after = hidden_after,
+	.key_shape = key_shape,
 	.unload = unload,
 };
