@@ -1,5 +1,5 @@
 /*
- * fused.cpp: dropout, GELU, SwiGLU, rotary positions, the last layer with its loss, and checkpointing: operations for which libtorch's own are
+ * fused.cpp: dropout, GELU, SwiGLU, RMS norm, rotary positions, the last layer with its loss, and checkpointing: operations for which libtorch's own are
  * slow or hold too much memory. On the cpu they run on kernels.cpp and libtorch's matrix products; on other devices
  * they are put together from libtorch's operations.
  */
@@ -226,6 +226,61 @@ Tensor fused_swiglu(const Tensor &gate, const Tensor &up)
 	TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
 		    "swiglu: shapes or types differ: ", gate.sizes(), " and ", up.sizes());
 	return has_kernels(gate) && up.is_cpu() ? Swiglu::apply(gate, up) : at::silu(gate).mul(up);
+}
+
+/* ---- norm by the root of the mean square ---- */
+
+/* Of the sum over rows: pieces whose size depends on nothing but n, added in order: the same for any number of threads. */
+static int64_t piece_rows(int64_t n)
+{
+	return std::max<int64_t>(16, (n + 63) / 64);
+}
+
+struct RmsNorm : Function<RmsNorm> {
+	static Tensor forward(AutogradContext *ctx, const Tensor &x_, const Tensor &w_, double eps)
+	{
+		const Tensor x = x_.contiguous(), w = w_.contiguous();
+		Tensor y = at::empty_like(x);
+		const kernel_table *kernels = kernels_of(x);
+		const int64_t C = w.numel(), n = x.numel() / C, row = C * x.element_size();
+		Tensor r = at::empty({n}, x.options().dtype(at::kDouble)); /* of each row */
+		char *from = bytes_of(x), *by = bytes_of(w), *to = bytes_of(y);
+		double *out = r.data_ptr<double>();
+		at::parallel_for(0, n, 1 + 16384 / C, [&](int64_t begin, int64_t end) {
+			for (int64_t i = begin; i < end; i++)
+				out[i] = kernels->rms_norm_row(from + i * row, by, to + i * row, C, eps);
+		});
+		ctx->save_for_backward({x, w, r});
+		return y;
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		const variable_list saved = ctx->get_saved_variables();
+		const Tensor &x = saved[0], &w = saved[1], g = grad[0].contiguous();
+		const kernel_table *kernels = kernels_of(x);
+		const int64_t C = w.numel(), n = x.numel() / C, row = C * x.element_size();
+		const int64_t rows = piece_rows(n), pieces = (n + rows - 1) / rows;
+		Tensor dx = at::empty_like(x), dw = at::zeros({pieces, C}, x.options().dtype(sum_type(x)));
+		char *from = bytes_of(x), *by = bytes_of(w), *slope = bytes_of(g), *to = bytes_of(dx), *sums = bytes_of(dw);
+		const double *r = saved[2].const_data_ptr<double>();
+		at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+			for (int64_t i = begin * rows; i < std::min(n, end * rows); i++)
+				kernels->rms_norm_row_grad(from + i * row, by, slope + i * row, r[i], to + i * row,
+							   sums + i / rows * C * dw.element_size(), C);
+		});
+		return {dx, dw.sum(0).to(w.scalar_type()), Tensor()};
+	}
+};
+
+Tensor fused_rms_norm(const Tensor &x, const Tensor &w, double eps)
+{
+	TORCH_CHECK(w.dim() == 1 && x.dim() >= 1 && x.size(-1) == w.size(0) && w.size(0) > 0 && x.scalar_type() == w.scalar_type(),
+		    "rms norm: shapes do not fit: x ", x.sizes(), ", w ", w.sizes());
+	if (has_kernels(x) && w.is_cpu())
+		return RmsNorm::apply(x, w, eps);
+	const Tensor wide = x.to(sum_type(x));
+	return wide.mul(wide.square().mean(-1, true).add(eps).rsqrt()).to(x.scalar_type()).mul(w);
 }
 
 /* ---- rotary positions ---- */

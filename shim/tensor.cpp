@@ -671,12 +671,7 @@ th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps)
 
 th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps)
 {
-	return make([=] {
-		const at::ScalarType type = x->t.scalar_type();
-		const Tensor wide = type == at::kDouble ? x->t : x->t.to(at::kFloat);
-		const Tensor y = wide.mul(wide.square().mean(-1, true).add(eps).rsqrt());
-		return y.to(type).mul(w->t.to(type));
-	});
+	return make([=] { return fused_rms_norm(x->t, w->t.to(x->t.scalar_type()), eps); });
 }
 
 th_tensor *th_dropout(th_tensor *x, double p, th_key key)

@@ -401,6 +401,13 @@ near_estimate() {
 	words a 9000 | tokenize -q -t m0 -o long.tok
 	near_estimate m0 --batch 4 --micro-batch 4 --context 256
 	near_estimate m0 --batch 4 --micro-batch 2 --context 256 --precision bf16 --recompute
+	rm -r m0
+	jq -n '{model_type: "llama", architectures: ["LlamaForCausalLM"], hidden_size: 256, intermediate_size: 688, num_hidden_layers: 8,
+		num_attention_heads: 8, num_key_value_heads: 4, vocab_size: 8192, max_position_embeddings: 1024, rms_norm_eps: 1e-5,
+		hidden_act: "silu", tie_word_embeddings: false}' >config.json
+	model-init -q -c config.json -t "$root/tests/gpt2-1024" -o m0
+	near_estimate m0 --batch 4 --micro-batch 4 --context 256
+	near_estimate m0 --batch 4 --micro-batch 4 --context 256 --precision bf16
 	[ -n "${PALIMPSEST_LONG-}" ] || return 0
 	gpt2 12 768 12 50257 >config.json
 	rm -r m0

@@ -109,6 +109,13 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	t->rope(x, y, s, n / 2, -1);
 	keep(y, type);
 	fill();
+	const double inverse = t->rms_norm_row(x, y, d, n, 1e-5);
+	r.push_back(inverse);
+	keep(d, type);
+	t->rms_norm_row_grad(x, y, d, inverse, d, s, n);
+	keep(d, type);
+	keep(s, sums);
+	fill();
 	r.push_back(t->dot(x, y, n));
 	r.push_back(t->sum_squares(x, n));
 	r.push_back(t->cross_entropy_row(x, n, n / 2, 0.5, true));

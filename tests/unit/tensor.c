@@ -342,6 +342,54 @@ static void layers_in_bf16(void **state)
 	assert_near(th_linear(h, th_reshape(v, SHAPE(1, 96)), NULL), th_linear(x, th_reshape(w, SHAPE(1, 96)), NULL), 0x1p-8);
 }
 
+/* In every size that vectors of 16 divide or do not, in all types: values, and gradients, of which that of w adds up 70 rounded products. */
+static void rms_norm_is_its_formula(void **state)
+{
+	(void)state;
+	for (int64_t n = 1; n <= 50; n += n < 18 ? 1 : 15)
+		for (int type = 0; type < 4; type++) {
+			static const th_dtype types[] = {TH_F64, TH_F32, TH_BF16, TH_F16};
+			static const double tolerance[] = {1e-13, 2e-6, 0x1p-5, 0x1p-7};
+			th_tensor *in[2][2], *g[2], *y[2];
+			for (int side = 0; side < 2; side++) {
+				numbers = rng_make(2, (uint64_t)n);
+				in[side][0] = th_requires_grad(randn(types[side ? type : 0], SHAPE(70, n)), true);
+				in[side][1] = th_requires_grad(randn(types[side ? type : 0], SHAPE(n)), true);
+				g[side] = randn(types[side ? type : 0], SHAPE(70, n));
+			}
+			th_tensor *x = in[0][0], *eps = th_full(sqrt(1e-3), TH_F64, cpu, SHAPE(70, 1));
+			th_tensor *parts[] = {th_scale(x, 1 / sqrt((double)n)), eps}, *root = th_norm_dim(th_cat(parts, 2, 1), 1, true);
+			y[0] = th_mul(th_div(x, root), in[0][1]);
+			y[1] = th_rms_norm(in[1][0], in[1][1], 1e-3);
+			assert_int_equal(th_dtype_of(y[1]), types[type]);
+			assert_near(y[1], y[0], tolerance[type]);
+			for (int side = 0; side < 2; side++)
+				th_backward(th_sum(th_mul(y[side], g[side])));
+			for (int i = 0; i < 2; i++)
+				assert_near(th_grad(in[1][i]), th_grad(in[0][i]), tolerance[type]);
+		}
+	th_tensor *x = randn(TH_F64, SHAPE(9, 33)), *w = randn(TH_F64, SHAPE(9));
+	assert_near(th_rms_norm(th_transpose(x, 0, 1), w, 1e-3), th_rms_norm(th_contiguous(th_transpose(x, 0, 1)), w, 1e-3), 0);
+}
+
+/* The gradient of w is a sum over all rows: the same bytes for any number of threads. */
+static void rms_norm_same_for_all_threads(void **state)
+{
+	th_tensor *x = randn(TH_BF16, SHAPE(3000, 40)), *w = th_requires_grad(randn(TH_BF16, SHAPE(40)), true), *grad[2];
+
+	(void)state;
+	th_requires_grad(x, true);
+	for (int i = 0; i < 2; i++) {
+		th_set_threads(i + 1);
+		th_set_grad(x, NULL);
+		th_set_grad(w, NULL);
+		th_backward(th_sum(th_rms_norm(x, w, 1e-5)));
+		grad[i] = th_cat((th_tensor *[]){th_reshape(th_grad(x), SHAPE(-1)), th_grad(w)}, 2, 0);
+	}
+	th_set_threads(1);
+	assert_same_bytes(grad[0], grad[1]);
+}
+
 /* In every size that vectors of 16 divide or do not, in all types: silu(a) b; far out, b a or 0 and no NaN. */
 static void swiglu_is_its_formula(void **state)
 {
@@ -1229,6 +1277,7 @@ static void errors(void **state)
 	FAILS(TH_ERR_FAILED, "must match", th_add(a, b));
 	FAILS(TH_ERR_FAILED, "affine", th_affine(a, b, NULL));
 	FAILS(TH_ERR_FAILED, "copy: shapes differ", th_copy_(a, b));
+	FAILS(TH_ERR_FAILED, "rms norm: shapes", th_rms_norm(a, th_reshape(b, SHAPE(1, -1)), 1e-5));
 	FAILS(TH_ERR_FAILED, "swiglu: shapes", th_swiglu(a, b));
 	FAILS(TH_ERR_FAILED, "swiglu: shapes or types", th_swiglu(a, th_to_dtype(a, TH_BF16)));
 	FAILS(TH_ERR_FAILED, "rope: shapes do not fit", th_rope(th_zeros(TH_F32, cpu, SHAPE(1, 5, 6)), angles(4, 3)));
@@ -1298,6 +1347,8 @@ int main(void)
 		TEST(gradients_of_layers),
 		TEST(values_of_formulas),
 		TEST(layers_in_bf16),
+		TEST(rms_norm_is_its_formula),
+		TEST(rms_norm_same_for_all_threads),
 		TEST(swiglu_is_its_formula),
 		TEST(rope_is_its_formula),
 		TEST(rope_gradient),
