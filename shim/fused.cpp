@@ -336,10 +336,13 @@ Tensor fused_rope(const Tensor &x, const Tensor &table)
 
 /* ---- last layer and loss ---- */
 
-/* Rows of logits held at a time: as many as fit a budget of bytes, in chunks of equal size. */
-static int64_t chunk_rows(int64_t n, int64_t row_bytes)
+/*
+ * Rows of logits held at a time: as many as fit a budget of bytes, in chunks of equal size. With gradient few chunks matter more: each
+ * adds to that of the weights.
+ */
+static int64_t chunk_rows(int64_t n, int64_t row_bytes, bool gradient)
 {
-	const int64_t budget = int64_t(128) << 20;
+	const int64_t budget = int64_t(gradient ? 128 : 64) << 20;
 	const int64_t most = std::max<int64_t>(1, budget / std::max<int64_t>(1, row_bytes));
 	const int64_t chunks = (n + most - 1) / most;
 	return std::max<int64_t>(1, (n + chunks - 1) / std::max<int64_t>(1, chunks));
@@ -394,7 +397,7 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 	{
 		const Tensor b = b_.value_or(Tensor());
 		const Tensor h = h_.contiguous(), target = target_.contiguous();
-		const int64_t N = h.size(0), V = w.size(0), rows = chunk_rows(N, V * h.element_size());
+		const int64_t N = h.size(0), V = w.size(0), rows = chunk_rows(N, V * h.element_size(), gradient);
 		const bool need_h = gradient && h_.requires_grad(), need_w = gradient && w.requires_grad();
 		const bool need_b = gradient && b.defined() && b.requires_grad();
 		const at::ScalarType wide = sum_type(h);
@@ -453,7 +456,7 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 	at::NoGradGuard guard;
 	check_linear_loss(h_, w, b, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
-	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size());
+	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
 	Tensor loss = loss_rows(h);
 
 	for (int64_t r = 0; r < N; r += rows) {
@@ -470,7 +473,7 @@ Tensor fused_linear_rank(const Tensor &h_, const Tensor &w, const Tensor &b, con
 	at::NoGradGuard guard;
 	check_linear_loss(h_, w, b, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
-	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size());
+	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
 	Tensor rank = at::zeros({N}, target.options());
 
 	TORCH_CHECK(N == 0 || target.max().item<int64_t>() < w.size(0), "rank: target ", target.max().item<int64_t>(),

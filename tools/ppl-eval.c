@@ -21,7 +21,7 @@
 #include "nn/runtime.h"
 #include "nn/score.h"
 
-#define BATCH_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
+#define BATCH_TOKENS 2048 /* in one pass through the model, if not asked otherwise */
 #define LN2 0.69314718055994530942
 
 static const char *model_dir, *model_name, *output = "-", *protocol_text = "m2d2", *precision = "f32", *device_name = "auto";
@@ -46,7 +46,7 @@ static const struct option options[] = {
 	{0, "windows", OPT_INT, &windows, "N", "score N random windows of each text; 0: all"},
 	{0, "seed", OPT_INT, &seed, "S", "of the choice of windows"},
 	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation", "f32|bf16"},
-	{0, "batch", OPT_INT, &batch, "N", "windows that go through the model at once; 0: 4096 tokens' worth",
+	{0, "batch", OPT_INT, &batch, "N", "windows that go through the model at once; 0: 2048 tokens' worth",
 	 .max = 1 << 20, .unrecorded = true},
 	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
 	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096,

@@ -310,6 +310,13 @@ struct st_file *st_open(const char *path)
 	return f;
 }
 
+void st_pass(const void *data, size_t bytes)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data / page * page;
+
+	madvise((void *)start, (uintptr_t)data + bytes - start, MADV_DONTNEED); /* if it fails, the memory stays */
+}
+
 void st_close(struct st_file *f)
 {
 	if (!f)

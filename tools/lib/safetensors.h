@@ -41,6 +41,7 @@ void st_close(struct st_file *f);
 size_t st_count(const struct st_file *f);
 const struct st_tensor *st_at(const struct st_file *f, size_t i); /* in the order of the data */
 const struct st_tensor *st_find(const struct st_file *f, const char *name); /* NULL if missing */
+void st_pass(const void *data, size_t bytes); /* of a tensor's: has been used, and takes no memory until it is again */
 const char *st_name(const struct st_file *f);
 const char *st_metadata(const struct st_file *f, const char *key); /* NULL if missing */
 

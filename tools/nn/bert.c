@@ -183,7 +183,9 @@ static th_tensor *layer(const struct nn_model *m, int i, th_tensor *x, th_tensor
 {
 	const struct bert *b = m->net;
 
-	x = norm(b, &b->layer[i].ln_1, th_add(x, attention(b, i, x, length, d)));
+	th_scope_open();
+	x = th_keep(norm(b, &b->layer[i].ln_1, th_add(x, attention(b, i, x, length, d))));
+	th_scope_close();
 	return norm(b, &b->layer[i].ln_2, th_add(x, mlp(b, i, x, d)));
 }
 

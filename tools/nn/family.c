@@ -71,7 +71,7 @@ struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype we
 
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train)
 {
-	return nn_model_load_as(dir, device, TH_F32, compute, train);
+	return nn_model_load_as(dir, device, train ? TH_F32 : compute, compute, train);
 }
 
 void nn_model_free(struct nn_model *m)

@@ -64,10 +64,11 @@ struct nn_model {
 
 /*
  * Loads the model in DIR (config.json, model.safetensors). A setting that we do not compute, a tensor that does not
- * fit, a family that is no language model here: exit 3. Call it with no scope open. train: parameters get gradients.
+ * fit, a family that is no language model here: exit 3. Call it with no scope open. train: parameters get gradients, and are f32;
+ * else they have the type of the computation.
  */
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train);
-/* The same with parameters in another type than f32: TH_BF16. */
+/* The same with parameters of the type weights. */
 struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype weights, th_dtype compute, bool train);
 /* The same, of a configuration that has been read, by a family of the caller's choice. */
 struct nn_model *nn_model_load_by(const struct nn_family *family, const struct model_config *config, const char *dir,

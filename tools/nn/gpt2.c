@@ -135,7 +135,9 @@ static th_tensor *block(const struct nn_model *m, int layer, th_tensor *x, const
 	const struct gpt2 *g = m->net;
 	const struct block *b = &g->block[layer];
 
-	x = th_add(x, attention(g, layer, norm(g, &b->ln_1, x), d));
+	th_scope_open();
+	x = th_keep(th_add(x, attention(g, layer, norm(g, &b->ln_1, x), d)));
+	th_scope_close();
 	return th_add(x, mlp(g, layer, norm(g, &b->ln_2, x), d));
 }
 

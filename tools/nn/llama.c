@@ -155,7 +155,9 @@ static th_tensor *block(const struct nn_model *m, int layer, th_tensor *x, const
 	const struct llama *l = m->net;
 	const struct block *b = &l->block[layer];
 
-	x = th_add(x, attention(l, layer, th_rms_norm(x, b->input_norm, l->eps), d));
+	th_scope_open();
+	x = th_keep(th_add(x, attention(l, layer, th_rms_norm(x, b->input_norm, l->eps), d)));
+	th_scope_close();
 	return th_add(x, mlp(l, layer, th_rms_norm(x, b->post_attention_norm, l->eps)));
 }
 

@@ -8,6 +8,8 @@
 #include "lib/checked.h"
 #include "lib/die.h"
 
+#define PART (1 << 20) /* elements read at a time */
+
 struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device device)
 {
 	struct nn_params *p = xcalloc(1, sizeof *p);
@@ -101,6 +103,26 @@ static char *vname(const char *fmt, va_list ap)
 	return name;
 }
 
+/* Part after part, so that no second copy of a large one is ever there. */
+static void fill(const struct nn_params *p, th_tensor *value, const struct st_tensor *t)
+{
+	int64_t n = th_numel(value);
+	size_t size = st_dtype_size(t->dtype);
+
+	th_scope_open();
+	th_tensor *flat = th_reshape(value, 1, (int64_t[]){n});
+	for (int64_t i = 0, some; i < n; i += some) {
+		const char *data = (const char *)t->data + (size_t)i * size;
+
+		some = n - i < PART ? n - i : PART;
+		th_scope_open();
+		th_copy_(th_narrow(flat, 0, i, some), th_from_host(data, float_dtype(p, t), p->device, 1, &some));
+		th_scope_close();
+		st_pass(data, (size_t)some * size);
+	}
+	th_scope_close();
+}
+
 th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const char *fmt, ...)
 {
 	va_list ap;
@@ -115,11 +137,8 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 	check(p, t, n_dims, shape);
 	take(p, t);
 
-	th_scope_open();
-	th_tensor *raw = th_from_host(t->data, float_dtype(p, t), p->device, n_dims, shape);
-	th_tensor *value = th_keep(th_to_dtype(raw, p->dtype));
-	th_scope_close();
-
+	th_tensor *value = th_empty(p->dtype, p->device, n_dims, shape);
+	fill(p, value, t);
 	GROW(p->item, p->n, p->cap);
 	p->item[p->n++] = (struct nn_param){.name = name, .value = value};
 	return value;
