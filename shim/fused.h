@@ -14,6 +14,8 @@ at::Tensor fused_attention_packed(const at::Tensor &x, int64_t heads, int64_t ke
 				  const at::Tensor &length, double scale, double p, th_key key);
 void fused_round(at::Tensor &dst, const at::Tensor &src, th_key key, int64_t start);
 at::Tensor fused_embedding(const at::Tensor &w, const at::Tensor &id);
+/* b may be undefined; w in any layout */
+at::Tensor fused_linear(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 at::Tensor fused_gelu_tanh(const at::Tensor &x);
 at::Tensor fused_swiglu(const at::Tensor &gate, const at::Tensor &up);
 at::Tensor fused_rms_norm(const at::Tensor &x, const at::Tensor &w, double eps);

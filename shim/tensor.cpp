@@ -16,7 +16,6 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -359,11 +358,6 @@ static at::TensorOptions options(th_dtype dtype, th_device d)
 	return at::TensorOptions(scalar_type(dtype)).device(device(d));
 }
 
-static std::optional<Tensor> maybe(const th_tensor *t)
-{
-	return t ? std::optional<Tensor>(t->t) : std::nullopt;
-}
-
 static std::vector<Tensor> list(th_tensor *const *t, int n)
 {
 	std::vector<Tensor> all;
@@ -641,7 +635,7 @@ th_tensor *th_matmul(th_tensor *a, th_tensor *b)
 
 th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b)
 {
-	return make([=] { return at::linear(x->t, w->t, maybe(b)); });
+	return make([=] { return fused_linear(x->t, w->t, b ? b->t : Tensor()); });
 }
 
 th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b)
@@ -649,6 +643,8 @@ th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b)
 	return make([=] {
 		TORCH_CHECK(w->t.dim() == 2 && x->t.dim() >= 1 && x->t.size(-1) == w->t.size(0),
 			    "affine: shapes do not fit: x ", x->t.sizes(), ", w ", w->t.sizes());
+		if (x->t.scalar_type() == at::kFloat)
+			return fused_linear(x->t, w->t.t(), b ? b->t : Tensor());
 		const Tensor rows = x->t.reshape({-1, w->t.size(0)});
 		std::vector<int64_t> shape = x->t.sizes().vec();
 		shape.back() = w->t.size(1);
