@@ -156,8 +156,10 @@ void pool_divide(const struct pool *p, struct part *part, int n, void (*check)(v
 
 	for (int k = 0; k < n; k++) {
 		part[k].docs = part[k].bytes = 0;
-		if (part[k].path)
+		if (part[k].path) {
 			to[k] = spool_open(part[k].path);
+			to[k]->stays = true;
+		}
 	}
 	for (uint64_t i = 0; i < p->entries; i++) {
 		const struct entry *e = &p->entry[i];

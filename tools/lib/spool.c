@@ -32,6 +32,10 @@ static void put(struct spool *s, const char *data, size_t n)
 		data += done;
 		n -= (size_t)done;
 	}
+#ifdef SYNC_FILE_RANGE_WRITE
+	if (s->stays)
+		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
 	if (close(fd))
 		die("cannot write %s:", s->path);
 }

@@ -5,6 +5,7 @@
 #ifndef PALIMPSEST_SPOOL_H
 #define PALIMPSEST_SPOOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct spool {
 	char *buffer;
 	size_t n, cap;
 	uint64_t bytes; /* written so far */
+	bool stays;     /* set it for a file that will not be removed again: the disk begins on it at once, not when it is synced */
 	struct spool *next;
 };
 
