@@ -7,7 +7,7 @@
 #   build  compiler, zlib, cJSON; and torch, unless LIBTORCH is given or python3 has one that is new enough
 #   torch  only the latter: build/deps
 #   demo   build; gnuplot, npm; Brown, GPT-2's vocabulary and MiniLM in build/data
-#   test   demo; bats, cmocka, mandoc, shellcheck, strace, valgrind; Llama's tokenizers in build/data; the reference implementations in build/refs
+#   test   demo; bats, cmocka, mandoc, shellcheck, strace, valgrind, ps; Llama's tokenizers in build/data; the reference implementations in build/refs
 #   bench  test; the other tokenizers that the benchmarks run
 #
 # TORCH_INDEX  pip's index for torch, such as one of CPU-only builds
@@ -71,6 +71,7 @@ want_test()
 	command_of shellcheck shellcheck
 	command_of strace strace
 	command_of valgrind valgrind
+	command_of ps procps
 	[ -e build/data/llama3/tokenizer.json ] || command_of npm npm
 }
 packages()
