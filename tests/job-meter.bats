@@ -92,8 +92,8 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 		"evaluate:4 matrix:1 order:1 split:1 stage:1 tokenize:6 train:4 " ]
 	awk -F '\t' 'NR > 2 && (NF != 11 || $3 < $2) { exit 1 }' $trace
 	[ "$(awk -F '\t' '$1 == "train" && $9 != 0 { print $7 " " $9 " " $10 }' $trace)" = '1 1 -' ]
-	awk -F '\t' '$1 == "evaluate" && $11 ~ /M3/ { print $10 "  " $11 }' $trace | sha256sum -c --quiet
-	[ "$(awk -F '\t' '$1 == "train" && $11 ~ /M3/ { print $10 }' $trace)" = "$(sha256sum <out/random/M3/model.safetensors | cut -d' ' -f 1)" ]
+	awk -F '\t' '$1 == "evaluate" && $11 ~ "/M3[.]tsv$" { print $10 "  " $11 }' $trace | sha256sum -c --quiet
+	[ "$(awk -F '\t' '$1 == "train" && $11 ~ "/M3[.]done$" { print $10 }' $trace)" = "$(sha256sum <out/random/M3/model.safetensors | cut -d' ' -f 1)" ]
 	sh "$root/pipelines/cost.sh" . >cost.tsv
 	[ "$(awk -F '\t' '$1 == "train" { print $2 " " $3 }' cost.tsv)" = '4 1' ]
 	[ "$(awk -F '\t' '$1 == "all" { print $2 " " $7 }' cost.tsv)" = "17 $([ -r /sys/class/powercap/intel-rapl:0/energy_uj ] && awk -F '\t' '$1 == "all" { print $7 }' cost.tsv || echo missing)" ]
