@@ -39,5 +39,6 @@ struct bert_case {
 };
 extern const struct bert_case bert_lower[];
 extern const int bert_n_lower;
+uint32_t bert_to_lower(uint32_t c); /* c itself, if it is none of them */
 
 #endif

@@ -442,28 +442,12 @@ bool text_equals(const struct answer *a)
 	return false;
 }
 
-static uint32_t lower(uint32_t c)
-{
-	int low = 0, high = bert_n_lower;
-
-	while (low < high) {
-		int mid = (low + high) / 2;
-		if (c > bert_lower[mid].last)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == bert_n_lower || c < bert_lower[low].first || (c - bert_lower[low].first) % (uint32_t)bert_lower[low].step)
-		return c;
-	return (uint32_t)((int64_t)c + bert_lower[low].delta);
-}
-
 static struct chars folded(const char *text)
 {
 	struct chars s = strip(decode(text)), out = {0};
 
 	for (size_t i = 0; i < s.n; i++) {
-		put(&out, s.c[i] == 0x130 ? 'i' : lower(s.c[i]));
+		put(&out, s.c[i] == 0x130 ? 'i' : bert_to_lower(s.c[i]));
 		if (s.c[i] == 0x130)
 			put(&out, 0x307);
 	}

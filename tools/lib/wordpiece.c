@@ -405,23 +405,6 @@ static void put_in_order(struct points *p)
 	}
 }
 
-static uint32_t lower(uint32_t c)
-{
-	int low = 0, high = bert_n_lower;
-
-	while (low < high) {
-		int mid = (low + high) / 2;
-
-		if (c > bert_lower[mid].last)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == bert_n_lower || c < bert_lower[low].first || (c - bert_lower[low].first) % (uint32_t)bert_lower[low].step)
-		return c;
-	return (uint32_t)((int32_t)c + bert_lower[low].delta);
-}
-
 /* The normalised code points of text into p: BertNormalizer's steps, each over the whole in its order. */
 static void normalize(const struct wordpiece *w, const char *text, size_t n, struct points *p)
 {
@@ -525,7 +508,7 @@ static void encode_points(const struct wordpiece *w, struct scratch *s, struct i
 			c = 'i';
 			second = 0x307;
 		} else if (w->lowercase) {
-			c = c < 128 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : lower(c);
+			c = c < 128 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : bert_to_lower(c);
 		}
 		for (int k = 0; k < (second ? 2 : 1); k++) {
 			if (++chars <= w->max_chars) {

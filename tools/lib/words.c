@@ -59,22 +59,6 @@ bool word_next(const char *text, size_t n, struct word *w)
 	return true;
 }
 
-static uint32_t lower(uint32_t c)
-{
-	int low = 0, high = bert_n_lower;
-
-	while (low < high) {
-		int mid = (low + high) / 2;
-		if (c > bert_lower[mid].last)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == bert_n_lower || c < bert_lower[low].first || (c - bert_lower[low].first) % (uint32_t)bert_lower[low].step)
-		return c;
-	return (uint32_t)((int32_t)c + bert_lower[low].delta);
-}
-
 size_t word_fold(const char *s, size_t n, char *out)
 {
 	size_t made = 0;
@@ -88,7 +72,7 @@ size_t word_fold(const char *s, size_t n, char *out)
 		else if (c < 128)
 			out[made++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c), i++;
 		else
-			made += utf8_put(out + made, lower(c)), i += (size_t)bytes;
+			made += utf8_put(out + made, bert_to_lower(c)), i += (size_t)bytes;
 	}
 	return made;
 }
