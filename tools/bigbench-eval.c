@@ -92,18 +92,6 @@ static void parse_shots(void)
 	free(text);
 }
 
-/* The last part of a path that may end in slashes; you free() it. */
-static char *last_part(const char *path)
-{
-	size_t end = strlen(path), start;
-
-	while (end > 1 && path[end - 1] == '/')
-		end--;
-	for (start = end; start > 0 && path[start - 1] != '/'; start--)
-		;
-	return xstrndup(path + start, end - start);
-}
-
 /* --max-examples of one task: the package's share for each of a group's. */
 static size_t limit(const struct bb_suite *s, const struct bb_task *t)
 {
@@ -538,7 +526,7 @@ int main(int argc, char **argv)
 	if (n == 0)
 		die_usage("no task given");
 	parse_shots();
-	char *name = model_name ? xstrdup(model_name) : last_part(model_dir);
+	char *name = model_name ? xstrdup(model_name) : path_last(model_dir);
 	if (!tsv_is_clean(name))
 		die_usage("'%s' cannot be a name in a table: give --name", name);
 	for (int i = 0; i < n; i++)

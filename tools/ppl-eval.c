@@ -255,18 +255,6 @@ static char *protocol_name(void)
 	return name;
 }
 
-/* The last part of a path that may end in slashes; you free() it. */
-static char *last_part(const char *path)
-{
-	size_t end = strlen(path), start;
-
-	while (end > 1 && path[end - 1] == '/')
-		end--;
-	for (start = end; start > 0 && path[start - 1] != '/'; start--)
-		;
-	return xstrndup(path + start, end - start);
-}
-
 /* The cells that every table begins with, and a tab; you free() it. */
 static char *about_text(const char *model, const char *hash, const char *how, const struct text *t)
 {
@@ -357,7 +345,7 @@ int main(int argc, char **argv)
 	char hex[HASH_HEX];
 
 	check_usage(n);
-	char *name = model_name ? xstrdup(model_name) : last_part(model_dir);
+	char *name = model_name ? xstrdup(model_name) : path_last(model_dir);
 	if (!tsv_is_clean(name))
 		die_usage("'%s' cannot be a name in a table: give --name", name);
 

@@ -105,6 +105,12 @@ static void strings(void **state)
 		assert_string_equal(s, join[k].path);
 		free(s);
 	}
+	static const char *const last[][2] = {{"a/b", "b"}, {"a/b//", "b"}, {"b", "b"}, {"/b", "b"}, {"/", ""}, {"", ""}};
+	for (size_t k = 0; k < sizeof last / sizeof *last; k++) {
+		s = path_last(last[k][0]);
+		assert_string_equal(s, last[k][1]);
+		free(s);
+	}
 	s = xstrndup("abcdef", 3);
 	assert_string_equal(s, "abc");
 	free(s);

@@ -87,6 +87,17 @@ char *path_join(const char *dir, const char *name)
 	return xasprintf("%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name);
 }
 
+char *path_last(const char *path)
+{
+	size_t end = strlen(path), start;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	for (start = end; start > 0 && path[start - 1] != '/'; start--)
+		;
+	return xstrndup(path + start, end - start);
+}
+
 bool parse_i64(const char *text, int64_t *out)
 {
 	const char *digits = text + (*text == '-');

@@ -30,6 +30,8 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* DIR/NAME; you free() it. */
 char *path_join(const char *dir, const char *name);
+/* The last part of a path that may end in slashes, "" of "/"; you free() it. */
+char *path_last(const char *path);
 
 /*
  * Makes room for one more element in a growing array: GROW(v, n, cap); v[n++] = x;
