@@ -286,7 +286,7 @@ def check_json(directory, hf, count, seed, chars, added, malformed=True, restore
                 if run(["-d"], run(args, data, directory), directory) != data:
                     fail(f"{directory}: -d does not restore the text of {args}")
         done += len(texts)
-    print(f"ok: {directory}: {count} random texts", flush=True)
+        print(f"ok: {directory}: {done} random texts", flush=True)
 
 
 def variants(source, count, seed):
