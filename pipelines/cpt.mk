@@ -38,9 +38,18 @@
 #                 one before (model-pack(1)): `make ... checkpoint M=ORDER/M5 TO=DIR` makes one again, bit for bit
 #   Q             -q: no progress of single tools
 #   TITLE         of the report
+#   TABLES_AT BIGBENCH_AT  see below
+# What else is measured of checkpoints, by jobs of their own; fixed once it is given, see palimpsest-study(5):
+#   TABLES        'classes', 'ranks' or both: tables by class of token (ppl-eval --by-class) and of ranks (--rank), of M0 and of the
+#                 last checkpoint on all domains, of each other on the domain it was just trained on. TABLES_AT=K: of each K-th,
+#                 too, on all domains. TABLE_FLAGS: more for ppl-eval. Words are called frequent that are so in the training texts
+#                 of all domains, of the first 1 MB of each
+#   NGRAMS        file of n-grams for ranks; without it OUT/ngrams.tsv, which key-ngrams makes of the training texts with NGRAM_FLAGS
+#   BIGBENCH      task files of BIG-bench, or folders of them, for bigbench-eval with BIGBENCH_FLAGS (such as '--max-examples 100'): of M0
+#                 and of each BIGBENCH_AT-th checkpoint (1 if not given; 0: none but the last) and the last
 #
-# SPLIT= TOKENIZE= EMBED= ORDER_DOMAINS= STEP= EVAL= MATRIX= name the programs (tools.mk), and ON_SPLIT= ON_TOKENIZE=
-# ON_EMBED= ON_ORDER= ON_STEP= ON_EVAL= ON_MATRIX= where they run: words put before the command, like 'ssh host2' or
+# SPLIT= TOKENIZE= EMBED= ORDER_DOMAINS= STEP= EVAL= KEY_NGRAMS= BIGBENCH_EVAL= MATRIX= name the programs (tools.mk), and ON_SPLIT=
+# ON_TOKENIZE= ON_EMBED= (key-ngrams, too) ON_ORDER= ON_STEP= ON_EVAL= (bigbench-eval, too) ON_MATRIX= where they run: words put before the command, like 'ssh host2' or
 # 'srun --gres=gpu:1'. The other place must see the same files under the same names; rows and tables come back on
 # standard output. Commands hold no character that a shell would take for more than itself, so ssh may reparse them.
 #
@@ -50,14 +59,15 @@
 # BIN is the folder of the programs, if they are not in build/bin or on the path.
 #
 # In OUT: data/ text/ tok/ vectors/ vectors.tsv, rows/ (of M0 and FT), ft/, and for each order ORDER/order.tsv,
-# ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, matrix/ORDER/ (tables); report.html.
-# `make ... texts`, `vectors`, `zero` (M0's row), `alone` (FT's rows) and `matrices` make a part of it.
+# ORDER/M1 ... (checkpoints; M1.done has the hash of its weights), ORDER/rows/, matrix/ORDER/ (tables); report.html. Of what
+# else is measured, tables/ and bigbench/ (of M0), ORDER/tables/, ORDER/bigbench/, and in tables/ORDER/ what was found along ORDER.
+# `make ... texts`, `vectors`, `ngrams`, `zero` (of M0), `alone` (FT's rows) and `matrices` make a part of it.
 # `make ... status` tells how much is done, `show` prints what is known by now, `watch` draws it again as rows arrive.
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all status show watch checkpoint texts vectors zero alone matrices
+.PHONY: all status show watch checkpoint texts vectors ngrams zero alone matrices
 
 ifeq ($(OUT),)
 $(error give OUT=DIR, the folder of the study)
@@ -68,21 +78,26 @@ override OUT := $(abspath $(OUT))
 
 settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS BASE_TEXT BASE_VECTORS PORTIONS TRAIN_BYTES TEST_BYTES \
             STEP_FLAGS CHAIN_FLAGS POLICY LR EVAL_FLAGS SEED THREADS TOK_IN VECTORS_IN M0_IN FT_IN
-paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN
+late     := TABLES TABLE_FLAGS NGRAMS NGRAM_FLAGS BIGBENCH BIGBENCH_FLAGS
+paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN NGRAMS BIGBENCH
 
 $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))
 
 -include $(OUT)/settings.mk
-$(foreach v,$(settings),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
+$(foreach v,$(settings) $(late),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
 SEED    := $(or $(SEED),1)
 THREADS := $(or $(THREADS),$(shell nproc))
 same     = $(if $(subst x$(1)x,,x$(2)x),,1)
 $(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,\
 	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it))))
+$(foreach v,$(late),$(if $(filter undefined,$(origin set.$(v))),,$(if $($(v)),$(if $(call same,$($(v)),$(set.$(v))),,\
+	$(error $(OUT) has been measured with $(v)='$(set.$(v))', not '$($(v))': take another OUT)))))
 
 ORDER ?= $(or $(first.ORDER),similar)
 FT    ?= $(or $(first.FT),1)
 KEEP  ?= $(or $(first.KEEP),all)
+TABLES_AT   ?= $(or $(first.TABLES_AT),0)
+BIGBENCH_AT ?= $(or $(first.BIGBENCH_AT),1)
 Q     ?=
 TITLE ?= What the model learned, kept and lost
 
@@ -102,13 +117,19 @@ $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(
 $(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last none bf16 delta,$(KEEP)),,$(error KEEP=$(KEEP): all, last, none, bf16 or delta))
+$(if $(filter-out classes ranks,$(TABLES)),$(error TABLES=$(TABLES): classes, ranks or both))
+$(foreach v,TABLES_AT BIGBENCH_AT,$(if $(shell echo '$($(v))' | grep -vxE '[0-9]{1,6}'),$(error $(v)=$($(v)): a number)))
+
+# A folder of BIG-bench is a task's, or has one folder for each task.
+bigbench_tasks := $(foreach b,$(BIGBENCH),$(or $(filter %.json,$(b)),$(wildcard $(b)/task.json),$(sort $(wildcard $(b)/*/task.json)),\
+	$(error BIGBENCH=$(b): no task.json there)))
 
 # Names go through make, the shell and perhaps ssh's second shell unquoted, so some characters cannot be in them.
 hash   := \#
 bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ $(hash) : % $$
 unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
 $(foreach v,$(paths),$(if $(call unsafe,$($(v))),$(error $(v)=$($(v)): cannot work with '$(call unsafe,$($(v)))' in a name)))
-$(foreach v,$(filter-out CORPUS BASE_TEXT,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
+$(foreach v,$(filter-out CORPUS BASE_TEXT BIGBENCH,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
 
 define newline
 
@@ -122,9 +143,10 @@ $(file >$(run)/trace.tsv,$(trace_head))
 endif
 ifeq ($(wildcard $(OUT)/settings.mk),)
 $(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
-$(foreach v,ORDER FT KEEP,first.$(v) := $($(v))$(newline))))
+$(foreach v,ORDER FT KEEP TABLES_AT BIGBENCH_AT,first.$(v) := $($(v))$(newline))))
 $(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
 endif
+$(foreach v,$(late),$(if $($(v)),$(if $(filter undefined,$(origin set.$(v))),$(file >>$(OUT)/settings.mk,set.$(v) := $($(v))))))
 ifeq ($(MAKE_RESTARTS),)
 $(shell date +%s > $(run)/session)
 endif
@@ -168,6 +190,11 @@ endif
 
 test_tok := $(domains:%=$(tok_in)/tok/%.test.tok)
 
+# The steps after which all domains have tables, and those after which BIG-bench is done: each K-th and the last.
+each_and_last = $(filter $(if $(filter-out 0,$(1)),$(shell seq $(1) $(1) $(words $(domains)))) $(words $(domains)),$(steps))
+tables_at   := $(if $(TABLES),$(call each_and_last,$(TABLES_AT)))
+bigbench_at := $(if $(BIGBENCH),$(call each_and_last,$(BIGBENCH_AT)))
+
 $(if $(domains),$(file >$(run)/plan,\
 $(if $(VECTORS_IN),,$(if $(SBERT),$(foreach d,$(domains),vector 0 $(vectors_in)/vectors/$(d).tsv$(newline))))\
 $(if $(TOK_IN),,$(foreach d,$(domains),token 0 $(tok_in)/tok/$(d).train.tok$(newline)token 0 $(tok_in)/tok/$(d).test.tok$(newline)))\
@@ -176,12 +203,21 @@ $(if $(filter 1,$(if $(FT_IN),0,$(FT))),$(foreach d,$(domains),\
 train $(train_size) $(ft_in)/ft/$(d).done$(newline)eval $(test_size.$(d)) $(ft_in)/rows/FT-$(d).tsv$(newline)))\
 $(foreach o,$(orders),$(foreach k,$(steps),\
 train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(test_size) $(OUT)/$(o)/rows/M$(k).tsv$(newline)))\
+$(if $(M0_IN),,$(if $(TABLES),eval $(test_size) $(m0_in)/tables/M0.tsv$(newline))$(if $(BIGBENCH),eval 0 $(m0_in)/bigbench/M0.tsv$(newline)))\
+$(if $(TABLES),$(foreach o,$(orders),$(foreach k,$(steps),eval $(if $(filter $(k),$(tables_at)),$(test_size),0) $(OUT)/$(o)/tables/M$(k).tsv$(newline))))\
+$(foreach o,$(orders),$(foreach k,$(bigbench_at),eval 0 $(OUT)/$(o)/bigbench/M$(k).tsv$(newline)))\
 $(foreach o,$(orders),matrix 0 $(OUT)/matrix/$(o)/matrix.tsv$(newline))$(if $(gnuplot),report 0 $(OUT)/report.html)))
 
 # --- text and tokens --------------------------------------------------------------------------
 
 ifeq ($(TOK_IN),)
 .PRECIOUS: $(tok_in)/text/%.train.txt $(tok_in)/text/%.test.txt
+
+# What the frequency of words is counted in: the heads of all training texts, whole lines.
+$(tok_in)/text/@counts.txt: $(domains:%=$(data)/%/train.txt)
+	@mkdir -p $(@D) && LC_ALL=C awk 'FNR == 1 { n = 0 } (n += length() + 1) > 1000000 { nextfile } { print }' $^ > $@.new && mv $@.new $@
+$(tok_in)/counts.tok: $(tok_in)/text/@counts.txt $(model)
+	@$(job) $@ 'tokenizing what words are counted in' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 
 # cut: whole lines from the head of a text; if the first alone is too long, whole words of it
 cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) <= max { print; next } \
@@ -220,6 +256,10 @@ endif
 
 vectors := $(if $(SBERT)$(VECTORS_IN),$(vectors_in)/vectors.tsv)
 
+$(OUT)/ngrams.tsv: $(data)/domains.tsv
+	@$(job) -c $@ 'looking for key n-grams' $(ON_EMBED) $(meter) $(thread) $(KEY_NGRAMS) $(Q) --seed $(SEED) \
+		$(if $(filter sbert --method=sbert,$(NGRAM_FLAGS)),$(addprefix -m ,$(SBERT))) $(NGRAM_FLAGS) $(foreach d,$(domains),$(d)=$(data)/$(d)/train.txt)
+
 # order NAME KIND SEED-OR-PORTIONS
 define order
 $(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(GIVEN))
@@ -236,8 +276,13 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 step_command = $(ON_STEP) $(meter) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
 eval_command = $(ON_EVAL) $(meter) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(domains),$(d)=$(tok_in)/tok/$(d).test.tok)
-# drop FILE DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when FILE is there too
-drop         = $(if $(filter all,$(KEEP)),,@if [ -e $(1) ]; then $(retire) $(2) $(3) $(4); fi)
+# drop FILES DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when all FILES are there
+drop         = $(if $(filter all,$(KEEP)),,@if $(foreach f,$(1),[ -e $(f) ] &&) :; then $(retire) $(2) $(3) $(4); fi)
+# measured ORDER K: all that is wanted of a checkpoint
+measured     = $(OUT)/$(1)/rows/M$(2).tsv $(if $(TABLES),$(OUT)/$(1)/tables/M$(2).tsv) $(if $(filter $(2),$(bigbench_at)),$(OUT)/$(1)/bigbench/M$(2).tsv)
+# done_with ORDER K K-1 NEXT: when it has been measured and, unless it is the last, gone on from, it goes
+done_with    = $(if $(4),$(call drop,$(call measured,$(1),$(2)) $(OUT)/$(1)/M$(4).done,$(OUT)/$(1)/M$(2),$(call checkpoint,$(1),$(3)),$(if \
+	$(filter $(words $(domains)),$(4)),,$(OUT)/$(1)/M$(4))),$(if $(filter none,$(KEEP)),$(call drop,$(call measured,$(1),$(2)),$(OUT)/$(1)/M$(2),-)))
 retire       = PACK='$(MODEL_PACK)' MERGE='$(MODEL_MERGE)' sh $(pipelines)/retire.sh $(KEEP)
 # checkpoint ORDER K: its folder; M0 is MODEL
 checkpoint   = $(if $(filter 0,$(2)),$(MODEL),$(OUT)/$(1)/M$(2))
@@ -245,9 +290,23 @@ minus        = $(words $(wordlist 2,$(1),$(steps)))
 plus         = $(words $(wordlist 1,$(1),$(steps)) x)
 there        = @[ -d $(1) ] || { echo '$(1) is needed again but was not kept: remove $(1).done, or take KEEP=all' >&2; exit 1; }
 
+ngrams           = $(if $(filter ranks,$(TABLES)),$(or $(NGRAMS),$(OUT)/ngrams.tsv))
+counts           = $(if $(filter classes,$(TABLES)),$(tok_in)/counts.tok)
+# Beside its rows, the target, it writes the tables named after it.
+tables_command   = $(eval_command) $(TABLE_FLAGS) $(if $(counts),--by-class $(basename $@).classes.tsv --counts $(counts)) \
+	$(if $(ngrams),--rank $(basename $@).ranks.tsv --ngrams $(ngrams))
+bigbench_command = $(ON_EVAL) $(meter) $(thread) $(BIGBENCH_EVAL) $(Q) $(BIGBENCH_FLAGS)
+# What a killed one of the former left.
+clean_tables     = @rm -f $(basename $@).*.tsv.tmp.*
+
 ifeq ($(M0_IN),)
 $(m0_in)/rows/M0.tsv: $(model) $(test_tok)
 	@$(job) -c $@ 'M0: evaluating' $(eval_command) -m $(MODEL) --name M0 $(tests)
+$(m0_in)/tables/M0.tsv: $(model) $(test_tok) $(counts) $(ngrams)
+	@$(job) -c $@ 'M0: tables of tokens' $(tables_command) -m $(MODEL) --name M0 $(tests)
+	$(clean_tables)
+$(m0_in)/bigbench/M0.tsv: $(model) $(bigbench_tasks)
+	@$(job) -c $@ 'M0: BIG-bench' $(bigbench_command) -m $(MODEL) --name M0 $(bigbench_tasks)
 endif
 
 # step ORDER K DOMAIN K-1 NEXT FLAGS, NEXT empty after the last: called by ORDER/chain.mk
@@ -256,12 +315,21 @@ $(OUT)/$(1)/M$(2).done: $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(mod
 	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1)/M$(4)))
 	@$$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
 		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $$<
-	$(if $(filter 0,$(4)),,$(call drop,$(OUT)/$(1)/rows/M$(4).tsv,$(OUT)/$(1)/M$(4),$(call checkpoint,$(1),$(call minus,$(4))),$(if $(5),$(OUT)/$(1)/M$(2))))
+	$(if $(filter 0,$(4)),,$(call done_with,$(1),$(4),$(call minus,$(4)),$(2)))
 $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok)
 	$(call there,$(OUT)/$(1)/M$(2))
 	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $$(tests)
-	$(if $(5),$(call drop,$(OUT)/$(1)/M$(5).done,$(OUT)/$(1)/M$(2),$(call checkpoint,$(1),$(4)),$(if $(filter $(words $(domains)),$(5)),,$(OUT)/$(1)/M$(5))))
-	$(if $(5),,$(if $(filter none,$(KEEP)),@$(retire) $(OUT)/$(1)/M$(2) -))
+	$(call done_with,$(1),$(2),$(4),$(5))
+$(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngrams)
+	$(call there,$(OUT)/$(1)/M$(2))
+	@$$(job) -c $$@ '$(1) M$(2): tables of tokens' $$(tables_command) -m $(OUT)/$(1)/M$(2) --name M$(2) \
+		$(if $(filter $(2),$(tables_at)),$$(tests),$(3)=$(tok_in)/tok/$(3).test.tok)
+	$$(clean_tables)
+	$(call done_with,$(1),$(2),$(4),$(5))
+$(OUT)/$(1)/bigbench/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(bigbench_tasks)
+	$(call there,$(OUT)/$(1)/M$(2))
+	@$$(job) -c $$@ '$(1) M$(2): BIG-bench' $$(bigbench_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(bigbench_tasks)
+	$(call done_with,$(1),$(2),$(4),$(5))
 endef
 
 # ft DOMAIN
@@ -292,13 +360,25 @@ $(OUT)/matrix/$(1)/matrix.tsv: $(OUT)/$(1)/order.tsv $(call rows,$(1))
 endef
 $(foreach o,$(orders),$(eval $(call matrix,$(o))))
 
+# along ORDER: what else was measured along it, a file for each kind
+define along
+$(OUT)/tables/$(1)/classes.tsv $(OUT)/tables/$(1)/ranks.tsv: $(OUT)/tables/$(1)/%.tsv: $(m0_in)/tables/M0.tsv $(steps:%=$(OUT)/$(1)/tables/M%.tsv)
+	@mkdir -p $$(@D) && cat $$(^:.tsv=.$$*.tsv) > $$@.new && mv $$@.new $$@
+$(OUT)/tables/$(1)/bigbench.tsv: $(m0_in)/bigbench/M0.tsv $(bigbench_at:%=$(OUT)/$(1)/bigbench/M%.tsv)
+	@mkdir -p $$(@D) && cat $$^ > $$@.new && mv $$@.new $$@
+endef
+$(foreach o,$(orders),$(eval $(call along,$(o))))
+along := $(foreach o,$(orders),$(patsubst %,$(OUT)/tables/$(o)/%.tsv,$(TABLES) $(if $(BIGBENCH),bigbench)))
+
 # The page is about all orders that there are by now.
 matrices := $(sort $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(wildcard $(OUT)/matrix/*/matrix.tsv))
 $(OUT)/report.html: $(matrices)
 	@$(job) -c $@ 'report' $(meter) env TRANSFER_REPORT=$(TRANSFER_REPORT) sh $(pipelines)/report.sh -t '$(TITLE)' $(^D)
 
-# What a killed run may have left: checkpoints that were to go.
-matrices: $(orders:%=$(OUT)/matrix/%/matrix.tsv)
+# Each checkpoint is wholly measured before the next one is made, unless -j lets both run. Then, what a killed run may have
+# left: checkpoints that were to go.
+matrices: $(if $(orders),$(m0_in)/rows/M0.tsv) $(foreach o,$(orders),$(foreach k,$(steps),$(call measured,$(o),$(k)))) \
+	$(orders:%=$(OUT)/matrix/%/matrix.tsv) $(along)
 ifneq ($(KEEP),all)
 	@$(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(steps)),[ ! -d $(OUT)/$(o)/M$(k) ] || \
 		$(retire) $(OUT)/$(o)/M$(k) $(call checkpoint,$(o),$(call minus,$(k))) \
@@ -311,16 +391,17 @@ endif
 checkpoint:
 	@[ '$(M)' ] && [ '$(TO)' ] || { echo 'give M=ORDER/M<step> and TO=DIR' >&2; exit 2; }
 	@PACK='$(MODEL_PACK)' sh $(pipelines)/materialise.sh $(MODEL) $(OUT)/$(patsubst %/,%,$(dir $(M))) $(patsubst M%,%,$(notdir $(M))) $(TO)
-texts: $(domains:%=$(tok_in)/tok/%.train.tok) $(test_tok)
+texts: $(domains:%=$(tok_in)/tok/%.train.tok) $(test_tok) $(counts)
 vectors: $(vectors_in)/vectors.tsv
-zero: $(m0_in)/rows/M0.tsv
+ngrams: $(OUT)/ngrams.tsv
+zero: $(m0_in)/rows/M0.tsv $(if $(TABLES),$(m0_in)/tables/M0.tsv) $(if $(BIGBENCH),$(m0_in)/bigbench/M0.tsv)
 alone: $(domains:%=$(ft_in)/rows/FT-%.tsv)
 ifneq ($(KEEP),all)
 	@$(foreach d,$(domains),[ ! -d $(ft_in)/ft/$(d) ] || $(retire) $(ft_in)/ft/$(d) $(MODEL) || exit;) :
 else
 	@:
 endif
-texts vectors zero:
+texts vectors ngrams zero:
 	@:
 
 all: matrices $(if $(gnuplot),$(OUT)/report.html)

@@ -4,9 +4,9 @@ set -eu
 dir=${1:?usage: disk.sh DIR}
 find "$dir" -name .run -prune -o -type f -printf '%s\t%P\n' | LC_ALL=C awk -F '\t' '
 {
-	what = $2 ~ /(^|\/)data\// ? "domain texts" : $2 ~ /(^|\/)text\// ? "texts as cut" : $2 ~ /(^|\/)tok\// ? "tokens" : \
-		$2 ~ /\.(safetensors|pack)$/ ? "weights" : $2 ~ /vectors/ ? "vectors" : $2 ~ /(^|\/)rows\// ? "rows" : $2 ~ /log\.jsonl$/ ? "training logs" : \
-		$2 ~ /(^|\/)(matrix|study|figures)\// ? "tables and figures" : "other"
+	what = $2 ~ /(^|\/)data\// ? "domain texts" : $2 ~ /(^|\/)text\// ? "texts as cut" : $2 ~ /(^|\/)tok\/|counts\.tok$/ ? "tokens" : \
+		$2 ~ /\.(safetensors|pack)$/ ? "weights" : $2 ~ /vectors/ ? "vectors" : $2 ~ /(^|\/)(rows|bigbench)\// ? "rows" : $2 ~ /log\.jsonl$/ ? "training logs" : \
+		$2 ~ /(^|\/)(matrix|study|figures|tables)\// ? "tables and figures" : "other"
 	if (!(what in bytes))
 		order[++n] = what
 	bytes[what] += $1

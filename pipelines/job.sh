@@ -90,9 +90,12 @@ fi
 trace()
 {
 	case $target in
-	*/text/* | */tok/*) stage=tokenize ;;
+	*/text/* | */tok/* | */counts.tok) stage=tokenize ;;
 	*/data/domains.tsv) stage='split' ;;
 	*vectors/* | *vectors.tsv) stage=embed ;;
+	*/ngrams.tsv) stage=key-ngrams ;;
+	*/tables/*) stage=evaluate-tokens ;;
+	*/bigbench/*) stage=bigbench ;;
 	*/order.tsv) stage=order ;;
 	*/ft/*) stage=train-alone ;;
 	*/rows/FT-*) stage=evaluate-alone ;;

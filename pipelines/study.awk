@@ -77,7 +77,7 @@ function add(setting,   i, n, part, at, v, differs, run, name, kind) {
 	for (i = 4; i <= n_axes; i++)
 		if (run[axis[i]] != base[axis[i]])
 			differs = differs (differs == "" ? "" : ",") axis[i]
-	table = table "\t" (differs == "" ? "-" : differs) "\truns/" name "/matrix/" v "\n"
+	table = table "\t" (differs == "" ? "-" : differs) "\truns/" name "/matrix/" v "\truns/" name "/tables/" v "\n"
 }
 # Models with the same tokenizer share tokens.
 function tokenizer(m,   command, sum) {
@@ -95,10 +95,11 @@ BEGIN {
 		base[axis[i]] = v[i]
 		axes_text = axes_text " " axis[i]
 	}
-	split("title corpus data split train-bytes test-bytes sbert embed base-text base-vectors portions step eval keep given", w, " ")
+	split("title corpus data split train-bytes test-bytes sbert embed base-text base-vectors portions step eval keep given " \
+		"tables tables-at table-flags ngrams ngram-flags bigbench bigbench-at bigbench-flags", w, " ")
 	for (i in w)
 		word[w[i]] = 1
-	is_path["corpus"] = is_path["data"] = is_path["sbert"] = is_path["base-text"] = is_path["base-vectors"] = is_path["given"] = 1
+	is_path["corpus"] = is_path["data"] = is_path["sbert"] = is_path["base-text"] = is_path["base-vectors"] = is_path["given"] = is_path["ngrams"] = is_path["bigbench"] = 1
 }
 FNR == 1 { sub(/\/?$/, "/", folder) }
 { sub(/\r$/, "") }
@@ -110,6 +111,12 @@ NF == 1 { fail("nothing behind '" $1 "'") }
 $1 in word {
 	if ($1 in setting)
 		fail("'" $1 "' stands twice")
+	if ($1 == "tables")
+		for (i = 2; i <= NF; i++)
+			if ($i !~ /^(classes|ranks)$/)
+				fail("no such tables: " $i)
+	if ($1 ~ /-at$/ && $0 !~ /^[ \t]*[a-z-]+[ \t]+[0-9]+[ \t]*$/)
+		fail("'" $1 "' needs a number")
 	setting[$1] = $1 in is_path ? paths() : rest()
 	next
 }
@@ -206,7 +213,7 @@ END {
 	printf "#palimpsest-study 1\tstudy.mk\nrun\tmodel\tmodel_dir\torder" > runs
 	for (i = 3; i <= n_axes; i++)
 		printf "\t%s", axis[i] > runs
-	printf "\tvaried\tmatrix\n%s", table > runs
+	printf "\tvaried\tmatrix\ttables\n%s", table > runs
 	close(runs)
 }
 function print_flags(prefix, name) {

@@ -25,14 +25,14 @@
 # runs and their settings), study/ (tables of study-stats), figures/ (SVG and PDF) and report.html, which opens from a file; cost.tsv and disk.tsv from the
 # traces of all jobs (OUT/.../.run/trace.tsv).
 #
-# CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS  instead of the study file's lines
+# CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS, TABLES, NGRAMS, BIGBENCH  instead of the study file's lines
 # THREADS KEEP Q, programs and ON_...           as in cpt.mk
 # FT=0                                          no model trained on one domain alone
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all status plan partial vectors runs
+.PHONY: all status plan partial vectors ngrams runs
 
 ifeq ($(wildcard $(STUDY)),)
 $(error give STUDY=FILE, a study file (palimpsest-study(5)); there is none named '$(STUDY)')
@@ -62,6 +62,9 @@ DATA_        := $(abspath $(call of,DATA,data))
 SBERT_       := $(abspath $(call of,SBERT,sbert))
 BASE_TEXT_   := $(abspath $(call of,BASE_TEXT,base-text))
 BASE_VECTORS_ := $(abspath $(call of,BASE_VECTORS,base-vectors))
+TABLES_      := $(call of,TABLES,tables)
+NGRAMS_      := $(or $(abspath $(call of,NGRAMS,ngrams)),$(if $(filter ranks,$(TABLES_)),$(OUT)/ngrams/all/ngrams.tsv))
+BIGBENCH_    := $(abspath $(call of,BIGBENCH,bigbench))
 data   := $(or $(DATA_),$(OUT)/data)
 KEEP_  := $(or $(KEEP),$(study.keep),last)
 job    := env RUN=$(OUT)/.run sh $(pipelines)/job.sh
@@ -86,7 +89,10 @@ less = $(if $(2),$(shell echo $$(($(1) < $(2) ? $(1) : $(2)))),$(1))
 # cpt PART NAME SETTINGS: cpt.mk in OUT/PART/NAME
 cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2) DATA=$(data) \
 	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) Q='$(Q)' \
-	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS=
+	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS= TABLES= NGRAMS= BIGBENCH=
+# What is measured beside rows, for those parts that measure.
+also = TABLES='$(TABLES_)' TABLES_AT=$(or $(study.tables-at),0) TABLE_FLAGS='$(study.table-flags)' NGRAMS=$(NGRAMS_) \
+	BIGBENCH='$(BIGBENCH_)' BIGBENCH_AT=$(or $(study.bigbench-at),1) BIGBENCH_FLAGS='$(study.bigbench-flags)'
 
 vectors: $(data)/domains.tsv
 ifneq ($(SBERT_),)
@@ -94,18 +100,23 @@ ifneq ($(SBERT_),)
 		BASE_TEXT='$(BASE_TEXT_)' BASE_VECTORS='$(BASE_VECTORS_)' SEED=$(base.seed) ORDER= FT=0 vectors
 endif
 
+ngrams: $(data)/domains.tsv
+ifeq ($(NGRAMS_),$(OUT)/ngrams/all/ngrams.tsv)
+	$(call cpt,ngrams,all) MODEL=$(model.$(firstword $(zeros))) SBERT=$(SBERT_) NGRAM_FLAGS='$(study.ngram-flags)' SEED=$(base.seed) ORDER= FT=0 ngrams
+endif
+
 define texts_rule
 .PHONY: texts.do.$(1)
 texts.do.$(1): $(data)/domains.tsv
 	$$(call cpt,texts,$(1)) MODEL=$$(model.$$(texts.$(1).model)) TRAIN_BYTES=$$(call train_bytes,$$(texts.$(1).balanced)) \
-		SEED=$(base.seed) ORDER= FT=0 texts
+		TABLES='$(TABLES_)' SEED=$(base.seed) ORDER= FT=0 texts
 endef
 $(foreach t,$(texts),$(eval $(call texts_rule,$(t))))
 
 define zero_rule
 .PHONY: zero.do.$(1)
-zero.do.$(1): texts.do.$$(zero.$(1).texts)
-	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$$(zero.$(1).texts) SEED=$(base.seed) ORDER= FT=0 zero
+zero.do.$(1): texts.do.$$(zero.$(1).texts) ngrams
+	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$$(zero.$(1).texts) $$(also) SEED=$(base.seed) ORDER= FT=0 zero
 endef
 $(foreach m,$(zeros),$(eval $(call zero_rule,$(m))))
 
@@ -123,7 +134,7 @@ $(if $(filter 1,$(FT)),$(foreach a,$(alones),$(eval $(call alone_rule,$(a)))))
 run = $(call cpt,runs,$(1)) MODEL=$(model.$(run.$(1).model)) TOK_IN=$(OUT)/texts/$(run.$(1).texts) M0_IN=$(OUT)/zero/$(run.$(1).model) \
 	FT_IN=$(OUT)/alone/$(run.$(1).alone) $(if $(SBERT_),VECTORS_IN=$(OUT)/vectors/all) TRAIN_BYTES=$(call train_bytes,$(texts.$(run.$(1).texts).balanced)) \
 	STEP_FLAGS='$(study.step) $(run.$(1).step)' CHAIN_FLAGS='$(run.$(1).chain)' POLICY=$(run.$(1).policy) LR=$(run.$(1).lr) \
-	SEED=$(run.$(1).seed) ORDER='$(run.$(1).order)' FT=$(FT) GIVEN='$(study.given)' $(2)
+	SEED=$(run.$(1).seed) ORDER='$(run.$(1).order)' FT=$(FT) GIVEN='$(study.given)' $(also) $(2)
 
 define run_rule
 .PHONY: run.do.$(1) status.$(1)
@@ -147,13 +158,15 @@ plan:
 
 title    := $(or $(study.title),$(basename $(notdir $(STUDY))))
 matrices := $(foreach v,$(variants),$(patsubst %,$(OUT)/runs/$(v)/matrix/%/matrix.tsv,$(subst :,-,$(run.$(v).order))))
+along    := $(foreach v,$(variants),$(foreach o,$(subst :,-,$(run.$(v).order)),\
+	$(patsubst %,$(OUT)/runs/$(v)/tables/$(o)/%.tsv,$(TABLES_) $(if $(BIGBENCH_),bigbench))))
 stats     = $(STUDY_STATS) --domains $(data)/domains.tsv $(if $(SBERT_),--vectors $(OUT)/vectors/all/vectors.tsv)
 page      = env STUDY_REPORT=$(STUDY_REPORT) sh $(pipelines)/study.sh
 
 # What is newer than before is known when the runs are done.
-$(matrices): runs
+$(matrices) $(along): runs
 	@:
-$(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices)
+$(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices) $(along)
 	@$(job) $@ 'statistics' $(stats) -o $(@D) $< > $(OUT)/.run/findings.txt
 $(OUT)/cost.tsv $(OUT)/disk.tsv: $(OUT)/%.tsv: $(OUT)/study/findings.tsv
 	@sh $(pipelines)/$*.sh $(OUT) > $@.new && mv $@.new $@

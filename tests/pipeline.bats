@@ -176,6 +176,42 @@ same_as() { tree out | diff "$1.sums" -; }
 	cmp all/random/rows/M3.tsv out/random/rows/M3.tsv
 }
 
+@test "tables of tokens and BIG-bench: at M0, at the steps chosen, at the end; before a checkpoint goes, all is measured" {
+	more() { study ORDER=random FT=0 KEEP=none TABLES='classes ranks' TABLES_AT=2 NGRAM_FLAGS='-n 3 --max-words 2' BIGBENCH="$root/tests/data/bigbench/shop" \
+		BIGBENCH_AT=0 BIGBENCH_FLAGS='--max-examples 4 --max-length 4' "$@"; }
+	more -j2
+	[ "$(find out -name '*.safetensors' -o -name '*.tmp.*' -o -name '*.new')" = "" ]
+	# all three domains before, after the second and the last step; after the first, that step's own
+	domains() { awk -F '\t' -v m=$2 '$1 == m { print $3 }' out/tables/random/$1.tsv | sort -u | wc -l; }
+	for t in classes ranks; do
+		[ "$(for m in M0 M1 M2 M3; do domains $t $m; done | tr '\n' ' ')" = "3 1 3 3 " ]
+	done
+	[ "$(awk -F '\t' '$1 == "M1" { print $3 }' out/tables/random/classes.tsv | uniq)" = "$(awk -F '\t' '$1 == 1 { print $2 }' out/random/order.tsv)" ]
+	[ "$(awk -F '\t' '$6 == "ngram" { print $1 }' out/tables/random/ranks.tsv | uniq -c | awk '{ print $2 ":" $1 }' | tr '\n' ' ')" = "M0:9 M1:3 M2:9 M3:9 " ]
+	awk -F '\t' 'NR > 2 && $1 != "hue-c" && $1 != "tool.b" && $1 != "wood_a" { exit 1 }' out/ngrams.tsv
+	[ "$(cut -f 1 out/tables/random/bigbench.tsv | grep -v -e '^#' -e model | uniq | tr '\n' ' ')" = "M0 M3 " ]
+	# the same evaluation as that of the rows
+	for m in M1 M3; do
+		join -t $'\t' -j 3 <(grep -v '^#' out/random/rows/$m.tsv | sort -k 3,3) <(grep -v '^#' out/random/tables/$m.tsv | sort -k 3,3) |
+			awk -F '\t' '$1 == "domain" { next } $6 != $20 || $7 != $21 { exit 1 } { n++ } END { exit !n }'
+	done
+	# by class: frequency of words is counted in all texts together
+	[ -s out/counts.tok ]
+	before=$(tree out)
+	run more
+	[ "${#lines[@]}" -eq 1 ]
+	[ "$(tree out)" = "$before" ]
+	[ "$(cut -f 1 out/.run/trace.tsv | grep -c -e evaluate-tokens -e bigbench -e key-ngrams)" -eq 7 ]
+	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot= BIGBENCH_FLAGS=--max-examples\ 5
+	[ "$status" -eq 2 ]
+	[[ $output == *"has been measured with BIGBENCH_FLAGS='--max-examples 4 --max-length 4'"* ]]
+	# what was not measured in time is missed, not made up
+	rm out/random/tables/M3.tsv
+	run more
+	[ "$status" -eq 2 ]
+	[[ $output == *"random/M3 is needed again but was not kept"* ]]
+}
+
 @test "the order can come from a script in another language" {
 	study ORDER=curriculum ORDER_DOMAINS="sh $root/examples/stage/order-by-gzip.sh" FT=0
 	[ "$(awk '!/^#/ { print $2 }' out/curriculum/order.tsv | tr '\n' ' ')" = 'domain tool.b hue-c wood_a ' ]
@@ -245,6 +281,9 @@ fake_ssh() {
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
 	refused "cannot work with '&'" 'OUT=o&t' MODEL=toy/m0 DATA=toy ORDER=random
+	refused "TABLES=words: classes, ranks or both" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES=words
+	refused "TABLES_AT=some: a number" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES_AT=some
+	refused "no task.json there" OUT=out MODEL=toy/m0 DATA=toy ORDER=random BIGBENCH=toy
 	refused "No rule to make target" OUT=out MODEL=toy/m0 DATA=toy ORDER=random
 }
 

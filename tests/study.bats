@@ -21,6 +21,7 @@ setup() {
 		eval        --protocol disjoint
 		base        batch=4 lr=1e-3 order=random:1
 	END
+	also="tables classes ranks|ngram-flags -n 3 --max-words 2|bigbench $root/tests/data/bigbench/shop|bigbench-at 2|bigbench-flags --max-examples 4"
 }
 
 study() {
@@ -32,12 +33,15 @@ tree() { (cd "$1" && find . -name .run -prune -o -type f -print0 | sort -z | xar
 rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 
 @test "two models, two seeds: shared work once, the numbers of cpt.mk, a report; again: nothing" {
-	echo 'vary model small large x order random:1 random:2' >>toy.study
+	echo "$also|vary model small large x order random:1 random:2" | tr '|' '\n' >>toy.study
 	study -j2 CORPUS=toy/corpus.jsonl >log
 	[ "$(awk -F '\t' '!/^#/ { print $1 }' out/runs.tsv | tr '\n' ' ')" = "run small/random-1 small/random-2 large/random-1 large/random-2 " ]
 	# tokens once for both models, which have one tokenizer; M0 and FT once for each
-	[ "$(grep -c 'tokenizing' log)" -eq 6 ]
+	[ "$(grep -c 'tokenizing' log)" -eq 7 ]
 	[ "$(grep -c 'M0: evaluating' log)" -eq 2 ]
+	[ "$(grep -c 'key n-grams' log)" -eq 1 ]
+	[ "$(grep -c 'M0: tables of tokens' log)" -eq 2 ] && [ "$(grep -c 'tables of tokens' log)" -eq 14 ]
+	[ "$(grep -c 'BIG-bench' log)" -eq 10 ]
 	[ "$(grep -c 'FT: training' log)" -eq 6 ]
 	[ "$(grep -c 'training on' log)" -eq 18 ]
 	[ "$(cat out/study/groups.tsv | awk -F '\t' '$1 == "small/random" && $7 == "LC-ZS" && $8 == "all" { print $6 }')" = 2 ]
@@ -56,7 +60,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	[ "$output" = "complete: $here/out/report.html" ]
 	find out -name .run -prune -o -type f -printf '%p %T@\n' | sort | diff before -
 	run study status
-	[ "$(grep -c ': 14 of 14 done' <<<"$output")" -eq 2 ]
+	[ "$(grep -c ': 24 of 24 done' <<<"$output")" -eq 2 ]
 
 	# a run on top of them: what is there stays
 	echo 'vary batch 2' >>toy.study
@@ -94,7 +98,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 }
 
 @test "killed, it goes on, and ends with the same files" {
-	echo 'vary order random:1 random:2' >>toy.study
+	echo "$also|vary order random:1 random:2" | tr '|' '\n' >>toy.study
 	study
 	mv out whole && tree whole | grep -v -e settings.mk -e about.tsv -e cost.tsv -e report.html >whole.sums
 	for pause in 1 2 1.5 2.5; do
@@ -126,6 +130,8 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused "must stand before 'vary'" 'vary batch 4' 'base batch=2'
 	refused 'cannot work with this character: $' 'step $(rm -r x)'
 	refused "'corpus' stands twice" 'corpus other'
+	refused 'no such tables: words' 'tables classes words'
+	refused "'tables-at' needs a number" 'tables-at often'
 	run make -f "$root/pipelines/study.mk" STUDY=nowhere
 	[ "$status" -eq 2 ]
 	[[ $output == *"none named 'nowhere'"* ]]
