@@ -33,12 +33,14 @@ BEGIN {
 	if (known[name] > 2)
 		fail("twice: " name)
 	chain[n] = name
+	all = all " " name
 }
 END {
 	if (failed)
 		exit failed
 	if (n != total)
 		fail(n " of " total " domains")
+	printf "chain.%s :=%s\n", order, all
 	for (k = 1; k <= n; k++)
 		printf "$(eval $(call step,%s,%d,%s,%d,%s,%s))\n", order, k, chain[k], k - 1, k < n ? k + 1 : "", rate(k)
 }

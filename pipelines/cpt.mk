@@ -36,6 +36,13 @@
 #                 last: only the last one of each order; none: not even that; bf16: the last one whole, the others as
 #                 M1.bf16 ..., with their weights in bf16; delta: the others as M1.pack ..., their lossless difference to the
 #                 one before (model-pack(1)): `make ... checkpoint M=ORDER/M5 TO=DIR` makes one again, bit for bit
+#   CELLS         which domains are measured after each step: all (default), past (those trained by then) or ends (the one just
+#                 trained; after the last step, all). Of M0 always all, of FT its own. More of them may be wanted later.
+#   SAMPLE        E: of each text as many windows as are needed to know log-perplexity to E nats, or its change against M0 to
+#                 a quarter (ppl-eval(1), Sampling); of M0 all. Empty (default): all windows. It may become smaller, or empty, later.
+#                 What CELLS and SAMPLE add is measured, and what is there is not measured again (ppl-eval --known), nor
+#                 are checkpoints that several orders have in common.
+#   REFERENCE     M0's table of single windows for SAMPLE, if it does not lie beside M0's row
 #   Q             -q: no progress of single tools
 #   TITLE         of the report
 #   TABLES_AT BIGBENCH_AT  see below
@@ -98,6 +105,8 @@ FT    ?= $(or $(first.FT),1)
 KEEP  ?= $(or $(first.KEEP),all)
 TABLES_AT   ?= $(or $(first.TABLES_AT),0)
 BIGBENCH_AT ?= $(or $(first.BIGBENCH_AT),1)
+CELLS ?= $(or $(first.CELLS),all)
+SAMPLE ?= $(first.SAMPLE)
 Q     ?=
 TITLE ?= What the model learned, kept and lost
 
@@ -117,6 +126,10 @@ $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(
 $(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last none bf16 delta,$(KEEP)),,$(error KEEP=$(KEEP): all, last, none, bf16 or delta))
+$(if $(filter all past ends,$(CELLS)),,$(error CELLS=$(CELLS): all, past or ends))
+$(if $(SAMPLE),$(if $(shell awk 'BEGIN { if (ARGV[1] + 0 > 0) print "ok" }' '$(SAMPLE)'),,$(error SAMPLE=$(SAMPLE): a number of nats)))
+$(if $(filter --by-class% --rank% --per-window%,$(EVAL_FLAGS)),$(error EVAL_FLAGS=$(EVAL_FLAGS): all rows would write one file; TABLES makes tables))
+$(if $(SAMPLE),$(if $(filter --windows%,$(EVAL_FLAGS)),$(error EVAL_FLAGS=$(EVAL_FLAGS): not with SAMPLE)))
 $(if $(filter-out classes ranks,$(TABLES)),$(error TABLES=$(TABLES): classes, ranks or both))
 $(foreach v,TABLES_AT BIGBENCH_AT,$(if $(shell echo '$($(v))' | grep -vxE '[0-9]{1,6}'),$(error $(v)=$($(v)): a number)))
 
@@ -143,7 +156,7 @@ $(file >$(run)/trace.tsv,$(trace_head))
 endif
 ifeq ($(wildcard $(OUT)/settings.mk),)
 $(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
-$(foreach v,ORDER FT KEEP TABLES_AT BIGBENCH_AT,first.$(v) := $($(v))$(newline))))
+$(foreach v,ORDER FT KEEP CELLS SAMPLE TABLES_AT BIGBENCH_AT,first.$(v) := $($(v))$(newline))))
 $(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
 endif
 $(foreach v,$(late),$(if $($(v)),$(if $(filter undefined,$(origin set.$(v))),$(file >>$(OUT)/settings.mk,set.$(v) := $($(v))))))
@@ -163,6 +176,7 @@ meter   = $(if $(JOB_METER),$(JOB_METER) -o $(metered) --)
 job     = sh $(pipelines)/job.sh $(if $(JOB_METER),-m $(metered))
 thread := env OMP_NUM_THREADS=$(THREADS)
 orders := $(subst :,-,$(ORDER))
+reference := $(or $(REFERENCE),$(m0_in)/rows/M0.windows.tsv)
 model  := $(MODEL)/config.json $(wildcard $(MODEL)/*.safetensors)
 
 # --- domains ----------------------------------------------------------------------------------
@@ -189,6 +203,8 @@ else
 endif
 
 test_tok := $(domains:%=$(tok_in)/tok/%.test.tok)
+# of one row on the average, for the time left
+row_size := $(if $(domains),$(shell echo $$(($(test_size)$(if $(filter past,$(CELLS)),/2)$(if $(filter ends,$(CELLS)),/$(words $(domains)))$(if $(SAMPLE),/4)))))
 
 # The steps after which all domains have tables, and those after which BIG-bench is done: each K-th and the last.
 each_and_last = $(filter $(if $(filter-out 0,$(1)),$(shell seq $(1) $(1) $(words $(domains)))) $(words $(domains)),$(steps))
@@ -202,7 +218,7 @@ $(if $(M0_IN),,eval $(test_size) $(m0_in)/rows/M0.tsv$(newline))\
 $(if $(filter 1,$(if $(FT_IN),0,$(FT))),$(foreach d,$(domains),\
 train $(train_size) $(ft_in)/ft/$(d).done$(newline)eval $(test_size.$(d)) $(ft_in)/rows/FT-$(d).tsv$(newline)))\
 $(foreach o,$(orders),$(foreach k,$(steps),\
-train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(test_size) $(OUT)/$(o)/rows/M$(k).tsv$(newline)))\
+train $(train_size) $(OUT)/$(o)/M$(k).done$(newline)eval $(row_size) $(OUT)/$(o)/rows/M$(k).tsv$(newline)))\
 $(if $(M0_IN),,$(if $(TABLES),eval $(test_size) $(m0_in)/tables/M0.tsv$(newline))$(if $(BIGBENCH),eval 0 $(m0_in)/bigbench/M0.tsv$(newline)))\
 $(if $(TABLES),$(foreach o,$(orders),$(foreach k,$(steps),eval $(if $(filter $(k),$(tables_at)),$(test_size),0) $(OUT)/$(o)/tables/M$(k).tsv$(newline))))\
 $(foreach o,$(orders),$(foreach k,$(bigbench_at),eval 0 $(OUT)/$(o)/bigbench/M$(k).tsv$(newline)))\
@@ -275,7 +291,9 @@ $(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :
 
 step_command = $(ON_STEP) $(meter) $(thread) $(STEP) $(Q) --seed $(SEED) $(STEP_FLAGS)
 eval_command = $(ON_EVAL) $(meter) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
-tests        = $(foreach d,$(domains),$(d)=$(tok_in)/tok/$(d).test.tok)
+tests        = $(foreach d,$(1),$(d)=$(tok_in)/tok/$(d).test.tok)
+# cells ORDER K CELLS: domains to be measured after step K; chain.ORDER has them in their sequence
+cells        = $(if $(filter all,$(3)),$(domains),$(if $(filter past,$(3)),$(wordlist 1,$(2),$(chain.$(1))),$(word $(2),$(chain.$(1)))))
 # drop FILES DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when all FILES are there
 drop         = $(if $(filter all,$(KEEP)),,@if $(foreach f,$(1),[ -e $(f) ] &&) :; then $(retire) $(2) $(3) $(4); fi)
 # measured ORDER K: all that is wanted of a checkpoint
@@ -300,14 +318,45 @@ bigbench_command = $(ON_EVAL) $(meter) $(thread) $(BIGBENCH_EVAL) $(Q) $(BIGBENC
 clean_tables     = @rm -f $(basename $@).*.tsv.tmp.*
 
 ifeq ($(M0_IN),)
-$(m0_in)/rows/M0.tsv: $(model) $(test_tok)
-	@$(job) -c $@ 'M0: evaluating' $(eval_command) -m $(MODEL) --name M0 $(tests)
+$(m0_in)/rows/M0.tsv: $(model) $(test_tok) $(if $(SAMPLE),$(if $(wildcard $(m0_in)/rows/M0.windows.tsv),,FORCE)) \
+		| $(if $(TABLES),$(m0_in)/tables/M0.tsv)
+	@$(job) -c $@ 'M0: evaluating' $(eval_command) -m $(MODEL) --name M0 \
+		$(if $(SAMPLE),--per-window $(m0_in)/rows/M0.windows.tsv,$(if $(TABLES),--known $(m0_in)/tables/M0.tsv)) $(call tests,$(domains))
+# which comes with it, and before it
+$(m0_in)/rows/M0.windows.tsv: $(m0_in)/rows/M0.tsv
+	@:
 $(m0_in)/tables/M0.tsv: $(model) $(test_tok) $(counts) $(ngrams)
-	@$(job) -c $@ 'M0: tables of tokens' $(tables_command) -m $(MODEL) --name M0 $(tests)
+	@$(job) -c $@ 'M0: tables of tokens' $(tables_command) -m $(MODEL) --name M0 $(call tests,$(domains))
 	$(clean_tables)
 $(m0_in)/bigbench/M0.tsv: $(model) $(bigbench_tasks)
 	@$(job) -c $@ 'M0: BIG-bench' $(bigbench_command) -m $(MODEL) --name M0 $(bigbench_tasks)
 endif
+FORCE:
+
+# What a row holds is noted where it is less than everything, "CELLS SAMPLE" in .run/noted; more.ROW: what it is to hold
+# instead, where that is more, with a comma.
+note       = $(run)/noted/$(1)
+comma     := ,
+$(foreach w,$(shell cd $(run)/noted 2>/dev/null && awk -v cells=$(CELLS) -v sample=$(SAMPLE) '\
+	BEGIN { rank["ends"] = 1; rank["past"] = 2; rank["all"] = 3 } \
+	{ c = rank[cells] > rank[$$1] ? cells : $$1; e = sample + 0 < $$2 + 0 ? sample : $$2 } \
+	c != $$1 || e != $$2 { print FILENAME ":=" c "," e }' * 2>/dev/null),$(eval more.$(w)))
+cells_of   = $(or $(firstword $(subst $(comma), ,$(more.$(1)))),$(CELLS))
+sample_of  = $(if $(more.$(1)),$(word 2,$(subst $(comma), ,$(more.$(1)))),$(SAMPLE))
+# noted ROW CELLS, shell commands; one of these is before the row is made, the other when it is there
+noted      = $(if $(filter-out all,$(2))$(call sample_of,$(1)),mkdir -p $(run)/noted && echo '$(2) $(call sample_of,$(1))' > $(call note,$(1)),rm -f $(call note,$(1)))
+noted_first = $(if $(more.$(1)),,@$(noted))
+noted_last  = $(if $(more.$(1)),@$(noted))
+sampled    = $(if $(call sample_of,$(1)),--reference $(reference) --until $(call sample_of,$(1)))
+# tables_of ORDER K: whose rows are those of some domains
+tables_of  = $(if $(TABLES),$(OUT)/$(1)/tables/M$(2).tsv)
+# what a row in ORDER says already, and of the first step's those that began alike
+known      = $(addprefix --known ,$(wildcard $@) $(if $(filter M1.tsv,$(@F)),$(filter-out $@,$(shell ls $(call rows_of,$(call alike,$(1))) 2>/dev/null))))
+alike      = $(shell for d in $(OUT)/$(1)/M1.done $(OUT)/*/M1.done $(ft_in)/ft/$(firstword $(chain.$(1))).done; do \
+	if cmp -s $(OUT)/$(1)/M1.done $$d; then echo $$d; fi; done)
+rows_of    = $(patsubst $(OUT)/%/M1.done,$(OUT)/%/rows/M1.tsv,$(patsubst $(ft_in)/ft/%.done,$(ft_in)/rows/FT-%.tsv,$(1)))
+# row_cells ROW NEXT: CELLS for it; after the last step, when NEXT is empty, all
+row_cells  = $(if $(2),$(call cells_of,$(1)),all)
 
 # step ORDER K DOMAIN K-1 NEXT FLAGS, NEXT empty after the last: called by ORDER/chain.mk
 define step
@@ -316,14 +365,17 @@ $(OUT)/$(1)/M$(2).done: $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(mod
 	@$$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
 		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $$<
 	$(if $(filter 0,$(4)),,$(call done_with,$(1),$(4),$(call minus,$(4)),$(2)))
-$(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok)
+$(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(if $(more.$(1)-M$(2)),FORCE) | $(if $(SAMPLE),$(reference)) $(call tables_of,$(1),$(2))
 	$(call there,$(OUT)/$(1)/M$(2))
-	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $$(tests)
+	$(call noted_first,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(5)))
+	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(call sampled,$(1)-M$(2)) \
+		$$(call known,$(1)) $(addprefix --known ,$(call tables_of,$(1),$(2))) $$(call tests,$$(call cells,$(1),$(2),$(call row_cells,$(1)-M$(2),$(5))))
+	$(call noted_last,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(5)))
 	$(call done_with,$(1),$(2),$(4),$(5))
 $(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngrams)
 	$(call there,$(OUT)/$(1)/M$(2))
 	@$$(job) -c $$@ '$(1) M$(2): tables of tokens' $$(tables_command) -m $(OUT)/$(1)/M$(2) --name M$(2) \
-		$(if $(filter $(2),$(tables_at)),$$(tests),$(3)=$(tok_in)/tok/$(3).test.tok)
+		$$(call tests,$(if $(filter $(2),$(tables_at)),$(domains),$(3)))
 	$$(clean_tables)
 	$(call done_with,$(1),$(2),$(4),$(5))
 $(OUT)/$(1)/bigbench/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(bigbench_tasks)
@@ -336,9 +388,12 @@ endef
 define ft
 $(ft_in)/ft/$(1).done: $(tok_in)/tok/$(1).train.tok $(model)
 	@$$(job) -d $(ft_in)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(ft_in)/ft/$(1) $$<
-$(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok
+$(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok $(if $(more.FT-$(1)),FORCE) | $(if $(SAMPLE),$(reference))
 	$(call there,$(ft_in)/ft/$(1))
-	@$$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(1)=$(tok_in)/tok/$(1).test.tok
+	$(call noted_first,FT-$(1),all)
+	@$$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(call sampled,FT-$(1)) \
+		$$(addprefix --known ,$$(wildcard $$@)) $$(call tests,$(1))
+	$(call noted_last,FT-$(1),all)
 	$(call drop,$$@,$(ft_in)/ft/$(1),$(MODEL))
 endef
 $(if $(FT_IN),,$(foreach d,$(domains),$(eval $(call ft,$(d)))))

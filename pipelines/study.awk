@@ -95,7 +95,7 @@ BEGIN {
 		base[axis[i]] = v[i]
 		axes_text = axes_text " " axis[i]
 	}
-	split("title corpus data split train-bytes test-bytes sbert embed base-text base-vectors portions step eval keep given " \
+	split("title corpus data split train-bytes test-bytes sbert embed base-text base-vectors portions step eval keep given cells sample " \
 		"tables tables-at table-flags ngrams ngram-flags bigbench bigbench-at bigbench-flags", w, " ")
 	for (i in w)
 		word[w[i]] = 1
@@ -118,6 +118,8 @@ $1 in word {
 	if ($1 ~ /-at$/ && $0 !~ /^[ \t]*[a-z-]+[ \t]+[0-9]+[ \t]*$/)
 		fail("'" $1 "' needs a number")
 	setting[$1] = $1 in is_path ? paths() : rest()
+	if ($1 == "cells" && setting[$1] !~ /^(all|past|ends)$/ || $1 == "sample" && setting[$1] + 0 <= 0)
+		fail("not a value of '" $1 "': " setting[$1])
 	next
 }
 $1 == "model" {

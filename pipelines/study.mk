@@ -26,7 +26,7 @@
 # traces of all jobs (OUT/.../.run/trace.tsv).
 #
 # CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS, TABLES, NGRAMS, BIGBENCH  instead of the study file's lines
-# THREADS KEEP Q, programs and ON_...           as in cpt.mk
+# THREADS KEEP CELLS SAMPLE Q, programs and ON_...  as in cpt.mk
 # FT=0                                          no model trained on one domain alone
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
@@ -67,6 +67,8 @@ NGRAMS_      := $(or $(abspath $(call of,NGRAMS,ngrams)),$(if $(filter ranks,$(T
 BIGBENCH_    := $(abspath $(call of,BIGBENCH,bigbench))
 data   := $(or $(DATA_),$(OUT)/data)
 KEEP_  := $(or $(KEEP),$(study.keep),last)
+CELLS_ := $(or $(CELLS),$(study.cells),all)
+SAMPLE_ := $(or $(SAMPLE),$(study.sample))
 job    := env RUN=$(OUT)/.run sh $(pipelines)/job.sh
 
 ifeq ($(variants),)
@@ -88,7 +90,7 @@ less = $(if $(2),$(shell echo $$(($(1) < $(2) ? $(1) : $(2)))),$(1))
 
 # cpt PART NAME SETTINGS: cpt.mk in OUT/PART/NAME
 cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2) DATA=$(data) \
-	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) Q='$(Q)' \
+	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) CELLS=$(CELLS_) SAMPLE=$(SAMPLE_) Q='$(Q)' \
 	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS= TABLES= NGRAMS= BIGBENCH=
 # What is measured beside rows, for those parts that measure.
 also = TABLES='$(TABLES_)' TABLES_AT=$(or $(study.tables-at),0) TABLE_FLAGS='$(study.table-flags)' NGRAMS=$(NGRAMS_) \
@@ -122,8 +124,8 @@ $(foreach m,$(zeros),$(eval $(call zero_rule,$(m))))
 
 define alone_rule
 .PHONY: alone.do.$(1)
-alone.do.$(1): texts.do.$$(alone.$(1).texts)
-	$$(call cpt,alone,$(1)) MODEL=$$(model.$$(alone.$(1).model)) TOK_IN=$(OUT)/texts/$$(alone.$(1).texts) SEED=$(base.seed) ORDER= \
+alone.do.$(1): texts.do.$$(alone.$(1).texts) $(if $(SAMPLE_),zero.do.$$(alone.$(1).model))
+	$$(call cpt,alone,$(1)) $(if $(SAMPLE_),REFERENCE=$(OUT)/zero/$$(alone.$(1).model)/rows/M0.windows.tsv) MODEL=$$(model.$$(alone.$(1).model)) TOK_IN=$(OUT)/texts/$$(alone.$(1).texts) SEED=$(base.seed) ORDER= \
 		TRAIN_BYTES=$$(call train_bytes,$$(texts.$$(alone.$(1).texts).balanced)) STEP_FLAGS='$$(study.step) $$(alone.$(1).step)' alone
 endef
 $(if $(filter 1,$(FT)),$(foreach a,$(alones),$(eval $(call alone_rule,$(a)))))

@@ -136,6 +136,15 @@ near() {
 	[ "$(cut -f 4 three)" = masked:3:32,bf16 ]
 }
 
+@test "masked: a sample beside a model that is known: windows and their folds" {
+	model-init -q -c "$given/roberta.json" -t "$given/tokenizer" --seed 9 -o m
+	"${eval[@]}" -m "$given/roberta" --per-window w0 -o zero a="$given/a.tok"
+	"${eval[@]}" -m m a="$given/a.tok" >full
+	"${eval[@]}" -m m --reference w0 --until 0.5 a="$given/a.tok" >row
+	awk -F '\t' 'FNR == 3 { m[++k] = $6 / $7; t[k] = $7; n[k] = $9; e = $12 }
+		END { exit !(n[2] < n[1] && t[1] == t[2] && e > 0 && (m[1] - m[2]) ^ 2 < (4 * e) ^ 2) }' full row
+}
+
 @test "masked: special tokens are not scored; a text of nothing else has nothing to predict" {
 	# [UNK] is what WordPiece makes of what it does not know
 	mkdir wordpiece

@@ -212,6 +212,87 @@ same_as() { tree out | diff "$1.sums" -; }
 	[[ $output == *"random/M3 is needed again but was not kept"* ]]
 }
 
+# cells FILE...: rows and their domains, "M1 hue-c"
+cells() { awk -F '\t' '/^#/ || $1 == "model" { next } { print $1, $3 }' "$@" | sort; }
+# without the first line, which says how
+numbers() { (cd "$1" && tail -q -n +2 random/rows/*.tsv rows/FT-*.tsv | sort); }
+
+@test "CELLS: only what is wanted is measured, more later, and nothing twice" {
+	study ORDER=random CELLS=ends
+	mapfile -t d < <(awk -F '\t' '!/^#/ && $1 != "step" { print $2 }' out/random/order.tsv)
+	[ "$(cells out/random/rows/*.tsv)" = "$(printf '%s\n' "M1 ${d[0]}" "M2 ${d[1]}" "M3 ${d[0]}" "M3 ${d[1]}" "M3 ${d[2]}" | sort)" ]
+	[ "$(cells out/rows/M0.tsv | wc -l)" -eq 3 ]
+	# a cell that was not measured is none, and the measures say of how many they are
+	[ "$(awk -F '\t' '!/^#/ && $1 == 1' out/matrix/random/matrix.tsv | cut -f 3- | tr '\t' '\n' | grep -c '^-$')" -eq 2 ]
+	[ "$(awk -F '\t' '$1 == "CPT-ZS" && $2 == "all" { print $6 "/" $7 }' out/matrix/random/metrics.tsv)" = 3/3 ]
+	[ "$(awk -F '\t' '$1 == "BWD" && $2 == "all" { print $6 "/" $7 }' out/matrix/random/metrics.tsv)" = 2/3 ]
+	[ "$(awk -F '\t' '$1 == "FG.best" && $2 == "all" { print $3 }' out/matrix/random/metrics.tsv)" = - ]
+	run study ORDER=random CELLS=ends
+	[ "${#lines[@]}" -eq 1 ]
+	# as it was begun; less than what is there changes nothing
+	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot=
+	[ "${#lines[@]}" -eq 1 ]
+	study ORDER=random CELLS=past Q= >log
+	[ "$(grep -c evaluating log)" -eq 2 ] # M2, and M1, of which there is nothing to add but that it has been asked
+	grep -q '1 of 2 texts known' log
+	[ "$(cells out/random/rows/M2.tsv | wc -l)" -eq 2 ]
+	study ORDER=random CELLS=all Q= >log
+	[ "$(grep -c evaluating log)" -eq 2 ] # M3 has had all from the beginning
+	run study ORDER=random CELLS=ends
+	[ "${#lines[@]}" -eq 1 ]
+	keep_as grown
+	study ORDER=random
+	diff <(numbers grown) <(numbers out)
+	cmp grown/matrix/random/metrics.json out/matrix/random/metrics.json
+}
+
+@test "SAMPLE: M0 in full and the others as far as is needed, in one matrix; exact at last" {
+	flags=(ORDER=random EVAL_FLAGS='--protocol disjoint --context 16' SPLIT_FLAGS='--test-bytes 1500 --valid-bytes 1')
+	study "${flags[@]}" SAMPLE=0.2
+	[ "$(wc -l <out/rows/M0.windows.tsv)" -gt 100 ]
+	awk -F '\t' 'FNR > 2 { if ($12 > 0 && $9 >= 8) n++ } END { exit n != 12 }' out/random/rows/*.tsv out/rows/FT-*.tsv
+	awk -F '\t' 'FNR > 2 && $12 != 0 { exit 1 }' out/rows/M0.tsv
+	awk -F '\t' '$1 == "max_stderr" { exit !($2 > 0) }' out/matrix/random/about.tsv
+	run study "${flags[@]}" SAMPLE=0.2
+	[ "${#lines[@]}" -eq 1 ]
+	# each stage still has its lines in the trace: nothing is lost, nothing counted twice
+	[ "$(awk -F '\t' '$1 ~ /^evaluate/' out/.run/trace.tsv | wc -l)" -eq 7 ]
+	keep_as sampled
+	study "${flags[@]}" -j2 SAMPLE=0.2
+	same_as sampled
+	# more exact: what is so already stays; then exact
+	study "${flags[@]}" SAMPLE=0.1 Q= >log
+	grep -q '[23] of 3 texts known' log
+	run study "${flags[@]}" SAMPLE=0.2
+	[ "${#lines[@]}" -eq 1 ]
+	study "${flags[@]}" SAMPLE=
+	awk -F '\t' 'FNR > 2 && $12 != 0 { exit 1 }' out/random/rows/*.tsv out/rows/FT-*.tsv
+	mv out exact
+	study "${flags[@]}"
+	diff <(numbers exact) <(numbers out)
+	# the sample says what all windows say
+	sh "$root/pipelines/compare-rows.sh" out/random sampled/random >agreement
+	awk -F '\t' '$1 == "pearson" { exit !($2 > 0.9) }' agreement
+	# an OUT without the windows of M0 gets them
+	study "${flags[@]}" SAMPLE=0.2 ORDER='random reverse' FT=0 >log
+	grep -q 'M0: evaluating' log
+	awk -F '\t' 'FNR > 2 && $12 > 0 { n++ } END { exit n == 0 }' out/reverse/rows/*.tsv
+}
+
+@test "a first checkpoint that two orders have in common is measured once" {
+	study ORDER=random FT=1 >log
+	first=$(awk -F '\t' '$1 == 1 { print $2 }' out/random/order.tsv)
+	{ head -n 3 out/random/order.tsv; sed -n 5p out/random/order.tsv; sed -n 4p out/random/order.tsv; } |
+		awk -F '\t' -v OFS='\t' '$1 + 0 > 0 { $1 = ++n } { print }' >order
+	printf '#!/bin/sh\ncat "%s/order"\n' "$here" >give
+	study ORDER=swapped ORDER_DOMAINS="sh $here/give" FT=1 Q= >log
+	cmp out/random/M1.done out/swapped/M1.done
+	grep -A 3 'swapped M1: evaluating' log | grep -q '3 of 3 texts known'
+	diff out/random/rows/M1.tsv out/swapped/rows/M1.tsv
+	# and FT is that checkpoint, too
+	cmp "out/ft/$first.done" out/random/M1.done
+}
+
 @test "the order can come from a script in another language" {
 	study ORDER=curriculum ORDER_DOMAINS="sh $root/examples/stage/order-by-gzip.sh" FT=0
 	[ "$(awk '!/^#/ { print $2 }' out/curriculum/order.tsv | tr '\n' ' ')" = 'domain tool.b hue-c wood_a ' ]
@@ -280,6 +361,10 @@ fake_ssh() {
 	refused 'no config.json there' OUT=out MODEL=nowhere DATA=toy
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
+	refused 'CELLS=some: all, past or ends' OUT=out MODEL=toy/m0 DATA=toy ORDER=random CELLS=some
+	refused 'SAMPLE=x: a number of nats' OUT=out MODEL=toy/m0 DATA=toy ORDER=random SAMPLE=x
+	refused 'all rows would write one file' OUT=out MODEL=toy/m0 DATA=toy ORDER=random EVAL_FLAGS='--by-class c'
+	refused 'not with SAMPLE' OUT=out MODEL=toy/m0 DATA=toy ORDER=random SAMPLE=0.1 EVAL_FLAGS='--windows 5'
 	refused "cannot work with '&'" 'OUT=o&t' MODEL=toy/m0 DATA=toy ORDER=random
 	refused "TABLES=words: classes, ranks or both" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES=words
 	refused "TABLES_AT=some: a number" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES_AT=some

@@ -254,6 +254,151 @@ count() {
 		}' pairs
 }
 
+# Two models of other weights, whose difference is sampled.
+other_model() {
+	model-init -q -c "$given/small.json" -t "$root/tests/gpt2-1024" --seed 2 -o m1
+	other=(ppl-eval -q --threads 1 -m m1)
+}
+
+@test "ppl-eval: what each window scores adds up to the row" {
+	for p in m2d2 disjoint strided:9 lm-eval; do
+		"${eval[@]}" --protocol $p --per-window windows a="$given/a.tok" b="$given/b.tok" >rows
+		[ "$(sed -n 2p windows)" = $'model\tmodel_hash\tdomain\tprotocol\tdata_hash\twindow\tnll\ttargets' ]
+		awk -F '\t' 'FNR == 1 { file++; next } FNR == 2 { next }
+			file == 1 { if ($6 != n[$3]++) exit 1; nll[$3] += $7; targets[$3] += $8; about[$3] = $1 $2 $4 $5; next }
+			{ if (nll[$3] != $6 || targets[$3] != $7 || n[$3] != $9 || about[$3] != $1 $2 $4 $5) exit 1; rows++ }
+			END { exit rows != 2 }' windows rows
+	done
+	# of a sample, those that were scored
+	"${eval[@]}" --windows 20 --per-window some a="$given/a.tok" >rows
+	[ "$(wc -l <some)" -eq 22 ]
+	cut -f 6 some | sed 1,2d | sort -n -c
+}
+
+@test "ppl-eval: sampled until it is exact enough, an estimate by its formula" {
+	other_model
+	for p in m2d2 disjoint strided:9 lm-eval; do
+		"${eval[@]}" --protocol $p --per-window w0 a="$given/a.tok" >r0
+		"${other[@]}" --protocol $p --per-window w1 a="$given/a.tok" >full
+		"${other[@]}" --protocol $p --reference w0 --until 0.5 --per-window some a="$given/a.tok" >row
+		# all is the same but the numbers: protocol and targets those of the full row
+		[ "$(cut -f 1-5,7,8 row | sed 1d)" = "$(cut -f 1-5,7,8 full | sed 1d)" ]
+		n=$(column windows <row)
+		[ "$n" -lt "$(column windows <full)" ] && [ "$(wc -l <some)" -eq $((n + 2)) ]
+		# the windows' numbers are those of all windows
+		[ "$(sed 1,2d some | sort | comm -13 <(sort w1) - | wc -l)" -eq 0 ]
+		# y_i = difference, weights of the protocol; what the row says
+		awk -F '\t' -v n="$n" -v p=$p '
+			function near(a, b, what) { if ((d = a / b - 1) > 1e-9 || d < -1e-9) { print p, what, a, b; bad = 1 } }
+			FNR == 1 { file++; next } FNR == 2 { next }
+			file == 1 { ref[$6] = $7; t[$6] = $8; R += $7; T += $8; all++; next }
+			file == 2 { y[$6] = $7 - ref[$6]; Y += y[$6]; X += $8; next }
+			file == 3 {
+				for (i in ref) {
+					w[i] = p == "m2d2" ? t[i] + 1 : p == "strided:9" && i + 0 ? t[i] - 1 : t[i]
+					W += w[i]; RW += w[i] * ref[i] / t[i]
+				}
+				for (i in y) { r = y[i] - Y / X * t[i]; s += r * r; D += w[i] * y[i] / t[i]; WS += w[i] }
+				near($6, R + Y / X * T, "nll")
+				near($10, exp(RW / W + D / WS), "ppl")
+				near($12, sqrt((1 - n / all) * s / (n - 1) / n) / (X / n), "stderr")
+			} END { exit bad || file != 3 }' w0 some row
+	done
+	# of a model that is not far from the reference, more exact than the same number of windows alone would be
+	model-merge -q --linear 0.05 -o near "$given/m0" m1
+	near=(ppl-eval -q --threads 1 -m near --protocol lm-eval)
+	"${near[@]}" a="$given/a.tok" >full
+	"${near[@]}" --reference w0 --until 0.5 a="$given/a.tok" >row
+	"${near[@]}" --windows "$(column windows <row)" a="$given/a.tok" >alone
+	awk -F '\t' 'FNR == 3 { m[++k] = $6 / $7; e[k] = $12 } END { exit !(e[2] < e[3] / 2 && (m[2] - m[1]) ^ 2 < (4 * e[2]) ^ 2) }' full row alone
+}
+
+@test "ppl-eval: the same windows, nested; in the end all of them, and the row without --until" {
+	other_model
+	"${eval[@]}" --per-window w0 a="$given/a.tok" b="$given/b.tok" c="$given/c.tok" >r0
+	"${other[@]}" a="$given/a.tok" b="$given/b.tok" c="$given/c.tok" >full
+	"${other[@]}" --reference w0 --until 1e-9 b="$given/b.tok" a="$given/a.tok" c="$given/c.tok" >exact
+	diff <(sed 1d full | sort) <(sed 1d exact | sort)
+	"${other[@]}" --reference w0 --until 0.5 --per-window few a="$given/a.tok" >row
+	"${other[@]}" --reference w0 --until 0.5 --per-window again --batch 3 a="$given/a.tok" | cmp - row
+	cmp few again
+	"${other[@]}" --reference w0 --until 0.1 --per-window more a="$given/a.tok" >row2
+	[ "$(column windows <row2)" -gt "$(column windows <row)" ]
+	[ "$(sed 1,2d few | sort | comm -23 - <(sort more) | wc -l)" -eq 0 ]
+	"${other[@]}" --reference w0 --until 0.5 --seed 2 --per-window differ a="$given/a.tok" >row
+	run ! diff -q <(sed 1,2d few) <(sed 1,2d differ)
+	# a small number is kept: c has fewer than 8 windows
+	[ "$("${other[@]}" --reference w0 --until 5 c="$given/c.tok" | column stderr)" = 0 ]
+	# the reference itself does not differ from itself
+	"${eval[@]}" --reference w0 --until 1e-9 a="$given/a.tok" >self
+	[ "$(column nll <self)" = "$(column nll <r0 | head -n 1)" ]
+	[ "$(column windows <self)" -lt "$(column windows <r0 | head -n 1)" ]
+	# they go into one matrix
+	printf '#palimpsest-order 1\nstep\tdomain\tl1\tportion\tcosine\n1\ta\tl\tp\t-\n' >order.tsv
+	"${eval[@]}" --name M0 a="$given/a.tok" >M0.tsv
+	"${other[@]}" --name M1 --reference w0 --until 0.5 a="$given/a.tok" >M1.tsv
+	transfer-matrix --order order.tsv -o matrix M0.tsv M1.tsv
+	[ "$(awk -F '\t' '$1 == "max_stderr" { print ($2 > 0) }' matrix/about.tsv)" = 1 ]
+}
+
+@test "ppl-eval: the rule of when it is enough" {
+	other_model
+	"${eval[@]}" --protocol disjoint --per-window w0 a="$given/a.tok" >r0
+	for until in 0.5 0.2 0.1 0.05 0.02; do
+		"${other[@]}" --protocol disjoint --reference w0 --until $until --per-window some a="$given/a.tok" >row
+		# a twentieth or 8 at first, doubled since; enough at last, and not before
+		tail -n 1 row | awk -F '\t' -v until=$until -v all="$(column windows <r0)" -v ref="$(awk -F '\t' 'NR == 3 { printf "%.17g", $6 / $7 }' r0)" '{
+			first = int((all + 19) / 20); if (first < 8) first = 8
+			for (n = first; n < $9; n *= 2) ;
+			if (n != $9 && $9 != all) exit 1
+			t = 2.05 + 2.2 / ($9 - 1) # at least Student'"'"'s for 7 degrees on
+			change = $6 / $7 - ref; if (change < 0) change = -change
+			most = change / 4 > until ? change / 4 : until
+			if (1.959 * $12 > most) { print; exit 1 }
+		}'
+	done
+}
+
+@test "ppl-eval: what is known is not measured twice" {
+	other_model
+	"${eval[@]}" -o full a="$given/a.tok" b="$given/b.tok" c="$given/c.tok"
+	"${eval[@]}" -o some a="$given/a.tok"
+	"${other[@]}" -o another a="$given/a.tok" b="$given/b.tok"
+	run --separate-stderr ppl-eval --threads 1 -m "$given/m0" --known some --known another a="$given/a.tok" b="$given/b.tok" c="$given/c.tok"
+	[[ $stderr == *"1 of 3 texts known, not measured again"* ]]
+	cmp full <(echo "$output")
+	# copied, and not by chance the same: the name is that of now
+	awk -F '\t' -v OFS='\t' 'NR > 2 { $6 = "1.5" } { print }' full >forged
+	"${eval[@]}" --name new --known forged x="$given/a.tok" | sed 1,2d | cut -f 1,3,6 | diff - <(printf 'new\tx\t1.5\n')
+	# other protocols are none of it
+	"${eval[@]}" --protocol disjoint --known forged a="$given/a.tok" >row
+	[ "$(column nll <row)" = "$(column nll <full | head -n 1)" ]
+	# all known: nothing computes, so weights that cannot be are no objection where the hash says that they are the same
+	cp -r "$given/m0" m
+	size=$(stat -c %s m/model.safetensors)
+	head -c 40 /dev/zero | tr '\0' '\377' | dd of=m/model.safetensors bs=1 seek=$((size - 40)) conv=notrunc status=none
+	hash=$(cat m/config.json m/model.safetensors | sha256sum | cut -d' ' -f1)
+	awk -F '\t' -v OFS='\t' -v h="$hash" 'NR > 2 { $2 = h } { print }' full >rows
+	ppl-eval -q -m m --name m0 --known rows a="$given/a.tok" b="$given/b.tok" c="$given/c.tok" >copied
+	diff <(sed 1d rows) <(sed 1d copied)
+	fails 1 "not finite" -- ppl-eval -q -m m --known rows --context 16 -o no a="$given/a.tok"
+	# sampled rows: if they are exact enough
+	"${eval[@]}" --per-window w0 -o r0 a="$given/a.tok"
+	"${other[@]}" --reference w0 --until 0.5 a="$given/a.tok" >rough
+	run --separate-stderr ppl-eval --threads 1 -m m1 --reference w0 --until 0.5 --known rough a="$given/a.tok"
+	[[ $stderr == *"1 of 1 texts known"* ]]
+	cmp rough <(echo "$output")
+	run --separate-stderr ppl-eval --threads 1 -m m1 --reference w0 --until 0.001 --known rough a="$given/a.tok"
+	[[ $stderr == *"0 of 1 texts known"* ]]
+	run --separate-stderr ppl-eval --threads 1 -m m1 --known rough a="$given/a.tok"
+	[[ $stderr == *"0 of 1 texts known"* ]]
+	# a sample that is named is the same sample
+	"${eval[@]}" --windows 20 a="$given/a.tok" >sample
+	run --separate-stderr ppl-eval --threads 1 -m "$given/m0" --windows 20 --known sample a="$given/a.tok"
+	[[ $stderr == *"1 of 1 texts known"* ]]
+	cmp sample <(echo "$output")
+}
+
 @test "ppl-eval: a name for the model, a file for the rows" {
 	"${eval[@]}" --name M7 -o rows.tsv b="$given/b.tok" >out
 	[ ! -s out ]
@@ -272,6 +417,15 @@ count() {
 	fails 2 "--counts goes with --by-class" -- "${eval[@]}" --counts "$given/a.tok" b="$given/b.tok"
 	fails 2 "--ngrams goes with --rank" -- "${eval[@]}" --ngrams x b="$given/b.tok"
 	fails 2 "several tables to stdout" -- "${eval[@]}" --rank - b="$given/b.tok"
+	fails 2 "several tables to stdout" -- "${eval[@]}" --per-window - b="$given/b.tok"
+	fails 2 "--reference and --until go together" -- "${eval[@]}" --until 0.1 b="$given/b.tok"
+	fails 2 "--reference and --until go together" -- "${eval[@]}" --reference x b="$given/b.tok"
+	for with in "--windows 5" "--by-class c" "--rank r"; do
+		# shellcheck disable=SC2086 # words
+		fails 2 "--until decides which windows are scored" -- "${eval[@]}" --reference x --until 0.1 $with b="$given/b.tok"
+	done
+	fails 2 "--until" -- "${eval[@]}" --reference x --until -1 b="$given/b.tok"
+	fails 2 "--known has rows alone" -- "${eval[@]}" --known x --per-window w b="$given/b.tok"
 	fails 2 "two texts" "'b'" -- "${eval[@]}" b="$given/b.tok" b="$given/a.tok"
 	fails 2 "--windows" -- "${eval[@]}" --windows 1 b="$given/b.tok"
 	fails 2 "context" -- "${eval[@]}" --context 1 b="$given/b.tok"
@@ -306,6 +460,27 @@ count() {
 	fails 1 "cannot" nowhere/ranks -- "${eval[@]}" --rank nowhere/ranks --by-class classes -o rows b="$given/b.tok"
 	rm bad
 	[ "$(echo *)" = "cut.tok empty.tok single.tok" ]
+}
+
+@test "ppl-eval: a reference that does not fit leaves nothing behind" {
+	"${eval[@]}" --protocol disjoint --per-window w0 -o r0 b="$given/b.tok"
+	n=$(column windows <r0)
+	sampled() { fails 3 "$@" -o rows --per-window windows b="$given/b.tok"; }
+	sampled w0 "has no windows of b" "protocol m2d2:32" -- "${eval[@]}" --reference w0 --until 0.1
+	sampled w0 "has no windows of a" "protocol disjoint:32" -- "${eval[@]}" --protocol disjoint --reference w0 --until 0.1 a="$given/a.tok"
+	grep -v "$(printf '\t3\t')" w0 >bad
+	sampled bad "has $((n - 1)) windows of b, not all $n" -- "${eval[@]}" --protocol disjoint --reference bad --until 0.1
+	{ sed 3d w0; sed -n 3p w0; } >bad
+	sampled bad:3 "window 1 where 0 is due" -- "${eval[@]}" --protocol disjoint --reference bad --until 0.1
+	awk -F '\t' -v OFS='\t' 'NR == 5 { $8-- } { print }' w0 >bad
+	sampled bad:5 "window 2 has 30 targets, in b it has 31" -- "${eval[@]}" --protocol disjoint --reference bad --until 0.1
+	awk -F '\t' -v OFS='\t' 'NR == 5 { $2 = "other" } { print }' w0 >bad
+	sampled bad:5 "second model" -- "${eval[@]}" --protocol disjoint --reference bad --until 0.1
+	sampled r0 "#palimpsest-windows is expected" -- "${eval[@]}" --protocol disjoint --reference r0 --until 0.1
+	cut -f 1-13 r0 >bad
+	fails 3 bad "word_ppl is missing" -- "${eval[@]}" --known bad -o rows b="$given/b.tok"
+	fails 1 nowhere -- "${eval[@]}" --known nowhere -o rows b="$given/b.tok"
+	[ "$(echo *)" = "bad r0 w0" ]
 }
 
 @test "ppl-eval: another tokenizer, ids beyond the vocabulary, weights that do not fit" {

@@ -97,6 +97,23 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	[ "$(awk -F '\t' '!/^#/ && $1 == "small-balanced/random-1" { print $12 }' out/runs.tsv)" = balanced ]
 }
 
+@test "cells and sample: every part has them, and more is measured where more is wanted" {
+	printf '%s\n' 'keep all' 'cells past' 'sample 0.3' 'vary order random:1 random:2' >>toy.study
+	sed -i 's/--test-bytes 300/--test-bytes 1500/; s/--protocol disjoint/& --context 16/' toy.study
+	study
+	[ -s out/zero/small/rows/M0.windows.tsv ]
+	awk -F '\t' 'FNR > 2 { n++; sampled += $12 > 0 } END { exit n != 3 || !sampled }' out/alone/small/rows/FT-*.tsv
+	awk -F '\t' 'FNR > 2 { n++; sampled += $12 > 0 } END { exit n != 2 * (1 + 2 + 3) || !sampled }' out/runs/small/random-*/rows/M*.tsv
+	grep -q . out/cost.tsv
+	run study
+	[ "$output" = "complete: $here/out/report.html" ]
+	# the whole matrix, exact: nothing is trained again
+	sed -i '/^sample/d; s/^cells.*/cells all/' toy.study
+	study SAMPLE= >log
+	run ! grep training log
+	awk -F '\t' 'FNR > 2 { n++; if ($12 != 0) exit 1 } END { exit n != 2 * 9 }' out/runs/small/random-*/rows/M*.tsv
+}
+
 @test "killed, it goes on, and ends with the same files" {
 	echo "$also|vary order random:1 random:2" | tr '|' '\n' >>toy.study
 	study
@@ -132,6 +149,8 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused "'corpus' stands twice" 'corpus other'
 	refused 'no such tables: words' 'tables classes words'
 	refused "'tables-at' needs a number" 'tables-at often'
+	refused "not a value of 'cells': some" 'cells some'
+	refused "not a value of 'sample': much" 'sample much'
 	run make -f "$root/pipelines/study.mk" STUDY=nowhere
 	[ "$status" -eq 2 ]
 	[[ $output == *"none named 'nowhere'"* ]]

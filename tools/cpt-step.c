@@ -324,7 +324,7 @@ static int64_t blocks_at_once(void)
 
 static void estimate(const char *const *path, int n)
 {
-	struct nn_model m = {0};
+	struct model_config config;
 	struct estimate_options opt = {.device = nn_start(device_name, threads), .weights = type_of(weights_type),
 	                               .compute = type_of(precision), .moments = type_of(moments_type),
 	                               .written = strcmp(dtype, "f32") == 0 ? TH_F32 : TH_BF16, .offload = offload,
@@ -333,10 +333,10 @@ static void estimate(const char *const *path, int n)
 	struct stat st;
 
 	if (stat(in_dir, &st) == 0 && S_ISREG(st.st_mode))
-		model_config_read_file(&m.config, in_dir);
+		model_config_read_file(&config, in_dir);
 	else
-		model_config_read(&m.config, in_dir);
-	m.positions = m.config.n_positions - (m.config.family == MODEL_ROBERTA ? m.config.pad_token_id + 1 : 0);
+		model_config_read(&config, in_dir);
+	struct nn_model m = nn_model_outline_of(&config);
 	opt.context = context = nn_context(&m, in_dir, context);
 	opt.micro_batch = blocks_at_once();
 	if (n) {

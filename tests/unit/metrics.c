@@ -164,7 +164,7 @@ static void missing_cells_are_counted(void **state)
 	is(s, "LC-ZS", -1, -0.7, 2, 3);
 	is(s, "BWD", -1, 0.5, 2, 3);
 	is(s, "FG.cpt", -1, 0.3, 3, 3);
-	is(s, "FG.best", -1, (0.6 + 0.3 - 1) / 3, 3, 3); /* b's best is M2 */
+	is(s, "FG.best", -1, (0.6 - 1) / 2, 2, 3); /* b's best may be M0 */
 	metrics_free(s);
 	matrix_free(m);
 }

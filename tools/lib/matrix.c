@@ -158,7 +158,7 @@ static struct matrix *read_domains(const struct tsv *t, struct by_name **names)
 /* --- rows of ppl-eval --------------------------------------------------------------------------- */
 
 struct rows_columns {
-	int model, model_hash, domain, protocol, data_hash, nll, targets, ppl, windows, error;
+	int model, model_hash, domain, protocol, data_hash, nll, targets, ppl, error;
 };
 
 /* Keeps the first value of a text that must be the same everywhere; false if this one differs. */
@@ -177,7 +177,7 @@ static void add_row(struct matrix *m, const struct by_name *names, char **ft_has
 	const char *model = tsv_string(t, row, c->model), *name = tsv_string(t, row, c->domain), *own = NULL;
 	const char *protocol = tsv_string(t, row, c->protocol), *data = tsv_string(t, row, c->data_hash);
 	const char *hash = tsv_string(t, row, c->model_hash);
-	int64_t targets = tsv_int(t, row, c->targets), windows = c->windows < 0 ? 0 : tsv_int(t, row, c->windows);
+	int64_t targets = tsv_int(t, row, c->targets);
 	double nll = tsv_real(t, row, c->nll), ppl = tsv_real(t, row, c->ppl);
 	double error = c->error < 0 ? 0 : tsv_real(t, row, c->error);
 	int j = find_name(names, m->n, name), step = 0, own_j = -1;
@@ -194,8 +194,8 @@ static void add_row(struct matrix *m, const struct by_name *names, char **ft_has
 	if (j < 0)
 		tsv_die(t, row, "domain %s: the order does not know it", name);
 	d = &m->domain[j];
-	if (targets <= 0 || windows < 0)
-		tsv_die(t, row, "targets and windows must be positive");
+	if (targets <= 0)
+		tsv_die(t, row, "targets must be positive");
 	if (nll < 0 || ppl < 1 || error < 0)
 		tsv_die(t, row, "nll and stderr cannot be negative, nor ppl below 1");
 
@@ -203,11 +203,9 @@ static void add_row(struct matrix *m, const struct by_name *names, char **ft_has
 		tsv_die(t, row, "protocol %s: cannot be compared with %s of the other rows", protocol, m->protocol);
 	if (!same_text(&d->data_hash, data))
 		tsv_die(t, row, "domain %s: data_hash %.12s: other rows have %.12s", name, data, d->data_hash);
-	if (d->targets && (d->targets != targets || d->windows != windows))
-		tsv_die(t, row, "domain %s: other rows scored %lld targets in %lld windows, not %lld in %lld", name,
-		        (long long)d->targets, (long long)d->windows, (long long)targets, (long long)windows);
+	if (d->targets && d->targets != targets)
+		tsv_die(t, row, "domain %s: other rows have %lld targets, not %lld", name, (long long)d->targets, (long long)targets);
 	d->targets = targets;
-	d->windows = windows;
 	if (!same_text(kind == MODEL_STEP ? &m->model_hash[step] : &ft_hash[own_j], hash))
 		tsv_die(t, row, "model %s: model_hash %.12s: other rows have %.12s", model, hash,
 		        kind == MODEL_STEP ? m->model_hash[step] : ft_hash[own_j]);
@@ -230,7 +228,7 @@ static void read_rows(struct matrix *m, const struct by_name *names, char **ft_h
 	struct rows_columns c = {
 		tsv_column(t, "model"), tsv_column(t, "model_hash"), tsv_column(t, "domain"), tsv_column(t, "protocol"),
 		tsv_column(t, "data_hash"), tsv_column(t, "nll"), tsv_column(t, "targets"), tsv_column(t, "ppl"),
-		tsv_find_column(t, "windows"), tsv_find_column(t, "stderr"),
+		tsv_find_column(t, "stderr"),
 	};
 
 	for (int row = 0; row < t->n_rows; row++)
@@ -282,12 +280,18 @@ struct matrix *matrix_read(const char *order, const char *const *rows, int n_row
 double matrix_best(const struct matrix *m, int j, int first, int *step)
 {
 	double best = NAN;
+	int at = 0;
 
-	for (int k = first; k < m->n; k++)
-		if (!isnan(matrix_ppl(m, k, j)) && !(best <= matrix_ppl(m, k, j))) {
+	for (int k = first; k < m->n; k++) {
+		if (isnan(matrix_ppl(m, k, j)))
+			return NAN;
+		if (!(best <= matrix_ppl(m, k, j))) {
 			best = matrix_ppl(m, k, j);
-			*step = k;
+			at = k;
 		}
+	}
+	if (!isnan(best))
+		*step = at;
 	return best;
 }
 

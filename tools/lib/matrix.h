@@ -25,7 +25,6 @@ struct matrix_domain {
 	double ft, ft_ppl; /* FT:NAME on it: ln perplexity, perplexity; NaN: not measured */
 	char *data_hash;   /* of the test data; NULL: no row */
 	int64_t targets;   /* tokens scored; 0: no row */
-	int64_t windows;   /* windows scored, 0: not told */
 };
 
 struct matrix {
@@ -75,7 +74,7 @@ static inline double matrix_change(const struct matrix *m, int k, int j)
 	return *matrix_at(m, k, j) - *matrix_at(m, 0, j);
 }
 
-/* The lowest perplexity of domain j after any of the steps first..n-1, and that step; NaN if none was measured. */
+/* The lowest perplexity of domain j after any of the steps first..n-1, and that step; NaN if not all of them were measured. */
 double matrix_best(const struct matrix *m, int j, int first, int *step);
 
 /*

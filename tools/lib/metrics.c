@@ -194,6 +194,7 @@ static void put_saturation(struct metrics *s, const struct matrix *m, int portio
 {
 	double best = 0;
 	int step = 0, n = 0, of = 0;
+	bool unknown = false; /* a step without any backward cell may be the first */
 
 	for (int pass = 0; pass < 2; pass++)
 		for (int k = 2; k <= m->n; k++) {
@@ -203,13 +204,14 @@ static void put_saturation(struct metrics *s, const struct matrix *m, int portio
 			if (pass == 0) {
 				n += t.backward.n;
 				of += t.backward.of;
+				unknown |= t.backward.of > 0 && t.backward.n == 0;
 				if (gain > best)
 					best = gain;
 			} else if (!step && best > 0 && gain >= SATURATED * best) {
 				step = k;
 			}
 		}
-	put(s, "BWD.saturation", portion, step ? step : NAN, n, of);
+	put(s, "BWD.saturation", portion, step && !unknown ? step : NAN, n, of);
 }
 
 static void put_positive(struct metrics *s, const struct matrix *m, int portion)

@@ -66,8 +66,6 @@ static void load_encoder(struct nn_model *m)
 
 	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
 	                   .act = nn_activations[c->activation], .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
-	if (b->offset)
-		m->positions = c->n_positions - b->pad - 1;
 	b->word = nn_param(m->params, 2, (int64_t[]){c->vocab_size, C}, "embeddings.word_embeddings.weight");
 	b->position = nn_param(m->params, 2, (int64_t[]){c->n_positions, C}, "embeddings.position_embeddings.weight");
 	b->type = nn_param(m->params, 2, (int64_t[]){c->n_types, C}, "embeddings.token_type_embeddings.weight");

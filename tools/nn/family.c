@@ -36,13 +36,32 @@ th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place)
 	return (th_key){d->seed, rng_stream("dropout place", when, (uint64_t)layer << 8 | (uint64_t)place)};
 }
 
+struct nn_model nn_model_outline_of(const struct model_config *config)
+{
+	/* RoBERTa's positions are counted from behind the padding's */
+	int64_t lost = config->family == MODEL_ROBERTA ? config->pad_token_id + 1 : 0;
+
+	return (struct nn_model){.family = families[config->family], .config = *config, .positions = config->n_positions - lost};
+}
+
+struct nn_model nn_model_outline(const char *dir)
+{
+	struct model_config c;
+
+	model_config_read(&c, dir);
+	return nn_model_outline_of(&c);
+}
+
 struct nn_model *nn_model_load_by(const struct nn_family *family, const struct model_config *config, const char *dir,
                                   th_device device, th_dtype weights, th_dtype compute, bool train)
 {
 	struct nn_model *m = xcalloc(1, sizeof *m);
 
-	*m = (struct nn_model){.family = family, .device = device, .compute = compute, .config = *config, .train = train,
-	                       .positions = config->n_positions};
+	*m = nn_model_outline_of(config);
+	m->family = family;
+	m->device = device;
+	m->compute = compute;
+	m->train = train;
 	m->params = nn_params_open(dir, family->prefix, device);
 	m->params->dtype = weights;
 	m->call = xcalloc((size_t)config->n_layer, sizeof *m->call);
@@ -63,10 +82,7 @@ struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype we
 	struct model_config c;
 
 	model_config_read(&c, dir);
-	const struct nn_family *f = (size_t)c.family < sizeof families / sizeof *families ? families[c.family] : NULL;
-	if (!f)
-		die_input("%s: a model of this kind (%s) cannot be trained or scored", dir, c.architecture);
-	return nn_model_load_by(f, &c, dir, device, weights, compute, train);
+	return nn_model_load_by(families[c.family], &c, dir, device, weights, compute, train);
 }
 
 struct nn_model *nn_model_load(const char *dir, th_device device, th_dtype compute, bool train)

@@ -56,7 +56,7 @@ struct nn_model {
 	bool recompute; /* keep the layers' inputs alone, and compute the rest again in the backward pass */
 	struct nn_layer_call *call; /* the layers' arguments, until the backward pass; one for each layer */
 	bool train;
-	int64_t positions; /* tokens in the longest sequence: the configuration's, if the family does not lower it */
+	int64_t positions; /* tokens in the longest sequence */
 	/* by the family */
 	void *net;
 	th_tensor *head, *head_bias; /* (V, C), (V) or NULL: logits = transform(hidden) head^T + bias */
@@ -73,6 +73,9 @@ struct nn_model *nn_model_load_as(const char *dir, th_device device, th_dtype we
 /* The same, of a configuration that has been read, by a family of the caller's choice. */
 struct nn_model *nn_model_load_by(const struct nn_family *family, const struct model_config *config, const char *dir,
                                   th_device device, th_dtype weights, th_dtype compute, bool train);
+/* What is known of the model in DIR before its weights are loaded: config, family, positions, and nothing else. */
+struct nn_model nn_model_outline(const char *dir);
+struct nn_model nn_model_outline_of(const struct model_config *config);
 void nn_model_free(struct nn_model *m);
 void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dtype);
 
