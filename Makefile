@@ -37,8 +37,9 @@ endif
 endif
 torch_lib = $(LIBTORCH)/lib
 has_cuda  = $(wildcard $(torch_lib)/libtorch_cuda.so)
+# Without -fopenmp libtorch's at::parallel_for() has one thread; its runtime comes with libtorch, so nothing more is linked.
 # An enum from C can hold any number, which the shim checks for itself.
-torch_cxx = -std=c++17 -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
+torch_cxx = -std=c++17 -fopenmp -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
             -isystem $(LIBTORCH)/include/torch/csrc/api/include -fvisibility=hidden -fvisibility-inlines-hidden \
             -D_GLIBCXX_USE_CXX11_ABI=1 -fPIC -pthread $(WARN) $(san) $(if $(SANITIZE),-fno-sanitize=enum) $(CXXFLAGS) -Ishim
 # pip's CUDA build keeps CUDA's own libraries in folders beside torch; the loader finds them from libtorch itself,

@@ -407,7 +407,7 @@ Tensor fused_rope(const Tensor &x, const Tensor &table)
  */
 static int64_t chunk_rows(int64_t n, int64_t row_bytes, bool gradient)
 {
-	const int64_t budget = int64_t(gradient ? 128 : 64) << 20;
+	const int64_t budget = int64_t(gradient ? 256 : 64) << 20;
 	const int64_t most = std::max<int64_t>(1, budget / std::max<int64_t>(1, row_bytes));
 	const int64_t chunks = (n + most - 1) / most;
 	return std::max<int64_t>(1, (n + chunks - 1) / std::max<int64_t>(1, chunks));

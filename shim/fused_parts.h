@@ -8,6 +8,10 @@
 #include "fused.h"
 #include "kernels.h"
 
+#if AT_PARALLEL_OPENMP && !defined _OPENMP
+#error "at::parallel_for() would run on one thread: compile with -fopenmp"
+#endif
+
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
