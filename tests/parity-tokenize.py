@@ -232,11 +232,11 @@ def malformed_ids(hf, b, chars):
         at += max(n, 1)
     if chars:  # a byte token each, with the characters around it as beside one that has no token
         lost = iter([p[0] for p, c in parts if c == "\U0010ffff"])
-        vocab, ids = hf.get_vocab(), encode(hf, "".join(c for _, c in parts))
-        bytes4, out = [vocab[f"<0x{x:02X}>"] for x in "\U0010ffff".encode()], []
+        byte_id, ids = lambda x: hf.token_to_id(f"<0x{x:02X}>"), encode(hf, "".join(c for _, c in parts))
+        bytes4, out = [byte_id(x) for x in "\U0010ffff".encode()], []
         while ids:
             if ids[:4] == bytes4:
-                out.append(vocab[f"<0x{next(lost):02X}>"])
+                out.append(byte_id(next(lost)))
                 ids = ids[4:]
             else:
                 out.append(ids[0])
