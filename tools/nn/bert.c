@@ -30,6 +30,7 @@ struct bert {
 	int n_layers;
 	double eps;
 	nn_activation *act;
+	bool wide;   /* what goes from layer to layer, norms, and the products of the last half of the layers in f32, whatever we compute in */
 	bool offset; /* RoBERTa: positions are counted from behind the padding's */
 	int64_t pad; /* -1: none */
 	th_tensor *word, *position, *type; // (V, C), (positions, C), (types, C): the parameters whatever we compute in
@@ -46,25 +47,32 @@ enum place { EMBD, ATTN, ATTN_PROJ, MLP };
 
 static struct norm norm_params(struct nn_model *m, const char *name)
 {
-	int64_t C = m->config.n_embd;
+	const struct bert *b = m->net;
+	th_tensor *w = nn_param(m->params, 1, (int64_t[]){b->C}, "%s.weight", name);
+	th_tensor *bias = nn_param(m->params, 1, (int64_t[]){b->C}, "%s.bias", name);
 
-	return (struct norm){nn_compute(m, nn_param(m->params, 1, (int64_t[]){C}, "%s.weight", name)),
-	                     nn_compute(m, nn_param(m->params, 1, (int64_t[]){C}, "%s.bias", name))};
+	return b->wide ? (struct norm){w, bias} : (struct norm){nn_compute(m, w), nn_compute(m, bias)};
 }
 
-static struct linear linear_params(struct nn_model *m, int64_t in, int64_t out, const char *name)
+static struct linear linear_params(struct nn_model *m, int64_t in, int64_t out, const char *name, bool wide)
 {
-	return (struct linear){nn_compute(m, nn_param(m->params, 2, (int64_t[]){out, in}, "%s.weight", name)),
-	                       nn_compute(m, nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name))};
+	th_tensor *w = nn_param(m->params, 2, (int64_t[]){out, in}, "%s.weight", name);
+	th_tensor *b = nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name);
+
+	return wide ? (struct linear){w, b} : (struct linear){nn_compute(m, w), nn_compute(m, b)};
 }
 
+/*
+ * Wide: of a vector that is the mean over a text's tokens, the rounding of activations averages out, that of weights does not, and that
+ * of the last layers' changes it most.
+ */
 static void load_encoder(struct nn_model *m)
 {
 	const struct model_config *c = &m->config;
 	struct bert *b = m->net = xcalloc(1, sizeof *b);
 	int64_t C = c->n_embd;
 
-	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
+	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon, .wide = !m->family->masked,
 	                   .act = nn_activations[c->activation], .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
 	b->word = nn_param(m->params, 2, (int64_t[]){c->vocab_size, C}, "embeddings.word_embeddings.weight");
 	b->position = nn_param(m->params, 2, (int64_t[]){c->n_positions, C}, "embeddings.position_embeddings.weight");
@@ -73,15 +81,16 @@ static void load_encoder(struct nn_model *m)
 	b->layer = xcalloc((size_t)b->n_layers, sizeof *b->layer);
 	for (int i = 0; i < b->n_layers; i++) {
 		struct layer *l = &b->layer[i];
+		const bool wide = b->wide && i >= b->n_layers / 2;
 		char name[80];
 #define NAME(what) (snprintf(name, sizeof name, "encoder.layer.%d." what, i), name)
-		l->query = linear_params(m, C, C, NAME("attention.self.query"));
-		l->key = linear_params(m, C, C, NAME("attention.self.key"));
-		l->value = linear_params(m, C, C, NAME("attention.self.value"));
-		l->proj = linear_params(m, C, C, NAME("attention.output.dense"));
+		l->query = linear_params(m, C, C, NAME("attention.self.query"), wide);
+		l->key = linear_params(m, C, C, NAME("attention.self.key"), wide);
+		l->value = linear_params(m, C, C, NAME("attention.self.value"), wide);
+		l->proj = linear_params(m, C, C, NAME("attention.output.dense"), wide);
 		l->ln_1 = norm_params(m, NAME("attention.output.LayerNorm"));
-		l->up = linear_params(m, C, c->n_inner, NAME("intermediate.dense"));
-		l->down = linear_params(m, c->n_inner, C, NAME("output.dense"));
+		l->up = linear_params(m, C, c->n_inner, NAME("intermediate.dense"), wide);
+		l->down = linear_params(m, c->n_inner, C, NAME("output.dense"), wide);
 		l->ln_2 = norm_params(m, NAME("output.LayerNorm"));
 #undef NAME
 	}
@@ -99,7 +108,7 @@ static void load_head(struct nn_model *m, const char *dense, const char *norm, c
 	if (!nn_has_param(m->params, "%s.weight", dense))
 		die_input("%s: has no head of a masked language model: tensor %s.weight is missing", m->params->path, dense);
 	th_tensor *matrix = b->word, *of_head = nn_param(m->params, 1, (int64_t[]){V}, "%s", bias);
-	b->dense = linear_params(m, C, C, dense);
+	b->dense = linear_params(m, C, C, dense, false);
 	b->dense_ln = norm_params(m, norm);
 	char *weight = xasprintf("%s.weight", decoder), *decoder_bias = xasprintf("%s.bias", decoder);
 	if (m->config.tie_word_embeddings) {
@@ -147,7 +156,7 @@ static th_tensor *norm(const struct bert *b, const struct norm *n, th_tensor *x)
 
 static th_tensor *linear(const struct linear *l, th_tensor *x)
 {
-	return th_linear(x, l->w, l->b);
+	return th_linear(th_to_dtype(x, th_dtype_of(l->w)), l->w, l->b);
 }
 
 /* (B, T, C) -> (B, H, T, D) */
@@ -161,6 +170,8 @@ static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_te
 {
 	const struct layer *l = &b->layer[layer];
 	double scale = 1 / sqrt((double)(b->C / b->H));
+
+	x = th_to_dtype(x, th_dtype_of(l->query.w));
 	th_tensor *y = th_attention(heads(b, linear(&l->query, x)), heads(b, linear(&l->key, x)),
 	                            heads(b, linear(&l->value, x)), false, length, scale, d ? d->attn : 0,
 	                            nn_dropout_key(d, layer, ATTN)); // (B, H, T, D)
@@ -251,7 +262,7 @@ static th_tensor *encode(const struct nn_model *m, th_tensor *id, th_tensor *len
 		position = th_to_dtype(th_narrow(b->position, 0, b->offset ? b->pad + 1 : 0, th_size(id, 1)), TH_F32); // (T, C)
 	x = th_add(embedding(b->word, id, &p), th_to_dtype(th_narrow(b->type, 0, 0, 1), TH_F32)); // (B, T, C)
 	x = th_add(x, position);
-	x = norm(b, &b->ln, th_to_dtype(x, m->compute));
+	x = norm(b, &b->ln, b->wide ? x : th_to_dtype(x, m->compute));
 	x = th_dropout(x, d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));
 	if (!length)
 		x = nn_layers(m, whole_layer, x, d);
