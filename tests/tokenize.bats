@@ -21,6 +21,22 @@ long_text() {
 	cmp ids "$root/tests/golden-tokenize.ids"
 }
 
+@test "on the oldest processor of the kind the ids are the same" {
+	case $(uname -m)${BUILD:-} in
+	*sanitize*) skip "a sanitized build" ;;
+	x86_64*) oldest=(qemu-x86_64 -cpu qemu64) ;; # no AVX
+	aarch64*) oldest=(qemu-aarch64 -cpu cortex-a53) ;;
+	*) skip "no such processor is emulated" ;;
+	esac
+	command -v "${oldest[0]}" >/dev/null || skip "no ${oldest[0]} (Debian: qemu-user)"
+	"${oldest[@]}" "$(command -v tokenize)" -t "$small" --ids "$root/tests/golden-tokenize.txt" >ids
+	cmp ids "$root/tests/golden-tokenize.ids"
+	long_text >long
+	tokenize -t "$small" long -o a.tok
+	"${oldest[@]}" "$(command -v tokenize)" -t "$small" long -o b.tok
+	cmp a.tok b.tok
+}
+
 @test "-d restores every byte, of a file and of a pipe" {
 	head -c 300000 /dev/urandom >random
 	cat text random >both
