@@ -1,164 +1,23 @@
 #!/usr/bin/env python3
 """bench.py [NAME...]: our tools beside what a user would take instead, on the same input, in the same run, in turns.
 
-Names: ceiling train eval tokenize embed split matrix pipeline scale (default: all). Needs what `make setup-test` brings; run by
-`make bench`. ROUNDS=N (default 3) turns of each; times are the median over them, with the least and the most. Ratios are made turn by
-turn, so that a machine that drifts drifts for both. The table goes to stdout and to build/bench/results.tsv, the curves of scale to
-build/bench/scale.tsv and scale.svg.
+Names: ceiling train eval row tokenize embed split matrix pipeline scale (default: all). Run by `make bench`, which brings what it needs.
+The table goes to stdout and to build/bench/results.tsv, the curves of scale to build/bench/scale.tsv and scale.svg. How to run it, which
+variables it knows and what the curves say: README.md.
 """
+import glob
 import json
 import os
 import platform
+import random
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
-BIN, REFS = os.path.join(BUILD, "bin"), os.path.join(BUILD, "refs", "bin", "python")
-DIR = os.path.join(BUILD, "bench")
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
-PEERS = [REFS, os.path.join(ROOT, "tests", "bench", "peers.py")]
-
-
-class Failed(Exception):
-    pass
-
-
-class Run:
-    """One whole process: wall and processor seconds, peak memory in bytes, standard output; with watch, the seconds between
-    two lines of that file (the first: since the start)."""
-
-    def __init__(self, command, stdin=None, watch=None):
-        start = time.monotonic()
-        with open(os.path.join(DIR, "stderr"), "wb") as err:
-            p = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=err, env={**os.environ, "PATH": BIN + ":" + os.environ["PATH"]})
-            out = []
-            reader = threading.Thread(target=lambda: out.append(p.stdout.read()))
-            reader.start()
-            self.steps, lines, last = [], 0, start
-            while watch and not os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                time.sleep(0.005)
-                try:
-                    with open(watch, "rb") as f:
-                        now = f.read().count(b"\n")
-                except FileNotFoundError:
-                    now = 0
-                if now > lines:
-                    lines, t = now, time.monotonic()
-                    self.steps.append(t - last)
-                    last = t
-            _, status, usage = os.wait4(p.pid, 0)
-            reader.join()
-        self.wall = time.monotonic() - start
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.peak = usage.ru_maxrss * 1024
-        self.out = out[0].decode(errors="replace")
-        if status:
-            with open(os.path.join(DIR, "stderr")) as f:
-                raise Failed(f"{' '.join(map(str, command))}: status {status}: {f.read().strip().splitlines()[-1:]}")
-
-
-def spread(values, form="{:.3g}"):
-    m = form.format(statistics.median(values))
-    return m if len(values) == 1 else f"{m} ({form.format(min(values))}-{form.format(max(values))})"
-
-
-TABLE = []
-
-
-def report(case, who, rate, unit, peak=None, ratio=None, share=None, note=""):
-    row = [case, who, spread(rate), unit, "" if peak is None else f"{statistics.median(peak) / 2**20:.0f}",
-           "" if ratio is None else spread(ratio), "" if share is None else f"{100 * share:.0f} %", note]
-    TABLE.append(row)
-    print("\t".join(row), flush=True)
-
-
-def compare(case, unit, ours, peers, ceiling=None, note=""):
-    """ours, peers' values: functions that run once and give (rate, peak memory). A peer that is missing is said to be."""
-    rates, peaks, gone = {}, {}, {}
-    for _ in range(ROUNDS):
-        for who, run in {"palimpsest": ours, **peers}.items():
-            if who in gone:
-                continue
-            try:
-                rate, peak = run()
-            except Failed as e:
-                if who == "palimpsest":
-                    raise
-                gone[who] = str(e)
-                continue
-            rates.setdefault(who, []).append(rate)
-            peaks.setdefault(who, []).append(peak)
-    for who, r in rates.items():
-        ratio = None if who == "palimpsest" else [a / b for a, b in zip(rates["palimpsest"], r)]
-        share = statistics.median(r) / ceiling if ceiling else None
-        report(case, who, r, unit, peaks[who], ratio, share, note if who == "palimpsest" else "")
-    for who, why in gone.items():
-        print(f"# {case}: {who} left out: {why}", flush=True)
-
-
-# --- input ---
-
-def path(name):
-    return os.path.join(DIR, name)
-
-
-def made(name, make):
-    """The file or folder of that name in build/bench, made by make(temporary name) if it is not there."""
-    if not os.path.exists(path(name)):
-        make(path(name + ".new"))
-        os.rename(path(name + ".new"), path(name))
-    return path(name)
-
-
-def data(name):
-    return os.path.join(BUILD, "data", name)
-
-
-def brown():
-    """The Brown corpus' plain text, a paragraph a line."""
-    def make(out):
-        with open(path("brown.jsonl"), "wb") as f:
-            subprocess.run(["sh", os.path.join(ROOT, "pipelines", "brown-to-jsonl.sh"), data("brown")], stdout=f, check=True)
-        with open(path("brown.jsonl")) as f, open(out, "w") as o:
-            for line in f:
-                o.write(json.loads(line)["text"].replace("\n\n", "\n").strip() + "\n")
-    return made("brown.txt", make)
-
-
-def text(size):
-    """That many bytes of text: TEXT=FILE of the environment, else the Brown corpus, over and over."""
-    source = os.environ.get("TEXT") or brown()
-
-    def make(out):
-        with open(source, "rb") as f:
-            one = f.read()
-        with open(out, "wb") as o:
-            for at in range(0, size, len(one)):
-                o.write(one[:size - at])
-    return made(f"text-{size}", make)
-
-
-def model(name, dtype="f32", **config):
-    def make(out):
-        with open(path(name + ".json"), "w") as f:
-            json.dump({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 50257, "n_positions": 1024,
-                       "bos_token_id": 50256, "eos_token_id": 50256, **config}, f)
-        subprocess.run([os.path.join(BIN, "model-init"), "-q", "-c", path(name + ".json"), "-t", data("gpt2"), "--dtype", dtype, "-o", out], check=True)
-    return made(name, make)
-
-
-def tokens(size):
-    return made(f"text-{size}.tok", lambda out: subprocess.run(
-        [os.path.join(BIN, "tokenize"), "-q", "-t", data("gpt2"), "-o", out, text(size)], check=True))
-
-
-# --- the benches ---
+from harness import BIN, BUILD, DIR, PEERS, REFS, ROOT, ROUNDS, TABLE, Run, brown, compare, data, made, model, path, report, text, tokens
 
 GPT2_SMALL = {"n_embd": 768, "n_layer": 12, "n_head": 12}
 GPT2_WEIGHTS = 12 * 12 * 768 * 768 + 50257 * 768  # in matrix products, of GPT-2 small
@@ -173,9 +32,13 @@ kind = {"f32": torch.float32, "bf16": torch.bfloat16}[sys.argv[1]]
 flops = seconds = 0
 for i, o in ((768, 2304), (768, 768), (768, 3072), (3072, 768), (768, 50257)):
     x, w = torch.randn(2048, i).to(kind), torch.randn(i, o).to(kind)
+    ways = [lambda: x @ w]
+    if kind == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # oneDNN's, which libtorch itself takes for bf16 alone
+        turned = w.t().contiguous()
+        ways.append(lambda: torch.ops.mkldnn._linear_pointwise(x, turned, None, "none", [], ""))
     times = []
-    for _ in range(4):
-        t = time.monotonic(); x @ w; times.append(time.monotonic() - t)
+    for way in 4 * ways:
+        t = time.monotonic(); way(); times.append(time.monotonic() - t)
     n = 12 if o != 50257 else 1
     flops += n * 2 * 2048 * i * o; seconds += n * min(times)
 print(flops / seconds)
@@ -196,34 +59,67 @@ print(flops / seconds)
             os.fsync(f.fileno())
         disk.append((256 << 20) / (time.monotonic() - start) / 1e9)
         os.unlink(path("disk"))
+    CEILING["disk"] = max(disk) * 1e9
     report("ceiling", "disk, write and fsync", disk, "GB/s")
 
 
 STEPS = 4  # of which the first is not counted
 
 
+def train(directory, tok, batch, context, precision, dropout, *more):
+    """Seconds of each optimiser step, and peak memory."""
+    out = path("trained")
+    for d in out, out + ".partial":
+        shutil.rmtree(d, ignore_errors=True)
+    r = Run([os.path.join(BIN, "cpt-step"), "-q", "-m", directory, "-o", out, "--batch", str(batch), "--micro-batch", str(batch),
+             "--context", str(context), "--steps", str(STEPS), "--precision", precision, "--dropout", dropout, "--schedule", "constant", *more, tok],
+            watch=os.path.join(out + ".partial", "train.log.jsonl"))
+    shutil.rmtree(out, ignore_errors=True)
+    return r.steps, r.peak
+
+
 def bench_train():
     directory, tok = model("gpt2-small", **GPT2_SMALL), tokens(2 << 20)
+    nanogpt, llmc = os.environ.get("NANOGPT"), os.environ.get("LLMC")
+    starts = []
     for precision in "f32", "bf16":
         # 6 operations a weight and token (forward 2, backward 4), and the causal half of attention
         ceiling = CEILING[precision] / (6 * GPT2_WEIGHTS + 6 * 12 * 768 * 1024) if precision in CEILING else None
         for dropout in "0", "0.1":
             def ours():
-                out = path("trained")
-                shutil.rmtree(out, ignore_errors=True)
-                shutil.rmtree(out + ".partial", ignore_errors=True)
-                r = Run([os.path.join(BIN, "cpt-step"), "-q", "-m", directory, "-o", out, "--batch", "2", "--micro-batch", "2", "--context", "1024",
-                         "--steps", str(STEPS), "--precision", precision, "--dropout", dropout, "--schedule", "constant", tok],
-                        watch=os.path.join(out + ".partial", "train.log.jsonl"))
-                return 2048 / statistics.median(r.steps[1:]), r.peak
+                steps, peak = train(directory, tok, 2, 1024, precision, dropout)
+                starts.append(steps[0] - statistics.median(steps[1:]))
+                return 2048 / statistics.median(steps[1:]), peak
 
             def peer(mode):
                 def run():
                     r = Run([*PEERS, "train", directory, tok, precision, dropout, "2", "1024", str(STEPS), mode])
                     return 2048 / statistics.median(map(float, r.out.split()[1:])), r.peak
                 return run
-            compare(f"train {precision}, dropout {dropout}", "tokens/s", ours,
-                    {"transformers": peer("eager"), "transformers, compiled": peer("compile")}, ceiling)
+            peers = {"transformers": peer("eager"), "transformers, compiled": peer("compile")}
+            if nanogpt:
+                peers["nanoGPT, compiled"] = peer(os.path.abspath(nanogpt))
+            compare(f"train {precision}, dropout {dropout}", "tokens/s", ours, peers, ceiling)
+    report("train, start to first step", "palimpsest", starts, "s", note="the first step's own time taken off")
+    for name, value in ("NANOGPT", nanogpt), ("LLMC", llmc):
+        if not value:
+            print(f"# train: {name} is not given: left out", flush=True)
+    if llmc:
+        bench_llmc(os.path.abspath(llmc), directory, tok)
+
+
+def bench_llmc(checkout, directory, tok):
+    """llm.c's train_gpt2 on the cpu knows f32, no dropout, and one shape, 4 x 64. It stands built in the checkout."""
+    files = made("llmc", lambda out: Run([*PEERS, "llmc", directory, tok, out]))
+
+    def ours():
+        steps, peak = train(directory, tok, 4, 64, "f32", "0", "--clip", "0")
+        return 256 / statistics.median(steps[1:]), peak
+
+    def peer():
+        r = Run(["stdbuf", "-oL", os.path.join(checkout, "train_gpt2")], cwd=files, enough=(rb"step \d+: .* took ([\d.]+) ms", STEPS))
+        return 256e3 / statistics.median(map(float, r.matches[1:])), r.peak
+    compare("train f32, 4 x 64", "tokens/s", ours, {"llm.c": peer})
 
 
 def bench_eval():
@@ -244,31 +140,81 @@ def bench_eval():
         compare(f"evaluate {precision}", "tokens/s", ours, {"transformers": peer}, ceiling, "whole process")
 
 
+def bench_row():
+    """One row of a matrix, all texts of a study in one process, by a model that has learned something; and what bf16 changes."""
+    directory = os.environ.get("ROW_MODEL", os.path.join(ROOT, "examples", "base"))
+    if "ROW" in os.environ:  # the OUT of cpt.mk
+        texts = sorted(glob.glob(os.path.join(os.environ["ROW"], "tok", "*.test.tok")))
+    else:
+        texts = cut_texts(24, 25000, directory)
+    ppl, ids = {}, {}
+
+    def ours(precision):
+        def run():
+            r = Run([os.path.join(BIN, "ppl-eval"), "-q", "-m", directory, "--protocol", "disjoint", "--precision", precision,
+                     *(f"text{i}={t}" for i, t in enumerate(texts))])
+            rows = [line.split("\t") for line in r.out.splitlines()[2:]]
+            ppl[precision], ids["n"] = [float(row[9]) for row in rows], sum(int(row[6]) for row in rows)
+            return ids["n"] / r.wall, r.peak
+        return run
+
+    def peer(precision):
+        def run():
+            r = Run([*PEERS, "eval", directory, "256", precision, *texts])
+            return ids["n"] / r.wall, r.peak
+        return run
+    for precision in "f32", "bf16":
+        compare(f"evaluate a row, {precision}", "tokens/s", ours(precision), {"transformers": peer(precision)}, note=f"{len(texts)} texts, whole process")
+    report("evaluate a row, bf16 against f32", "palimpsest", [max(100 * abs(b / f - 1) for f, b in zip(ppl["f32"], ppl["bf16"]))],
+           "% of the perplexity, at most")
+
+
+def cut_texts(n, size, tokenizer):
+    """The token files of n pieces of text."""
+    with open(text(n * size), "rb") as f:
+        body = f.read()
+
+    def make(i):
+        def run(out):
+            with open(path("piece"), "wb") as f:
+                f.write(body[i * size:(i + 1) * size])
+            subprocess.run([os.path.join(BIN, "tokenize"), "-q", "-t", tokenizer, "-o", out, path("piece")], check=True)
+        return run
+    return [made(f"{os.path.basename(tokenizer)}-{i}.tok", make(i)) for i in range(n)]
+
+
 def bench_tokenize():
-    size = int(os.environ.get("TEXT_BYTES", 200 << 20))
-    source, out = text(size), path("ids")
+    size, out = int(os.environ.get("TEXT_BYTES", 200 << 20)), path("ids")
 
-    def ours(*more):
+    def ours(source, tokenizer, *more):
         def run():
-            r = Run([os.path.join(BIN, "tokenize"), "-q", "-t", data("gpt2"), "-o", out, *more, source])
+            r = Run([os.path.join(BIN, "tokenize"), "-q", "-t", tokenizer, "-o", out, *more, source])
+            return os.path.getsize(source) / r.wall / 1e6, r.peak
+        return run
+
+    def piped(source, tokenizer):
+        def run():
+            with open(source, "rb") as f:
+                cat = subprocess.Popen(["cat"], stdin=f, stdout=subprocess.PIPE)
+                r = Run([os.path.join(BIN, "tokenize"), "-q", "-t", tokenizer, "-o", out], stdin=cat.stdout)
+                cat.stdout.close()
+                cat.wait()
             return size / r.wall / 1e6, r.peak
         return run
 
-    def piped():
-        with open(source, "rb") as f:
-            cat = subprocess.Popen(["cat"], stdin=f, stdout=subprocess.PIPE)
-            r = Run([os.path.join(BIN, "tokenize"), "-q", "-t", data("gpt2"), "-o", out], stdin=cat.stdout)
-            cat.stdout.close()
-            cat.wait()
-        return size / r.wall / 1e6, r.peak
-
-    def peer(kind):
+    def peer(kind, source, tokenizer):
         def run():
-            r = Run([*PEERS, "tokenize", kind, made("gpt2-json", tokenizer_json), source, out])
-            return size / r.wall / 1e6, r.peak
+            r = Run([*PEERS, "tokenize", kind, tokenizer, source, out])
+            return os.path.getsize(source) / r.wall / 1e6, r.peak
         return run
-    compare("tokenize", "MB/s", ours(), {"palimpsest, one thread": ours("-j", "1"), "palimpsest, from a pipe": piped,
-                                         **{k: peer(k) for k in ("gigatoken", "tiktoken")}}, note=f"{size >> 20} MB, file to file")
+    whole, part = text(size), text(size // 4)  # Hugging Face's tokenizers hold some 100 bytes a token
+    gpt2, gpt2_json = data("gpt2"), made("gpt2-json", tokenizer_json)
+    compare("tokenize, GPT-2", "MB/s", ours(whole, gpt2),
+            {"palimpsest, one thread": ours(whole, gpt2, "-j", "1"), "palimpsest, from a pipe": piped(whole, gpt2),
+             **{kind: peer(kind, whole, gpt2_json) for kind in ("gigatoken", "tiktoken")}}, note=f"{size >> 20} MB, file to file")
+    for name, directory, fast in ("Llama 2", data("llama2"), "gigatoken"), ("Llama 3", data("llama3"), "gigatoken"), ("WordPiece", data("minilm"), "nanotoken"):
+        compare("tokenize, " + name, "MB/s", ours(part, directory), {kind: peer(kind, part, directory) for kind in (fast, "tokenizers")},
+                note=f"{size // 4 >> 20} MB, file to file")
 
 
 def tokenizer_json(out):
@@ -338,7 +284,7 @@ def bench_split():
         r = Run(["sh", "-c", f"cat '{source}' >'{path('copy')}' && sync '{path('copy')}'"])
         os.unlink(path("copy"))
         return os.path.getsize(source) / r.wall / 1e6, r.peak
-    compare("m2d2-split", "MB/s", ours, {"cat and sync": cat}, note="1 GiB of labelled documents")
+    compare("m2d2-split", "MB/s", ours, {"cat and sync": cat}, CEILING.get("disk", 0) / 1e6, note="1 GiB of labelled documents; ceiling: the disk")
     shutil.rmtree(path("split"), ignore_errors=True)
 
 
@@ -353,6 +299,24 @@ def bench_matrix():
                  os.path.join(directory, "rows.tsv")])
         return 1 / r.wall, r.peak
     compare("transfer-matrix, 160 domains", "runs/s", ours, {})
+
+    def domains(out):
+        rng = random.Random(1)
+        names = [f"d{i}" for i in range(160)]
+        sizes = [f"{part}_{what}" for part in ("train", "valid", "test") for what in ("docs", "bytes")]
+        os.mkdir(out)
+        with open(os.path.join(out, "domains.tsv"), "w") as f:
+            f.writelines("\t".join(row) + "\n" for row in [["#palimpsest-domains 1"], ["domain", "l1", "portion", *sizes],
+                                                          *([name, "x", "y"] + ["1000"] * 6 for name in names)])
+        with open(os.path.join(out, "vectors.tsv"), "w") as f:
+            f.writelines("\t".join(row) + "\n" for row in [["#palimpsest-vectors 1"], ["domain", "n", *(f"v{i}" for i in range(384))],
+                                                          *([name, "10000", *(f"{rng.gauss(0, 1):.9g}" for _ in range(384))] for name in ["@base", *names])])
+    places = made("domains-160", domains)
+
+    def order():
+        r = Run([os.path.join(BIN, "order-domains"), "--vectors", os.path.join(places, "vectors.tsv"), os.path.join(places, "domains.tsv")])
+        return 1 / r.wall, r.peak
+    compare("order-domains, 160 domains", "runs/s", order, {})
 
 
 def bench_pipeline():
@@ -375,28 +339,22 @@ def bench_scale():
     """How time and memory grow: cpt-step with model size, context and batch; transfer-matrix with the number of domains."""
     curves = []
 
-    def step(curve, x, directory, batch, context, steps, *more):
-        out = path("scaled")
-        for d in out, out + ".partial":
-            shutil.rmtree(d, ignore_errors=True)
-        r = Run([os.path.join(BIN, "cpt-step"), "-q", "-m", directory, "-o", out, "--batch", str(batch), "--micro-batch", str(batch),
-                 "--context", str(context), "--steps", str(steps), "--precision", "bf16", "--dropout", "0", "--schedule", "constant", *more,
-                 tokens(2 << 20)], watch=os.path.join(out + ".partial", "train.log.jsonl"))
-        shutil.rmtree(out, ignore_errors=True)
-        curves.append((curve, x, min(r.steps[1:]), r.peak))
-        report(f"scale, {curve} {x}", "palimpsest", [batch * context / min(r.steps[1:])], "tokens/s", [r.peak])
+    def step(curve, x, directory, batch, context, *more):
+        seconds, peak = train(directory, tokens(2 << 20), batch, context, "bf16", "0", *more)
+        curves.append((curve, x, min(seconds[1:]), peak))
+        report(f"scale, {curve} {x}", "palimpsest", [batch * context / min(seconds[1:])], "tokens/s", [peak])
 
     small = model("gpt2-small", **GPT2_SMALL)
     for context in 128, 256, 512, 1024:
-        step("context", context, small, 1, context, 3)
+        step("context", context, small, 1, context)
     for batch in 1, 2, 4, 8:
-        step("batch", batch, small, batch, 256, 3)
+        step("batch", batch, small, batch, 256)
     for name, (width, layers, heads) in SIZES.items():
         weights = 12 * layers * width * width + (50257 + 1024) * width
         config = {"n_embd": width, "n_layer": layers, "n_head": heads}
         directory = model("gpt2-" + name, dtype="bf16", **config)
         # as XL fits: no f32 copy of the weights, moments in bf16
-        step("parameters", weights, directory, 1, 256, 3, "--weights", "bf16", "--optimizer-dtype", "bf16", "--recompute", "--dtype", "bf16")
+        step("parameters", weights, directory, 1, 256, "--weights", "bf16", "--optimizer-dtype", "bf16", "--recompute", "--dtype", "bf16")
         shutil.rmtree(directory)
     for n in 20, 40, 80, 160, 320:
         directory = made(f"rows-{n}", lambda out: subprocess.run(
@@ -421,13 +379,14 @@ def main():
         info = f.read()
         processor = re.search(r"model name\s*: (.*)", info)[1]
         flags = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{x}\b", info)]
-    print(f"# {processor}, {os.cpu_count()} threads, {' '.join(flags)}; load {os.getloadavg()[0]:.1f}; {ROUNDS} rounds")
-    print("case\twho\trate (least-most)\tunit\tpeak MB\tours / theirs\tof ceiling\tnote")
-    names = sys.argv[1:] or ["ceiling", "train", "eval", "tokenize", "embed", "split", "matrix", "pipeline", "scale"]
+    about = f"# {processor}, {os.cpu_count()} threads, {' '.join(flags)}; load {os.getloadavg()[0]:.1f}; {ROUNDS} rounds"
+    columns = "case\twho\trate (least-most)\tunit\tpeak MB\tours / theirs\tof ceiling\tnote"
+    print(about, columns, sep="\n", flush=True)
+    names = sys.argv[1:] or ["ceiling", "train", "eval", "row", "tokenize", "embed", "split", "matrix", "pipeline", "scale"]
     for name in names:
         globals()["bench_" + name]()
     with open(path("results.tsv"), "w") as f:
-        f.writelines("\t".join(row) + "\n" for row in TABLE)
+        f.writelines(line + "\n" for line in [about, columns, *("\t".join(row) for row in TABLE)])
 
 
 if __name__ == "__main__":
