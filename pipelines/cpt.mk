@@ -175,7 +175,7 @@ metered = $(run)/meter/$(subst /,-,$(@:$(OUT)/%=%))
 meter   = $(if $(JOB_METER),$(JOB_METER) -o $(metered) --)
 job     = sh $(pipelines)/job.sh $(if $(JOB_METER),-m $(metered))
 thread := env OMP_NUM_THREADS=$(THREADS)
-orders := $(subst :,-,$(ORDER))
+orders := $(call order_folder,$(ORDER))
 reference := $(or $(REFERENCE),$(m0_in)/rows/M0.windows.tsv)
 model  := $(MODEL)/config.json $(wildcard $(MODEL)/*.safetensors)
 
@@ -285,7 +285,7 @@ $(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),
 $(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(pipelines)/chain.awk
 	@awk -F '\t' -v order=$(1) -v domains='$(domains)' -v policy=$(or $(POLICY),fresh) -v lr='$(LR)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
 endef
-$(foreach o,$(ORDER),$(eval $(call order,$(subst :,-,$(o)),$(firstword $(subst :, ,$(o))),$(word 2,$(subst :, ,$(o))))))
+$(foreach o,$(ORDER),$(eval $(call order,$(call order_folder,$(o)),$(firstword $(subst :, ,$(o))),$(word 2,$(subst :, ,$(o))))))
 
 # --- training and evaluation ------------------------------------------------------------------
 

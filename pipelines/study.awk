@@ -68,7 +68,7 @@ function add(setting,   i, n, part, at, v, differs, run, name, kind) {
 	kind = run["order"]
 	sub(/:.*/, "", kind)
 	v = run["order"]
-	gsub(/:/, "-", v)
+	gsub(/[:,]/, "-", v)
 	orders[name] = orders[name] (orders[name] == "" ? "" : " ") run["order"]
 	table = table name "/" v "\t" run["model"] "\t" model[run["model"]] "\t" run["order"]
 	for (i = 3; i <= n_axes; i++)

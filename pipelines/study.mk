@@ -159,8 +159,8 @@ plan:
 # --- report -------------------------------------------------------------------------------------
 
 title    := $(or $(study.title),$(basename $(notdir $(STUDY))))
-matrices := $(foreach v,$(variants),$(patsubst %,$(OUT)/runs/$(v)/matrix/%/matrix.tsv,$(subst :,-,$(run.$(v).order))))
-along    := $(foreach v,$(variants),$(foreach o,$(subst :,-,$(run.$(v).order)),\
+matrices := $(foreach v,$(variants),$(patsubst %,$(OUT)/runs/$(v)/matrix/%/matrix.tsv,$(call order_folder,$(run.$(v).order))))
+along    := $(foreach v,$(variants),$(foreach o,$(call order_folder,$(run.$(v).order)),\
 	$(patsubst %,$(OUT)/runs/$(v)/tables/$(o)/%.tsv,$(TABLES_) $(if $(BIGBENCH_),bigbench))))
 stats     = $(STUDY_STATS) --domains $(data)/domains.tsv $(if $(SBERT_),--vectors $(OUT)/vectors/all/vectors.tsv)
 page      = env STUDY_REPORT=$(STUDY_REPORT) sh $(pipelines)/study.sh

@@ -34,3 +34,7 @@ define trace_head
 #palimpsest-trace 1$(tab)job.sh
 stage$(tab)start$(tab)end$(tab)cpu_s$(tab)peak_kib$(tab)host$(tab)command_exit$(tab)energy_j$(tab)exit$(tab)sha256$(tab)target
 endef
+
+# The folder of an order of cpt.mk, such as similar-s2orc-wiki of similar:s2orc,wiki: make takes a comma for the end of an argument.
+comma := ,
+order_folder = $(subst $(comma),-,$(subst :,-,$(1)))

@@ -87,6 +87,16 @@ same_as() { tree out | diff "$1.sums" -; }
 	[ "$before" = "$(stat -c %y out/random/M3.done)" ]
 }
 
+@test "portions of an order: its folder has no comma, which make would take for the end of an argument" {
+	mkdir vectors
+	printf '#palimpsest-vectors 1\n' >vectors/vectors.tsv
+	printf '%s\n' 'domain n v0 v1' '@base 1 1 0' 'wood_a 1 1 0.1' 'tool.b 1 0 1' 'hue-c 1 0.5 0.5' | tr ' ' '\t' >>vectors/vectors.tsv
+	study ORDER=similar:indoor,outdoor VECTORS_IN="$here/vectors" FT=0 KEEP=last
+	[ "$(awk 'END { print $1, $2 }' out/similar-indoor-outdoor/order.tsv)" = "3 wood_a" ]
+	[ -s out/similar-indoor-outdoor/rows/M3.tsv ]
+	[ -s out/matrix/similar-indoor-outdoor/matrix.tsv ]
+}
+
 @test "-j2 makes the same files as -j1" {
 	study
 	keep_as one
