@@ -37,9 +37,13 @@ endif
 endif
 torch_lib = $(LIBTORCH)/lib
 has_cuda  = $(wildcard $(torch_lib)/libtorch_cuda.so)
+# Headers of libtorch from 2.14 on are C++20.
+torch_std := $(if $(wildcard $(LIBTORCH)/include/ATen),c++$(shell sed -n 's/^.define TORCH_VERSION_M[AI][JN]OR \([0-9]*\).*/\1/p' \
+            $(LIBTORCH)/include/torch/headeronly/version.h $(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | \
+            head -n 2 | (read -r a; read -r b; echo $$((a * 100 + b >= 214 ? 20 : 17)))),c++17)
 # Without -fopenmp libtorch's at::parallel_for() has one thread; its runtime comes with libtorch, so nothing more is linked.
 # An enum from C can hold any number, which the shim checks for itself.
-torch_cxx = -std=c++17 -fopenmp -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
+torch_cxx = -std=$(torch_std) -fopenmp -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
             -isystem $(LIBTORCH)/include/torch/csrc/api/include -fvisibility=hidden -fvisibility-inlines-hidden \
             -D_GLIBCXX_USE_CXX11_ABI=1 -fPIC -pthread $(WARN) $(san) $(if $(SANITIZE),-fno-sanitize=enum) $(CXXFLAGS) -Ishim
 # pip's CUDA build keeps CUDA's own libraries in folders beside torch; the loader finds them from libtorch itself,
