@@ -538,16 +538,29 @@ struct PackedAttention : Function<PackedAttention> {
 	}
 };
 
-/* libtorch's own; its causal mask counts from the first key, ours from the last, so T != S needs a mask. */
+/* (B, G, S, D) -> (B, G R, S, D): each head R times */
+static Tensor repeat_heads(const Tensor &x, int64_t R)
+{
+	const int64_t B = x.size(0), G = x.size(1), S = x.size(2), D = x.size(3);
+	return x.unsqueeze(2).expand({B, G, R, S, D}).reshape({B, G * R, S, D});
+}
+
+/*
+ * libtorch's own; its causal mask counts from the first key, ours from the last, so T != S needs a mask. Without a mask it takes flash
+ * attention for bfloat16 and float16, dropout included, and in deterministic mode that kernel's deterministic backward pass; else its
+ * memory-efficient attention. Flash attention alone takes fewer key heads than heads as they are.
+ */
 static Tensor library_attention(const Tensor &q, Tensor k, Tensor v, bool causal, const Tensor &length, double scale,
 				double p, th_key key)
 {
 	const int64_t T = q.size(2), S = k.size(2), R = q.size(1) / k.size(1);
+	const bool flash = !length.defined() && (!causal || T == S) && q.size(3) <= 256 &&
+			   (q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf);
 	std::optional<Tensor> seen;
 
-	if (R > 1) {
-		k = k.repeat_interleave(R, 1);
-		v = v.repeat_interleave(R, 1);
+	if (R > 1 && !flash) {
+		k = repeat_heads(k, R);
+		v = repeat_heads(v, R);
 	}
 	if (causal && T != S) {
 		Tensor row = at::arange(T, q.options().dtype(at::kLong)).add(S - T).unsqueeze(1);
@@ -564,7 +577,7 @@ static Tensor library_attention(const Tensor &q, Tensor k, Tensor v, bool causal
 	}
 	if (p > 0)
 		generator_of(q, key);
-	Tensor out = at::scaled_dot_product_attention(q, k, v, seen, p, causal, scale);
+	Tensor out = at::scaled_dot_product_attention(q, k, v, seen, p, causal, scale, R > 1 && flash);
 	return seen ? out.nan_to_num(0.0) : out; /* rows that see nothing */
 }
 

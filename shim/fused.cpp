@@ -11,11 +11,12 @@
 #include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/full_like.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/native_dropout.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -62,12 +63,6 @@ th_key saved_key(AutogradContext *ctx)
 static Tensor apply_dropout(const Tensor &x_, double p, th_key key)
 {
 	const mask m = make_mask(p, key);
-
-	if (!has_kernels(x_)) {
-		Tensor kept =
-		    at::empty_like(x_, x_.options().dtype(at::kFloat)).uniform_(0, 1, generator_of(x_, key)).ge(p);
-		return x_.mul(kept).mul(m.scale);
-	}
 	const Tensor x = x_.contiguous();
 	Tensor y = at::empty_like(x);
 	const kernel_table *kernels = kernels_of(x);
@@ -94,10 +89,16 @@ struct Dropout : Function<Dropout> {
 	}
 };
 
+/* libtorch's own, on other devices, is one kernel each way, and keeps the mask, a byte an element, for the way back. */
 Tensor fused_dropout(const Tensor &x, double p, th_key key)
 {
 	if (p == 0)
 		return x;
+	if (!x.is_cpu()) {
+		make_mask(p, key); /* checks p */
+		generator_of(x, key);
+		return std::get<0>(at::native_dropout(x, p, true));
+	}
 	if (x.scalar_type() == at::kHalf && x.is_cpu())
 		return fused_dropout(x.to(at::kFloat), p, key).to(at::kHalf);
 	return Dropout::apply(x, p, key);
@@ -413,6 +414,23 @@ static int64_t chunk_rows(int64_t n, int64_t row_bytes, bool gradient)
 	return std::max<int64_t>(1, (n + chunks - 1) / std::max<int64_t>(1, chunks));
 }
 
+/*
+ * Asked for deterministic algorithms, libtorch sorts the indices of a scatter on CUDA, in case some are equal. There are none among those of
+ * cross_entropy_rows(), one in each row.
+ */
+struct any_algorithm {
+	const bool on = at::globalContext().deterministicAlgorithms(), warn = at::globalContext().deterministicAlgorithmsWarnOnly();
+
+	any_algorithm()
+	{
+		at::globalContext().setDeterministicAlgorithms(false, warn);
+	}
+	~any_algorithm()
+	{
+		at::globalContext().setDeterministicAlgorithms(on, warn);
+	}
+};
+
 /* logits (n, V) become their gradient (if wanted), loss[i] the row's -log p */
 static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scale, bool gradient, Tensor &loss)
 {
@@ -432,12 +450,13 @@ static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scal
 		return;
 	}
 	const Tensor counts = target.ge(0), at = target.clamp_min(0).unsqueeze(1);
-	const Tensor log_p = at::log_softmax(logits, 1, at::kFloat);
-	loss.copy_(log_p.gather(1, at).squeeze(1).neg().mul(counts));
+	const Tensor log_p = at::log_softmax(logits, 1, at::kFloat), own = log_p.gather(1, at);
+	loss.copy_(own.squeeze(1).neg().mul(counts));
 	if (gradient) {
-		Tensor g = log_p.exp_();
-		g.scatter_add_(1, at, at::full_like(at, -1, g.options()));
-		logits.copy_(g.mul_(counts.unsqueeze(1).to(g.scalar_type()).mul_(scale)));
+		const any_algorithm guard;
+		at::exp_out(logits, log_p);
+		logits.scatter_(1, at, own.expm1().to(logits.scalar_type()));
+		logits.mul_(counts.unsqueeze(1).to(at::kFloat).mul_(scale));
 	}
 }
 
@@ -541,8 +560,9 @@ Tensor fused_linear_rank(const Tensor &h_, const Tensor &w, const Tensor &b, con
 	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
 	Tensor rank = at::zeros({N}, target.options());
 
-	TORCH_CHECK(N == 0 || target.max().item<int64_t>() < w.size(0), "rank: target ", target.max().item<int64_t>(),
-		    " is not below ", w.size(0));
+	if (N > 0 && target.is_cpu()) /* a device has an assertion of its own, and to ask it would be to wait */
+		TORCH_CHECK(target.max().item<int64_t>() < w.size(0), "rank: target ", target.max().item<int64_t>(),
+			    " is not below ", w.size(0));
 	for (int64_t r = 0; r < N; r += rows) {
 		const int64_t n = std::min(rows, N - r);
 		const Tensor want = target.narrow(0, r, n);
