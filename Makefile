@@ -4,6 +4,7 @@
 #                   otherwise build/deps, which `make deps` fills
 # TORCH_INDEX=URL   where `make deps` takes torch from, such as an index of CPU-only builds
 # SANITIZE=LIST     build with -fsanitize=LIST (address,undefined) in a build folder of its own
+# CUDA_HOME=DIR     CUDA's toolkit, if its headers are neither beside libtorch nor in /usr/local/cuda
 # PREFIX, DESTDIR, PROGRAM_PREFIX for install
 
 MAKEFLAGS += --no-builtin-rules
@@ -37,6 +38,9 @@ endif
 endif
 torch_lib = $(LIBTORCH)/lib
 has_cuda  = $(wildcard $(torch_lib)/libtorch_cuda.so)
+# Headers of CUDA itself, for captured graphs alone (shim/graph.cpp): pip's, complete if nvidia-cuda-crt is there too, or a toolkit's.
+cuda_inc  = $(if $(has_cuda),$(patsubst %/crt/host_defines.h,%,$(firstword $(wildcard $(addsuffix /crt/host_defines.h, \
+            $(wildcard $(LIBTORCH)/../nvidia/*/include) $(CUDA_HOME)/include /usr/local/cuda/include)))))
 # Headers of libtorch from 2.14 on are C++20.
 torch_std := $(if $(wildcard $(LIBTORCH)/include/ATen),c++$(shell sed -n 's/^.define TORCH_VERSION_M[AI][JN]OR \([0-9]*\).*/\1/p' \
             $(LIBTORCH)/include/torch/headeronly/version.h $(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | \
@@ -44,7 +48,8 @@ torch_std := $(if $(wildcard $(LIBTORCH)/include/ATen),c++$(shell sed -n 's/^.de
 # Without -fopenmp libtorch's at::parallel_for() has one thread; its runtime comes with libtorch, so nothing more is linked.
 # An enum from C can hold any number, which the shim checks for itself.
 torch_cxx = -std=$(torch_std) -fopenmp -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
-            -isystem $(LIBTORCH)/include/torch/csrc/api/include -fvisibility=hidden -fvisibility-inlines-hidden \
+            -isystem $(LIBTORCH)/include/torch/csrc/api/include \
+            $(if $(cuda_inc),-DHAVE_CUDA_HEADERS -isystem $(cuda_inc)) -fvisibility=hidden -fvisibility-inlines-hidden \
             -D_GLIBCXX_USE_CXX11_ABI=1 -fPIC -pthread $(WARN) $(san) $(if $(SANITIZE),-fno-sanitize=enum) $(CXXFLAGS) -Ishim
 # pip's CUDA build keeps CUDA's own libraries in folders beside torch; the loader finds them from libtorch itself,
 # the linker only with -rpath-link.
@@ -99,6 +104,7 @@ $(BUILD)/have-torch: $(BUILD)/cxxflags.stamp
 		$(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | head -n 2 | tr '\n' ' '); set -- $$v; \
 	  test $$(( $${1:-0} * 100 + $${2:-0} )) -ge 206 || { \
 		echo "palimpsest: libtorch in $(LIBTORCH) is too old or not complete (found version '$$v', need 2.6)" >&2; exit 1; }
+	$(if $(has_cuda),$(if $(cuda_inc),,@echo "palimpsest: no headers of CUDA (pip's nvidia-cuda-crt, or CUDA_HOME=DIR): built without captured graphs" >&2))
 	@touch $@
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/cflags.stamp | $(BUILD)/have-headers

@@ -4,6 +4,7 @@
  * they are put together from libtorch's operations.
  */
 #include "fused_parts.h"
+#include "graph.h"
 
 #include <ATen/Context.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -34,16 +35,24 @@ mask make_mask(double p, th_key key)
 		1 / (1 - p), p > 0};
 }
 
-/* For devices without our kernels: libtorch's own generator, set to a seed made from the key. */
-at::Generator generator_of(const Tensor &x, th_key key)
+at::Generator fused_seed(at::Device device, th_key key)
 {
 	uint64_t z = key.seed ^ (key.stream * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019); /* splitmix64's finish */
 	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
 	z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-	at::Generator g = at::globalContext().defaultGenerator(x.device());
+	at::Generator g = at::globalContext().defaultGenerator(device);
 	std::lock_guard<std::mutex> lock(g.mutex());
 	g.set_current_seed((z ^ (z >> 31)) >> 1);
 	return g;
+}
+
+/*
+ * For devices without our kernels. In a graph the seed is not a constant: the replay sets it, for all masks within, which then are so many
+ * successive parts of the generator's one sequence.
+ */
+at::Generator generator_of(const Tensor &x, th_key key)
+{
+	return graph_is_recording() ? at::globalContext().defaultGenerator(x.device()) : fused_seed(x.device(), key);
 }
 
 void save_key(AutogradContext *ctx, th_key key)

@@ -29,6 +29,9 @@ at::Tensor fused_checkpoint(th_function *f, void *context, const std::vector<at:
 /* Calls f with handles in a scope of their own. Defined in tensor.cpp. */
 at::Tensor call_function(th_function *f, void *context, const std::vector<at::Tensor> &in);
 
+/* libtorch's own generator of that device, set to a seed made from the key. */
+at::Generator fused_seed(at::Device device, th_key key);
+
 bool fused_has_kernels(const at::Tensor &x);
 double fused_sum_squares(const at::Tensor &x); /* only if it has kernels */
 

@@ -18,7 +18,7 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 mask make_mask(double p, th_key key);
-at::Generator generator_of(const Tensor &x, th_key key); /* of x's device */
+at::Generator generator_of(const Tensor &x, th_key key); /* of x's device; set to the key, but not in a graph */
 void save_key(AutogradContext *ctx, th_key key);
 th_key saved_key(AutogradContext *ctx);
 

@@ -4,13 +4,17 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_foreach_zero.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/isfinite.h>
@@ -19,6 +23,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/Event.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -31,11 +36,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "fused.h"
+#include "graph.h"
 
 using at::Tensor;
 
@@ -292,13 +300,17 @@ const char *th_device_name(th_device d)
 	return name[turn];
 }
 
+static c10::Stream stream_of(at::Device d)
+{
+	return c10::impl::VirtualGuardImpl(d.type()).getStream(d);
+}
+
 void th_device_sync(th_device d)
 {
 	entry([=] {
 		if (!d.cuda)
 			return;
-		const c10::impl::VirtualGuardImpl guard(at::kCUDA);
-		guard.synchronizeStream(guard.getStream(device(d)));
+		c10::impl::VirtualGuardImpl(at::kCUDA).synchronizeStream(stream_of(device(d)));
 	});
 }
 
@@ -387,14 +399,36 @@ th_tensor *th_arange(int64_t n, th_device d)
 	return make([=] { return at::arange(n, options(TH_I64, d)); });
 }
 
+/*
+ * A copy between a CUDA device and ordinary memory makes the host wait until the device has done all that is queued. From and to pinned
+ * memory it is queued like any other work. libtorch keeps freed pinned memory for the next tensor, and knows from an event when the last
+ * copy out of it is through: so a staging buffer may be dropped at once, and in the steady state none is made anew.
+ */
+static Tensor empty_beside(at::IntArrayRef shape, at::ScalarType type, bool pinned)
+{
+	return at::empty(shape, at::TensorOptions(type).device(at::kCPU).pinned_memory(pinned));
+}
+
+static Tensor upload(const Tensor &t, at::Device to)
+{
+	if (!to.is_cuda() || !t.is_cpu() || t.requires_grad())
+		return t.to(to);
+	return (t.is_pinned() ? t : empty_beside(t.sizes(), t.scalar_type(), true).copy_(t)).to(to, true);
+}
+
 th_tensor *th_from_host(const void *data, th_dtype dtype, th_device d, int n_dims, const int64_t *shape)
 {
 	return make([=] {
-		Tensor t = at::empty(sizes(n_dims, shape), options(dtype, {0, 0}));
+		const Tensor t = empty_beside(sizes(n_dims, shape), scalar_type(dtype), d.cuda);
 		if (t.numel())
 			memcpy(t.data_ptr(), data, t.nbytes());
-		return d.cuda ? t.to(device(d)) : t;
+		return upload(t, device(d));
 	});
+}
+
+th_tensor *th_zeros_beside(th_dtype dtype, th_device d, int n_dims, const int64_t *shape)
+{
+	return make([=] { return empty_beside(sizes(n_dims, shape), scalar_type(dtype), d.cuda).zero_(); });
 }
 
 void th_to_host(const th_tensor *t, th_dtype dtype, void *data)
@@ -411,6 +445,37 @@ double th_item(const th_tensor *t)
 	return entry([=] { return t->t.item<double>(); });
 }
 
+struct th_fetch {
+	Tensor host;
+	std::optional<c10::Event> event; /* none: it is there */
+};
+
+th_fetch *th_fetch_start(const th_tensor *t, th_dtype dtype)
+{
+	return entry([=] {
+		const Tensor from = t->t.detach().to(scalar_type(dtype)).contiguous();
+		const bool cuda = from.is_cuda();
+		std::unique_ptr<th_fetch> f(new th_fetch{empty_beside(from.sizes(), from.scalar_type(), cuda), {}});
+		f->host.copy_(from, cuda);
+		if (cuda) {
+			f->event.emplace(at::kCUDA);
+			f->event->record(stream_of(from.device()));
+		}
+		return f.release();
+	});
+}
+
+void th_fetch_end(th_fetch *fetch, void *data)
+{
+	entry([=] {
+		const std::unique_ptr<th_fetch> f(fetch);
+		if (f->event)
+			f->event->synchronize();
+		if (f->host.numel())
+			memcpy(data, f->host.data_ptr(), f->host.nbytes());
+	});
+}
+
 th_tensor *th_to_dtype(th_tensor *t, th_dtype dtype)
 {
 	return make([=] { return t->t.to(scalar_type(dtype)); });
@@ -418,7 +483,7 @@ th_tensor *th_to_dtype(th_tensor *t, th_dtype dtype)
 
 th_tensor *th_to_device(th_tensor *t, th_device d)
 {
-	return make([=] { return t->t.to(device(d)); });
+	return make([=] { return upload(t->t, device(d)); });
 }
 
 th_tensor *th_clone(th_tensor *t)
@@ -433,6 +498,25 @@ void th_copy_(th_tensor *dst, const th_tensor *src)
 		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "copy: shapes differ: ", dst->t.sizes(), " and ",
 			    src->t.sizes());
 		dst->t.copy_(src->t);
+	});
+}
+
+void th_copy_later_(th_tensor *dst, const th_tensor *src)
+{
+	entry([=] {
+		const at::NoGradGuard guard;
+		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "copy: shapes differ: ", dst->t.sizes(), " and ",
+			    src->t.sizes());
+		dst->t.copy_(src->t, true);
+	});
+}
+
+void th_copy_all_(th_tensor *const *dst, th_tensor *const *src, int n)
+{
+	entry([=] {
+		const at::NoGradGuard guard;
+		if (n > 0)
+			at::_foreach_copy_(list(dst, n), list(src, n));
 	});
 }
 
@@ -459,6 +543,15 @@ void th_zero_(th_tensor *t)
 	entry([=] {
 		const at::NoGradGuard guard;
 		t->t.zero_();
+	});
+}
+
+void th_zero_all_(th_tensor *const *t, int n)
+{
+	entry([=] {
+		const at::NoGradGuard guard;
+		if (n > 0)
+			at::_foreach_zero_(list(t, n));
 	});
 }
 
@@ -626,6 +719,11 @@ bool th_all_finite(const th_tensor *a)
 	return entry([=] { return at::isfinite(a->t).all().item<bool>(); });
 }
 
+th_tensor *th_not_finite(const th_tensor *a)
+{
+	return make([=] { return at::isfinite(a->t.detach()).all().logical_not().to(at::kFloat); });
+}
+
 /* ---- layers ---- */
 
 th_tensor *th_matmul(th_tensor *a, th_tensor *b)
@@ -770,6 +868,32 @@ th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const *in, in
 	return make([=] { return fused_checkpoint(f, context, list(in, n)); });
 }
 
+/* ---- captured graphs ---- */
+
+bool th_graph_possible(th_device d)
+{
+	return d.cuda && entry([] { return graph_possible(); });
+}
+
+th_graph *th_graph_record(th_device d, void (*body)(void *context), void *context)
+{
+	return entry([=] { return graph_record(device(d), body, context); });
+}
+
+void th_graph_replay(th_graph *g, th_device d, th_key key)
+{
+	entry([=] {
+		if (d.cuda)
+			fused_seed(device(d), key);
+		graph_replay(g);
+	});
+}
+
+void th_graph_free(th_graph *g)
+{
+	entry([=] { graph_free(g); });
+}
+
 /* ---- optimiser ---- */
 
 void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v, int n,
@@ -786,12 +910,15 @@ void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *c
 					p[j].sizes() == v[i]->t.sizes(),
 				    "adamw: shapes of parameter ", i, " differ");
 			g[j] = g[j].to(p[j].scalar_type());
+			if (g[j].strides() != p[j].strides()) /* CUDA's kernel goes through all of them side by side */
+				g[j] = at::empty_like(p[j]).copy_(g[j]);
 			p[j] = p[j].detach();
 		}
+		const std::optional<Tensor> skip = opt->skip ? std::optional<Tensor>(opt->skip->t) : std::nullopt;
 		const std::vector<Tensor> step(
 		    p.size(), at::full({}, static_cast<double>(opt->step), p[0].options().dtype(at::kFloat)));
 		at::_fused_adamw_(p, g, list(m, n), list(v, n), {}, step, opt->lr, opt->beta1, opt->beta2,
-				  opt->weight_decay, opt->eps, false, false);
+				  opt->weight_decay, opt->eps, false, false, std::nullopt, skip);
 	});
 }
 
@@ -801,7 +928,7 @@ th_tensor *th_grad_norm(th_tensor *const *grad, int n)
 		const at::NoGradGuard guard;
 		bool ours = true;
 		double total = 0;
-		std::vector<Tensor> norm;
+		std::vector<Tensor> norm, wide, narrow;
 
 		TORCH_CHECK(n > 0, "grad_norm: no tensors");
 		for (int i = 0; i < n; i++)
@@ -809,8 +936,12 @@ th_tensor *th_grad_norm(th_tensor *const *grad, int n)
 		for (int i = 0; i < n; i++)
 			if (ours)
 				total += fused_sum_squares(grad[i]->t);
-			else
-				norm.push_back(at::linalg_vector_norm(grad[i]->t, 2, std::nullopt, false, at::kFloat));
+			else /* of one type each: then there is one kernel for many */
+				(grad[i]->t.scalar_type() == at::kFloat ? wide : narrow).push_back(grad[i]->t);
+		for (const std::vector<Tensor> &same : {wide, narrow})
+			if (!same.empty())
+				for (const Tensor &one : at::_foreach_norm(same, 2, at::kFloat))
+					norm.push_back(one);
 		return ours ? at::full({}, std::sqrt(total), at::kFloat) : at::linalg_vector_norm(at::stack(norm));
 	});
 }

@@ -73,7 +73,7 @@ TH_API void th_no_grad_close(void);
 /*
  * Names one random mask, or one rounding at random: its bits are a function of key and element index alone
  * (Philox4x32-10), so a forward pass done again, or a resumed run, drops the same elements, on the cpu with any
- * number of threads and in any dtype. A CUDA device uses its own generator, seeded from the key.
+ * number of threads and in any dtype. A CUDA device uses libtorch's generator, seeded from the key.
  */
 typedef struct {
 	uint64_t seed, stream;
@@ -83,17 +83,30 @@ TH_API th_tensor *th_empty(th_dtype dtype, th_device d, int n_dims, const int64_
 TH_API th_tensor *th_zeros(th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
 TH_API th_tensor *th_full(double value, th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
 TH_API th_tensor *th_arange(int64_t n, th_device d); /* (n) i64: 0..n-1 */
-/* Copies host memory of that dtype; data may be unaligned and is not needed afterwards. */
+/* Copies host memory of that dtype; data may be unaligned and is not needed afterwards. Does not wait for the device. */
 TH_API th_tensor *th_from_host(const void *data, th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
+/* In the cpu's memory, for th_to_device() to d and th_copy_later_() from there: pinned if d is CUDA. */
+TH_API th_tensor *th_zeros_beside(th_dtype dtype, th_device d, int n_dims, const int64_t *shape);
 /* Copies all elements, converted to dtype, to host memory of numel * size bytes. Waits for the device. */
 TH_API void th_to_host(const th_tensor *t, th_dtype dtype, void *data);
 TH_API double th_item(const th_tensor *t); /* the one element; waits for the device */
+/*
+ * The same in two parts, so that the device has work while the host waits for a result: the first does not wait, and what becomes of t
+ * after it does not matter; the second waits for this copy alone, and frees the th_fetch.
+ */
+typedef struct th_fetch th_fetch;
+TH_API th_fetch *th_fetch_start(const th_tensor *t, th_dtype dtype);
+TH_API void th_fetch_end(th_fetch *f, void *data);
 
 TH_API th_tensor *th_to_dtype(th_tensor *t, th_dtype dtype); /* differentiable; t itself (a new handle) if it has the dtype */
-TH_API th_tensor *th_to_device(th_tensor *t, th_device d);
+TH_API th_tensor *th_to_device(th_tensor *t, th_device d); /* to a CUDA device without waiting for it */
 TH_API th_tensor *th_clone(th_tensor *t);
 TH_API void th_copy_(th_tensor *dst, const th_tensor *src); /* in place, with conversion; not recorded */
+/* The same to th_zeros_beside() memory without waiting: until th_device_sync(), only the device may have a use for dst. */
+TH_API void th_copy_later_(th_tensor *dst, const th_tensor *src);
+TH_API void th_copy_all_(th_tensor *const *dst, th_tensor *const *src, int n); /* n of them */
 TH_API void th_zero_(th_tensor *t);                         /* in place; not recorded */
+TH_API void th_zero_all_(th_tensor *const *t, int n);
 TH_API void th_add_(th_tensor *dst, const th_tensor *src);  /* dst += src, of the same shape; in place, in dst's type; not recorded */
 /*
  * dst (bf16), of as many elements as src (f32), both contiguous: each is one of the two neighbours of src's, and src's is their mean
@@ -138,6 +151,7 @@ TH_API th_tensor *th_softmax(th_tensor *a, int dim);
 TH_API th_tensor *th_log_softmax(th_tensor *a, int dim);
 TH_API th_tensor *th_argmax(th_tensor *a, int dim); /* i64, without that dimension */
 TH_API bool th_all_finite(const th_tensor *a); /* waits for the device */
+TH_API th_tensor *th_not_finite(const th_tensor *a); /* () f32, on a's device: 0 if all elements are finite, else 1 */
 
 /* ---- layers ---- */
 
@@ -152,7 +166,7 @@ TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id);
 TH_API th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps);
 TH_API th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps);
 
-/* Each element is 0 with probability p, else x / (1 - p). p == 0: x itself. The mask is not stored. */
+/* Each element is 0 with probability p, else x / (1 - p). p == 0: x itself. The mask is stored on a CUDA device alone. */
 TH_API th_tensor *th_dropout(th_tensor *x, double p, th_key key);
 
 /*
@@ -209,6 +223,23 @@ TH_API th_tensor *th_detach(th_tensor *t);
 typedef th_tensor *th_function(void *context, th_tensor *const *in, int n);
 TH_API th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const *in, int n);
 
+/* ---- captured graphs ---- */
+
+/*
+ * Work of a CUDA device that is done again and again with the same shapes: captured once, then launched as one piece.
+ *
+ * body(context) is called four times, three of them to warm up. It must do the same each time, use no value of a device on the host, close
+ * the scopes that it opens, and leave what others are to read in tensors that were there before, as they must be when th_graph_replay() runs:
+ * a replay reads and writes the same memory. An error in it ends the tool as any other. On the cpu nothing is gained: body is called in
+ * each replay, and not before.
+ */
+typedef struct th_graph th_graph;
+TH_API bool th_graph_possible(th_device d); /* false on the cpu, and if the shim was built without CUDA's headers */
+TH_API th_graph *th_graph_record(th_device d, void (*body)(void *context), void *context);
+/* Does not wait. All masks within are a function of key, on the cpu of those keys that body gives. */
+TH_API void th_graph_replay(th_graph *g, th_device d, th_key key);
+TH_API void th_graph_free(th_graph *g); /* NULL: nothing */
+
 /* ---- optimiser ---- */
 
 /*
@@ -219,6 +250,7 @@ TH_API th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const 
 typedef struct {
 	double lr, beta1, beta2, eps, weight_decay;
 	int64_t step;
+	const th_tensor *skip; // () f32 on their device: if it is 1, nothing changes; NULL: does not matter
 } th_adamw;
 TH_API void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v,
                           int n, const th_adamw *opt);

@@ -28,7 +28,8 @@
 #define MICRO_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
 
 static const char *in_dir, *out_dir;
-static const char *objective, *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32", *moments_type = "f32", *device_name = "auto";
+static const char *objective, *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32", *moments_type = "f32", *device_name = "auto",
+                  *graph = "auto";
 static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, eval_every, threads;
 static uint64_t tokens;
 static double lr = 5e-5, lr_floor, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
@@ -74,6 +75,7 @@ static const struct option options[] = {
 	{0, "keep-best", OPT_FLAG, &keep_best, NULL, "write the model that did best in validation, not the last"},
 	{0, "dry-run", OPT_FLAG, &dry_run, NULL, "tell what memory and time it would take; -m may be a config.json", .unrecorded = true},
 	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
+	{0, "graph", OPT_CHOICE, &graph, "NAME", "captured graphs on a GPU: where they can be, or never", "auto|off", .unrecorded = true},
 	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096},
 	{0},
 };
@@ -220,6 +222,8 @@ static void identify(struct training *t, const struct provenance *p)
 	}
 	if (p->opt->masking)
 		hash_add(&h, p->opt->masking, sizeof *p->opt->masking);
+	if (p->opt->graph)
+		add_string(&h, "graph");
 	hash_add(&h, t->corpus->hash, HASH_BYTES);
 	if (t->valid)
 		hash_add(&h, t->valid->hash, HASH_BYTES);
@@ -400,6 +404,8 @@ int main(int argc, char **argv)
 	opt.decay = share(decay, opt.steps, "decay");
 	if (dropout >= 0)
 		opt.dropout.embd = opt.dropout.attn = opt.dropout.resid = dropout;
+	opt.late = device.cuda;
+	opt.graph = strcmp(graph, "auto") == 0 && train_can_graph(m, &opt);
 
 	struct training t = {.opt = &opt, .model = m, .corpus = corpus, .valid = valid};
 	struct provenance p = {.t = &t, .opt = &opt, .optimizer = keep_optimizer && exists(in_dir, OPTIMIZER)};

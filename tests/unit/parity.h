@@ -230,7 +230,7 @@ static void check_steps(const char *dir)
 		worst = fmax(worst, fabs(loss - want));
 		nn_gather_grads(m);
 		optim_clip(o, CLIP);
-		optim_step(o, LR * schedule_factor(SCHEDULE_LINEAR, s, STEPS, WARMUP, 0));
+		optim_step(o, LR * schedule_factor(SCHEDULE_LINEAR, s, STEPS, WARMUP, 0), NULL);
 		nn_zero_grads(m);
 		nn_cast(m);
 	}
@@ -314,7 +314,7 @@ static void parity_no_handles_left(void **state)
 			loss_of(m, &r, 0, r.B);
 			nn_gather_grads(m);
 			optim_clip(o, CLIP);
-			optim_step(o, LR);
+			optim_step(o, LR, NULL);
 			nn_zero_grads(m);
 			nn_cast(m);
 		}

@@ -1232,6 +1232,300 @@ static void same_bytes_every_time(void **state)
 	th_set_deterministic(false);
 }
 
+/* ---- what a device does while the host goes on; on the cpu, too, where nothing is late ---- */
+
+/* The cpu, then the GPU if there is one. */
+#define EACH_DEVICE(d) for (th_device d = cpu, *d##_end = &d; d##_end; d##_end = !d.cuda && th_has_cuda() ? (d = (th_device){1, 0}, &d) : NULL)
+
+/* What was fetched is what was there when the fetch began, whatever is done to the tensor meanwhile. */
+static void fetching(void **state)
+{
+	enum { N = 100000 };
+	double x[3], *big = get_memory(N * sizeof *big);
+	float f[3];
+
+	(void)state;
+	EACH_DEVICE(d) {
+		th_tensor *t = th_from_host((double[]){1, 2.5, -3}, TH_F64, d, SHAPE(3)), *one = th_full(1, TH_F64, d, SHAPE(N));
+		th_fetch *a = th_fetch_start(t, TH_F64), *b = th_fetch_start(t, TH_F32);
+		th_zero_(t);
+		th_fetch *c = th_fetch_start(t, TH_F64);
+		th_fetch_end(c, x);
+		assert_true(x[0] == 0 && x[2] == 0);
+		th_fetch_end(a, x);
+		assert_true(x[0] == 1 && x[1] == 2.5 && x[2] == -3);
+		th_fetch_end(b, f);
+		assert_true(f[0] == 1 && f[1] == 2.5f && f[2] == -3);
+		/* many uploads from one buffer, which is changed at once */
+		th_tensor *sum = th_zeros(TH_F64, d, SHAPE(N));
+		for (int i = 1; i <= 50; i++) {
+			th_scope_open();
+			for (int j = 0; j < N; j++)
+				big[j] = i + j % 3;
+			th_add_(sum, th_from_host(big, TH_F64, d, SHAPE(N)));
+			th_add_(sum, th_to_device(th_from_host(big, TH_F64, cpu, SHAPE(N)), d));
+			memset(big, 0, N * sizeof *big);
+			th_scope_close();
+		}
+		th_to_host(sum, TH_F64, big);
+		for (int j = 0; j < N; j++)
+			assert_true(big[j] == 2 * (50 * 51 / 2 + 50 * (j % 3)));
+		/* and back into pinned memory */
+		th_tensor *beside = th_zeros_beside(TH_F64, d, SHAPE(N));
+		for (int i = 0; i < 10; i++)
+			th_copy_later_(beside, th_add(th_to_device(beside, d), one));
+		th_device_sync(d);
+		assert_number(th_item(th_sum(beside)), 10.0 * N, 0);
+	}
+	free(big);
+}
+
+static void lists_of_tensors(void **state)
+{
+	(void)state;
+	EACH_DEVICE(d) {
+		th_tensor *from[] = {th_full(1.5, TH_F32, d, SHAPE(7)), th_full(2, TH_F32, d, SHAPE(2, 3))};
+		th_tensor *to[] = {th_zeros(TH_BF16, d, SHAPE(7)), th_zeros(TH_BF16, d, SHAPE(2, 3))};
+		th_copy_all_(to, from, 2);
+		assert_near(to[0], from[0], 0);
+		assert_near(to[1], from[1], 0);
+		th_zero_all_(to, 2);
+		assert_number(th_item(th_sum(to[1])), 0, 0);
+		th_copy_all_(to, from, 0);
+		th_zero_all_(to, 0);
+		assert_number(th_item(th_sum(from[1])), 12, 0);
+	}
+}
+
+static void skipping_an_update(void **state)
+{
+	const double bad[] = {NAN, INFINITY, -INFINITY};
+
+	(void)state;
+	EACH_DEVICE(d) {
+		th_tensor *p[4], *m[4], *v[4], *was[3];
+		for (int i = 0; i < 4; i++) { /* 0: as a skipped one begins; 1: all is well; 2: without the question; 3: not finite */
+			p[i] = th_full(1, TH_F32, d, SHAPE(5));
+			m[i] = th_full(0.1, TH_F32, d, SHAPE(5));
+			v[i] = th_full(0.2, TH_F32, d, SHAPE(5));
+			th_tensor *g = th_full(i == 3 ? NAN : 0.5, TH_F32, d, SHAPE(5)), *norm = th_grad_norm(&g, 1);
+			th_clip_grad(&g, 1, 0.7, norm);
+			th_adamw opt = {1e-2, 0.9, 0.99, 1e-8, 0.1, 3, i == 2 ? NULL : th_not_finite(norm)};
+			if (i)
+				th_adamw_step(&p[i], &g, &m[i], &v[i], 1, &opt);
+		}
+		was[0] = p[1], was[1] = m[1], was[2] = v[1];
+		assert_same_bytes(was[0], p[2]);
+		assert_same_bytes(was[1], m[2]);
+		assert_same_bytes(was[2], v[2]);
+		assert_same_bytes(p[0], p[3]);
+		assert_same_bytes(m[0], m[3]);
+		assert_same_bytes(v[0], v[3]);
+		assert_true(th_item(th_sum(p[1])) < 5);
+		for (int i = 0; i < 3; i++) {
+			th_tensor *t = th_zeros(TH_F64, d, SHAPE(2, 2));
+			assert_number(th_item(th_not_finite(t)), 0, 0);
+			th_copy_(th_narrow(t, 0, 1, 1), th_full(bad[i], TH_F64, cpu, SHAPE(1, 2)));
+			assert_number(th_item(th_not_finite(t)), 1, 0);
+			assert_int_equal(th_dtype_of(th_not_finite(t)), TH_F32);
+		}
+	}
+}
+
+struct work {
+	th_tensor *x, *w, *sum;
+	double p;
+	int calls;
+};
+
+/* sum += w's gradient of a loss with dropout of x */
+static void work(void *arg)
+{
+	struct work *k = arg;
+
+	k->calls++;
+	th_scope_open();
+	th_tensor *h = th_dropout(th_mul(k->x, k->w), k->p, (th_key){1, 1});
+	th_backward(th_sum(h));
+	th_add_(k->sum, th_grad(k->w));
+	th_set_grad(k->w, NULL);
+	th_scope_close();
+}
+
+static void replaying(void **state)
+{
+	(void)state;
+	EACH_DEVICE(d) {
+		if (d.cuda && !th_graph_possible(d))
+			continue;
+		struct work k = {th_zeros(TH_F32, d, SHAPE(10000)), th_requires_grad(th_full(2, TH_F32, d, SHAPE(10000)), true),
+		                 th_zeros(TH_F32, d, SHAPE(10000))};
+		th_graph *g = th_graph_record(d, work, &k);
+		assert_int_equal(k.calls, d.cuda ? 4 : 0);
+		th_zero_(k.sum);
+		for (int i = 1; i <= 10; i++) {
+			th_copy_(k.x, th_full(i, TH_F32, d, SHAPE(10000)));
+			th_graph_replay(g, d, no_key);
+		}
+		assert_near(k.sum, th_full(55, TH_F32, cpu, SHAPE(10000)), 0);
+		th_graph_free(g);
+
+		/* masks by the key of the replay */
+		th_tensor *got[3];
+		k.p = 0.3;
+		g = th_graph_record(d, work, &k);
+		for (int i = 0; i < 3; i++) {
+			th_zero_(k.sum);
+			th_copy_(k.x, th_full(1, TH_F32, d, SHAPE(10000)));
+			th_graph_replay(g, d, (th_key){5, i == 2});
+			got[i] = th_clone(k.sum);
+		}
+		assert_same_bytes(got[0], got[1]);
+		assert_true(fabs(th_item(th_sum(got[2])) / 10000 - 1) < 0.05);
+		th_tensor *both = th_mul(got[0], got[2]); /* independent: 0.49 of them are in both */
+		if (d.cuda)
+			assert_true(fabs(th_item(th_sum(both)) * 0.49 / 10000 - 0.49) < 0.05);
+		th_graph_free(g);
+	}
+	th_graph_free(NULL);
+	assert_false(th_graph_possible(cpu));
+}
+
+/* ---- a GPU against the cpu ---- */
+
+/* Where there is none: skips the test. */
+static th_device gpu(void)
+{
+	if (!th_has_cuda())
+		skip();
+	return (th_device){1, 0};
+}
+
+static th_tensor *leaf(th_tensor *t, th_dtype type, th_device d)
+{
+	return th_requires_grad(th_to_device(th_to_dtype(t, type), d), true);
+}
+
+/* A layer of each kind with attention by fewer key heads, and the loss: value and gradients, one after the other in f64 on the cpu. */
+static th_tensor *layers_on(th_device d, th_dtype type, double p)
+{
+	enum { B = 2, L = 70, C = 64, V = 500 };
+
+	numbers = rng_make(11, 3);
+	th_tensor *e = leaf(randn(TH_F32, SHAPE(V, C)), TH_F32, d), *a = leaf(th_scale(randn(TH_F32, SHAPE(C, 2 * C)), 0.2), type, d);
+	th_tensor *w = leaf(th_scale(randn(TH_F32, SHAPE(C, C)), 0.2), type, d), *n = leaf(randn(TH_F32, SHAPE(C)), type, d);
+	th_tensor *head = leaf(th_scale(randn(TH_F32, SHAPE(V, C)), 0.3), type, d), *bias = leaf(randn(TH_F32, SHAPE(V)), type, d);
+	th_tensor *id = th_to_device(th_reshape(some_targets(B * L, V, false), SHAPE(B, L)), d);
+	th_tensor *target = th_to_device(some_targets(B * L, V, true), d), *table = th_to_device(angles(L, C / 2), d);
+
+	th_tensor *x = th_to_dtype(th_embedding(e, id), type);
+	x = th_rope(th_layer_norm(x, n, NULL, 1e-5), table);
+	x = th_add(x, th_attention_packed(th_affine(x, a, NULL), 4, 2, true, NULL, 0.25, p, (th_key){1, 2}));
+	x = th_add(x, th_dropout(th_gelu_tanh(th_linear(x, w, NULL)), p, (th_key){1, 3}));
+	x = th_add(x, th_swiglu(x, th_rms_norm(x, n, 1e-5)));
+	x = th_reshape(x, SHAPE(B * L, C));
+	th_tensor *loss = th_linear_cross_entropy(x, head, bias, target, 0.01);
+	th_backward(loss);
+
+	th_tensor *all[] = {loss, th_linear_nll(x, head, bias, target), th_grad(e), th_grad(a), th_grad(w), th_grad(n), th_grad(head), th_grad(bias)};
+	for (int i = 0; i < 8; i++)
+		all[i] = th_detach(th_reshape(th_to_dtype(th_to_device(all[i], cpu), TH_F64), SHAPE(-1)));
+	return th_cat(all, 8, 0);
+}
+
+static void gpu_as_cpu(void **state)
+{
+	th_device d = gpu();
+
+	(void)state;
+	assert_near(layers_on(d, TH_F32, 0), layers_on(cpu, TH_F32, 0), 2e-4);
+	assert_near(layers_on(d, TH_BF16, 0), layers_on(cpu, TH_F32, 0), 0.1);
+	th_set_deterministic(true);
+	for (th_dtype type = TH_F32; type <= TH_BF16; type++)
+		for (int i = 0; i < 2; i++)
+			assert_same_bytes(layers_on(d, type, 0.1 * i), layers_on(d, type, 0.1 * i));
+	th_set_deterministic(false);
+}
+
+/* Means over many masks come near to no dropout at all. */
+static void gpu_dropout(void **state)
+{
+	th_device d = gpu();
+	th_tensor *x = th_full(1, TH_F32, d, SHAPE(1000, 1000)), *one = leaf(th_full(1, TH_F32, cpu, SHAPE(1000, 1000)), TH_F32, d);
+
+	(void)state;
+	th_tensor *y = th_dropout(one, 0.1, (th_key){1, 2});
+	th_backward(th_sum(y));
+	assert_same_bytes(th_grad(one), y);
+	assert_same_bytes(th_dropout(x, 0.1, (th_key){1, 2}), y);
+	assert_true(fabs(th_item(th_sum(y)) * 0.9 / 1e6 - 0.9) < 5 * sqrt(0.9 * 0.1 / 1e6));
+	th_tensor *a = th_dropout(x, 0.5, (th_key){1, 2}), *b = th_dropout(x, 0.5, (th_key){1, 3});
+	assert_true(fabs(th_item(th_sum(th_mul(a, b))) / 4 / 1e6 - 0.25) < 5 * sqrt(0.25 * 0.75 / 1e6));
+	for (th_dtype type = TH_F32; type <= TH_BF16; type++) {
+		th_tensor *q = th_to_device(randn(type, SHAPE(1, 2, 128, 64)), d), *sum = th_zeros(TH_F32, d, SHAPE(1, 2, 128, 64));
+		th_tensor *plain = th_attention(q, q, q, true, NULL, 0.125, 0, no_key);
+		for (uint64_t i = 0; i < 400; i++)
+			th_add_(sum, th_attention(q, q, q, true, NULL, 0.125, 0.1, (th_key){1, i}));
+		th_tensor *off = th_sub(th_scale(sum, 1.0 / 400), plain);
+		assert_true(sqrt(th_item(th_sum(th_mul(off, off))) / 128 / 128) < 0.05);
+		assert_same_bytes(th_attention(q, q, q, true, NULL, 0.125, 0.1, (th_key){1, 7}),
+		                  th_attention(q, q, q, true, NULL, 0.125, 0.1, (th_key){1, 7}));
+	}
+}
+
+static void gpu_optimiser(void **state)
+{
+	th_device d = gpu();
+	th_tensor *of[2][4][3];
+
+	(void)state;
+	for (int on = 0; on < 2; on++) {
+		numbers = rng_make(5, 5);
+		for (int k = 0; k < 4; k++)
+			for (int i = 0; i < 3; i++)
+				of[on][k][i] = th_to_device(k < 2 ? randn(TH_F32, SHAPE(33, 100 + i)) : th_zeros(TH_F32, cpu, SHAPE(33, 100 + i)), on ? d : cpu);
+		for (int s = 1; s <= 3; s++) {
+			th_tensor *norm = th_grad_norm(of[on][1], 3);
+			assert_number(th_item(norm), s == 1 ? sqrt(33 * 303) : 1, 0.05);
+			th_clip_grad(of[on][1], 3, 1, norm);
+			th_adamw_step(of[on][0], of[on][1], of[on][2], of[on][3], 3, &(th_adamw){1e-2, 0.9, 0.99, 1e-8, 0.1, s, th_not_finite(norm)});
+		}
+	}
+	for (int k = 0; k < 4; k++)
+		for (int i = 0; i < 3; i++)
+			assert_near(of[1][k][i], of[0][k][i], 1e-5);
+	th_tensor *x = th_full(1 + 0x1p-9, TH_F32, d, SHAPE(1 << 20)), *y = th_empty(TH_BF16, d, SHAPE(1 << 20));
+	th_round_(y, x, (th_key){1, 2}, 0);
+	assert_number(th_item(th_sum(th_to_dtype(y, TH_F64))) / (1 << 20), 1 + 0x1p-9, 1e-5);
+	th_tensor *g[] = {th_full(3, TH_BF16, d, SHAPE(100)), th_full(4, TH_F32, d, SHAPE(100))};
+	assert_number(th_item(th_grad_norm(g, 2)), 50, 1e-6);
+}
+
+/* Where there are no kernels of ours, which here is float16 alone. */
+static void loss_in_f16(void **state)
+{
+	enum { N = 20, V = 33, C = 16 };
+
+	(void)state;
+	for (int bias = 0; bias < 2; bias++) {
+		th_tensor *got[2][4];
+		for (int i = 0; i < 2; i++) {
+			numbers = rng_make(9, 9);
+			th_tensor *h = leaf(randn(TH_F32, SHAPE(N, C)), i ? TH_F16 : TH_F32, cpu), *w = leaf(th_scale(randn(TH_F32, SHAPE(V, C)), 0.25), i ? TH_F16 : TH_F32, cpu);
+			th_tensor *b = bias ? leaf(randn(TH_F32, SHAPE(V)), i ? TH_F16 : TH_F32, cpu) : NULL;
+			got[i][0] = th_linear_cross_entropy(h, w, b, some_targets(N, V, true), 0.5);
+			th_backward(got[i][0]);
+			got[i][1] = th_grad(h), got[i][2] = th_grad(w), got[i][3] = b ? th_grad(b) : th_grad(h);
+		}
+		for (int j = 0; j < 4; j++)
+			assert_near(got[1][j], got[0][j], 5e-3);
+	}
+	th_set_deterministic(true);
+	assert_near(th_linear_nll(randn(TH_F16, SHAPE(2, 4)), th_zeros(TH_F16, cpu, SHAPE(3, 4)), NULL, ids((int64_t[]){1, -1}, 2)),
+	            th_from_host((double[]){log(3), 0}, TH_F64, cpu, SHAPE(2)), 1e-3);
+	th_set_deterministic(false);
+}
+
 /* ---- errors ---- */
 
 static jmp_buf back;
@@ -1380,6 +1674,14 @@ int main(void)
 		TEST(freed_handles),
 		TEST(no_grad_pairs),
 		TEST(same_bytes_every_time),
+		TEST(fetching),
+		TEST(lists_of_tensors),
+		TEST(skipping_an_update),
+		TEST(replaying),
+		TEST(loss_in_f16),
+		TEST(gpu_as_cpu),
+		TEST(gpu_dropout),
+		TEST(gpu_optimiser),
 		TEST(errors),
 		TEST(missing_device),
 	};

@@ -203,7 +203,7 @@ static th_tensor *whole_layer(const struct nn_model *m, int i, th_tensor *x, con
 	return layer(m, i, x, NULL, d);
 }
 
-/* Where the padding token stands in the input, which costs a look at all ids: only where it matters. */
+/* Where the padding token stands in the input, which costs a look at all ids, and to wait for a device that they lie on: only where it matters. */
 struct padding {
 	th_tensor *position; // (B, T) i64: RoBERTa's positions, padding not counted
 	th_tensor *none;     // (B, T, 1) f32: 0 where it stands, else 1; NULL: it stands nowhere
@@ -256,6 +256,7 @@ static th_tensor *encode(const struct nn_model *m, th_tensor *id, th_tensor *len
 
 	th_scope_open();
 	struct padding p = find_padding(m, id);
+	id = th_to_device(id, m->device);
 	if (b->offset && p.none)
 		position = embedding(b->position, p.position, &p); // (B, T, C)
 	else

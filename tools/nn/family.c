@@ -148,9 +148,16 @@ th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const 
 
 void nn_cast(struct nn_model *m)
 {
+	th_tensor **list = xcalloc((size_t)m->params->n, 2 * sizeof *list), **value = list + m->params->n;
+	int n = 0;
+
 	for (int i = 0; i < m->params->n; i++)
-		if (m->params->item[i].copy)
-			th_copy_(m->params->item[i].copy, m->params->item[i].value);
+		if (m->params->item[i].copy) {
+			list[n] = m->params->item[i].copy;
+			value[n++] = m->params->item[i].value;
+		}
+	th_copy_all_(list, value, n);
+	free(list);
 }
 
 /* One after the other, so that what is added up is gone before the next sum is made. */
@@ -177,6 +184,30 @@ void nn_gather_grads(struct nn_model *m)
 			p->summed = g != NULL;
 		th_scope_close();
 	}
+}
+
+void nn_sums_start(struct nn_model *m)
+{
+	th_tensor **sum = xcalloc((size_t)m->params->n, sizeof *sum);
+
+	for (int i = 0; i < m->params->n; i++) {
+		struct nn_param *p = &m->params->item[i];
+		if (!p->sum)
+			p->sum = empty_like(p->value, TH_F32, m->device);
+		p->summed = true;
+		sum[i] = p->sum;
+	}
+	th_zero_all_(sum, m->params->n);
+	free(sum);
+}
+
+/* Where there is a sum, nn_param_grad() adds to it what lies elsewhere. */
+void nn_sum_grads(struct nn_model *m)
+{
+	th_scope_open();
+	for (int i = 0; i < m->params->n; i++)
+		nn_param_grad(&m->params->item[i]);
+	th_scope_close();
 }
 
 void nn_zero_grads(struct nn_model *m)
@@ -244,6 +275,7 @@ th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, d
 		target = r.target;
 	} else {
 		h = flat(h);
+		target = th_to_device(target, m->device);
 	}
 	th_tensor *loss = th_keep(th_linear_cross_entropy(h, m->head, m->head_bias, target, scale));
 	th_scope_close();
@@ -273,6 +305,7 @@ th_tensor *nn_nll_rank(const struct nn_model *m, th_tensor *id, th_tensor *targe
 			*rank = th_keep(spread(m, th_linear_rank(h, m->head, m->head_bias, r.target), &r));
 	} else {
 		h = flat(h);
+		target = th_to_device(target, m->device);
 		nll = th_keep(th_linear_nll(h, m->head, m->head_bias, target));
 		if (rank)
 			*rank = th_keep(th_linear_rank(h, m->head, m->head_bias, target));

@@ -21,7 +21,7 @@ struct nn_dropout {
 	uint64_t seed, domain, step, micro_step;
 };
 
-/* Key of the mask at one place in one layer. d NULL: no dropout, any key will do. */
+/* Key of the mask at one place in one layer; layer -1: of the whole pass. d NULL: no dropout, any key will do. */
 th_key nn_dropout_key(const struct nn_dropout *d, int layer, int place);
 
 struct nn_model;
@@ -34,7 +34,7 @@ struct nn_family {
 	const char *const *ignored;       /* tensors that may lie in a checkpoint unused; NULL ends */
 	/* Asks for the parameters that m->config speaks of, fills m->net and m->head. */
 	void (*load)(struct nn_model *m);
-	/* The last hidden layer: id (B, T) i64 -> (B, T, C). dropout: NULL for none. */
+	/* The last hidden layer: id (B, T) i64, in the cpu's memory or the device's -> (B, T, C). dropout: NULL for none. */
 	th_tensor *(*hidden)(const struct nn_model *m, th_tensor *id, const struct nn_dropout *dropout);
 	/* For generation with a cache, both or neither. As hidden, of tokens behind those in the cache. */
 	th_tensor *(*hidden_after)(const struct nn_model *m, th_tensor *id, struct nn_cache *cache);
@@ -96,10 +96,17 @@ void nn_cast(struct nn_model *m);
  */
 void nn_gather_grads(struct nn_model *m);
 void nn_zero_grads(struct nn_model *m);
+/*
+ * The other way to add up gradients: first nn_sums_start(), then nn_sum_grads() after each th_backward(). The sums of all parameters, in f32,
+ * have memory of their own, the same from start to start; th_grad() gives nothing, nn_param_grad() does. Call the first with no scope open.
+ */
+void nn_sums_start(struct nn_model *m);
+void nn_sum_grads(struct nn_model *m);
 
 /*
- * The loss: scale * sum of -log p(target[b][t] | what the model sees at b, t), () f32. id (B, T) and target (B T) come
- * from the host; a target < 0 is not scored. What is seen: id[b][..t], or with a masked family all of id[b].
+ * The loss: scale * sum of -log p(target[b][t] | what the model sees at b, t), () f32. A target < 0 is not scored. What is seen:
+ * id[b][..t], or with a masked family all of id[b]. id (B, T) and target (B T) lie in the cpu's memory, from where they go to the device
+ * without waiting for it, or on the device; but a masked family, which has to look at them, waits for them there.
  */
 th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, double scale,
                    const struct nn_dropout *dropout);

@@ -146,6 +146,7 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 	const struct gpt2 *g = m->net;
 	int64_t T = th_size(id, 1);
 
+	id = th_to_device(id, m->device);
 	th_tensor *token = th_to_dtype(th_embedding(g->wte, id), TH_F32);   // (B, T, C)
 	th_tensor *position = th_to_dtype(th_narrow(g->wpe, 0, 0, T), TH_F32); // (T, C)
 	th_tensor *x = th_add(token, position);

@@ -166,6 +166,7 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 	const struct llama *l = m->net;
 
 	turn_to(m, th_size(id, 1));
+	id = th_to_device(id, m->device);
 	th_tensor *x = th_to_dtype(th_embedding(l->embed, id), m->compute); // (B, T, C)
 	return th_rms_norm(nn_layers(m, block, x, d), l->norm, l->eps);
 }

@@ -30,13 +30,13 @@ double schedule_factor(enum schedule kind, int64_t step, int64_t total, int64_t 
 	}
 }
 
-static th_tensor *zeros_like(const th_tensor *t, th_dtype dtype, th_device device)
+static th_tensor *zeros_like(const th_tensor *t, th_dtype dtype, th_device device, bool beside)
 {
 	int64_t shape[TH_MAX_DIMS];
 
 	for (int d = 0; d < th_dim(t); d++)
 		shape[d] = th_size(t, d);
-	return th_zeros(dtype, device, th_dim(t), shape);
+	return (beside ? th_zeros_beside : th_zeros)(dtype, device, th_dim(t), shape);
 }
 
 struct optim *optim_make(struct nn_params *params, const struct optim_options *opt)
@@ -44,14 +44,14 @@ struct optim *optim_make(struct nn_params *params, const struct optim_options *o
 	struct optim *o = xcalloc(1, sizeof *o);
 	size_t n = (size_t)params->n;
 
-	*o = (struct optim){.params = params, .opt = *opt};
+	*o = (struct optim){.params = params, .opt = *opt, .together = params->device.cuda};
 	o->m = xcalloc(n, sizeof(th_tensor *));
 	o->v = xcalloc(n, sizeof(th_tensor *));
-	o->g = xcalloc(n, sizeof(th_tensor *));
+	o->list = xcalloc(n, 4 * sizeof(th_tensor *));
+	o->norm = th_zeros(TH_F32, params->device, 0, NULL);
 	for (size_t i = 0; i < n; i++) {
-		th_device where = opt->offload ? (th_device){0, 0} : params->device;
-		o->m[i] = zeros_like(params->item[i].value, opt->moments, where);
-		o->v[i] = zeros_like(params->item[i].value, opt->moments, where);
+		o->m[i] = zeros_like(params->item[i].value, opt->moments, params->device, opt->offload);
+		o->v[i] = zeros_like(params->item[i].value, opt->moments, params->device, opt->offload);
 	}
 	return o;
 }
@@ -68,11 +68,11 @@ void optim_free(struct optim *o)
 		return;
 	free(o->m);
 	free(o->v);
-	free(o->g);
+	free(o->list);
 	free(o);
 }
 
-double optim_clip(struct optim *o, double clip)
+th_tensor *optim_clip(struct optim *o, double clip)
 {
 	int n = 0;
 
@@ -80,9 +80,12 @@ double optim_clip(struct optim *o, double clip)
 	for (int i = 0; i < o->params->n; i++) {
 		th_tensor *g = nn_param_grad(&o->params->item[i]);
 		if (g)
-			o->g[n++] = g;
+			o->list[n++] = g;
 	}
-	o->norm = n ? th_item(th_grad_norm(o->g, n)) : 0;
+	if (n)
+		th_copy_(o->norm, th_grad_norm(o->list, n));
+	else
+		th_zero_(o->norm);
 	o->clip = clip;
 	th_scope_close();
 	return o->norm;
@@ -118,18 +121,23 @@ static void put_part(const struct optim *o, th_tensor *t, const th_tensor *part,
 		th_tensor *rounded = o->opt.offload ? th_empty(TH_BF16, o->params->device, 1, &n) : to;
 		th_round_(rounded, part, (th_key){o->opt.seed, rng_stream(purpose[what], when, (uint64_t)i)}, at);
 		if (rounded != to)
-			th_copy_(to, rounded);
+			(what == PARAM ? th_copy_ : th_copy_later_)(to, rounded);
 	} else if (o->opt.offload && what != PARAM) {
-		th_copy_(to, part);
+		th_copy_later_(to, part);
 	}
+}
+
+/* Is nothing to be converted? */
+static bool is_plain(const struct optim *o, int i, const th_tensor *g)
+{
+	return th_dtype_of(o->params->item[i].value) == TH_F32 && th_dtype_of(g) == TH_F32 && o->opt.moments == TH_F32 && !o->opt.offload;
 }
 
 static void update(struct optim *o, int i, th_tensor *g, const th_adamw *opt)
 {
 	th_device device = o->params->device;
-	th_tensor *param = o->params->item[i].value, *norm = th_full(o->norm, TH_F32, device, 0, NULL);
-	bool plain = th_dtype_of(param) == TH_F32 && th_dtype_of(g) == TH_F32 && o->opt.moments == TH_F32 && !o->opt.offload;
-	int64_t n = th_numel(param), part = plain ? n : PART;
+	th_tensor *param = o->params->item[i].value;
+	int64_t n = th_numel(param), part = is_plain(o, i, g) ? n : PART;
 
 	for (int64_t at = 0; at < n; at += part) {
 		th_scope_open();
@@ -137,7 +145,7 @@ static void update(struct optim *o, int i, th_tensor *g, const th_adamw *opt)
 		th_tensor *p = part_of(param, at, some, device), *d = part_of(g, at, some, device);
 		th_tensor *m = part_of(o->m[i], at, some, device), *v = part_of(o->v[i], at, some, device);
 		if (o->clip > 0)
-			th_clip_grad(&d, 1, o->clip, norm);
+			th_clip_grad(&d, 1, o->clip, o->norm);
 		th_adamw_step(&p, &d, &m, &v, 1, opt);
 		put_part(o, param, p, at, PARAM, i);
 		put_part(o, o->m[i], m, at, M, i);
@@ -146,12 +154,40 @@ static void update(struct optim *o, int i, th_tensor *g, const th_adamw *opt)
 	}
 }
 
-/* Parameter by parameter, so that there is never more than one gradient in two types, and each is freed as soon as may be. */
-void optim_step(struct optim *o, double lr)
+/* The plain parameters that decay, or those that do not, in one pass; they have no gradient afterwards. */
+static void update_together(struct optim *o, bool decay, const th_adamw *opt)
 {
-	th_adamw opt = {lr, o->opt.beta1, o->opt.beta2, o->opt.eps, 0, ++o->updates};
+	th_tensor **p = o->list, **g = p + o->params->n, **m = g + o->params->n, **v = m + o->params->n;
+	int n = 0;
+
+	th_scope_open();
+	for (int i = 0; i < o->params->n; i++) {
+		struct nn_param *param = &o->params->item[i];
+		th_tensor *grad = nn_param_grad(param);
+		if (!grad || !is_plain(o, i, grad) || decays(param->value) != decay)
+			continue;
+		p[n] = param->value;
+		g[n] = grad;
+		m[n] = o->m[i];
+		v[n++] = o->v[i];
+		nn_param_drop_grad(param);
+	}
+	if (n && o->clip > 0)
+		th_clip_grad(g, n, o->clip, o->norm);
+	th_adamw_step(p, g, m, v, n, opt);
+	th_scope_close();
+}
+
+/* Parameter by parameter, so that there is never more than one gradient in two types, and each is freed as soon as may be. */
+void optim_step(struct optim *o, double lr, const th_tensor *skip)
+{
+	th_adamw opt = {lr, o->opt.beta1, o->opt.beta2, o->opt.eps, 0, ++o->updates, skip};
 
 	th_no_grad_open();
+	for (int decay = 0; o->together && decay < 2; decay++) {
+		opt.weight_decay = decay ? o->opt.weight_decay : 0;
+		update_together(o, decay, &opt);
+	}
 	for (int i = 0; i < o->params->n; i++) {
 		struct nn_param *p = &o->params->item[i];
 		th_scope_open();

@@ -25,7 +25,7 @@ struct optim_options {
 	 * by less than a unit of its last place, would never change.
 	 */
 	th_dtype moments;
-	bool offload;        /* the moments lie in the cpu's memory, and come to the device a part at a time */
+	bool offload;        /* the moments lie in the cpu's memory, and come to the device a part at a time: th_device_sync() before reading them */
 	uint64_t seed, domain; /* of the rounding */
 };
 
@@ -34,8 +34,10 @@ struct optim {
 	struct optim_options opt;
 	th_tensor **m, **v; /* first and second moments, in the parameters' order */
 	int64_t updates;    /* done so far, over all domains if the moments were handed on */
-	double norm, clip;  /* of the gradients at hand; 0: leaves them */
-	th_tensor **g;      /* scratch */
+	th_tensor *norm;    /* of the gradients at hand, () f32 on the device */
+	double clip;        /* 0: leaves them */
+	bool together;      /* all parameters in few kernels, as a GPU likes it; else one after the other, in less memory */
+	th_tensor **list;   /* scratch */
 };
 
 /* Moments 0. Call it with no scope open. The parameters must outlive it. */
@@ -45,11 +47,14 @@ struct optim *optim_new(struct nn_params *params, double beta1, double beta2, do
 void optim_free(struct optim *o);
 
 /*
- * L2 norm of all gradients; optim_step() will scale them so that it is at most clip (0: leaves them).
- * A parameter without gradient counts as 0. Not finite: give up, do not step.
+ * L2 norm of all gradients, () f32 on the device, there until the next call; optim_step() will scale them so that it is at most clip (0: leaves
+ * them). A parameter without gradient counts as 0. Does not wait for the device.
  */
-double optim_clip(struct optim *o, double clip);
-/* One update with that rate. A parameter without gradient stays as it is; the others' gradients are gone, each once it was used. */
-void optim_step(struct optim *o, double lr);
+th_tensor *optim_clip(struct optim *o, double clip);
+/*
+ * One update with that rate. A parameter without gradient stays as it is; the others' gradients are gone, each once it was used.
+ * skip: as in th_adamw: if it is 1, then parameters and moments keep their bytes. NULL: the norm is known to be finite.
+ */
+void optim_step(struct optim *o, double lr, const th_tensor *skip);
 
 #endif

@@ -11,5 +11,7 @@
  * Takes only algorithms that give the same bytes every time. threads 0: libtorch's default.
  */
 th_device nn_start(const char *device, int64_t threads);
+/* From now on such a line ends in this text, a constant: how to do without what is being tried. "": nothing */
+void nn_error_note(const char *note);
 
 #endif

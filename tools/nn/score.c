@@ -15,53 +15,93 @@ double scored_sum(const struct scored *s)
 	return sum;
 }
 
-/* Room for one batch, (B, T) each. */
+/* Windows that go through the model together: B of T tokens, the first of them number `first` of all. */
 struct batch {
-	int64_t *id, *target, *rank;
+	uint64_t first;
+	int64_t B, T;
+	int64_t *id, *target, *rank; // (B, T) each
 	float *f32;
 	double *nll;
+	th_fetch *coming_nll, *coming_rank;
 };
 
-static void score_batch(const struct nn_model *m, int64_t B, int64_t T, struct batch *b)
+static struct batch batch_new(size_t most, bool ranks)
 {
+	return (struct batch){.id = xcalloc(most, sizeof(int64_t)), .target = xcalloc(most, sizeof(int64_t)),
+	                      .rank = ranks ? xcalloc(most, sizeof(int64_t)) : NULL, .f32 = xcalloc(most, sizeof(float)),
+	                      .nll = xcalloc(most, sizeof(double))};
+}
+
+static void batch_free(struct batch *b)
+{
+	free(b->id);
+	free(b->target);
+	free(b->rank);
+	free(b->f32);
+	free(b->nll);
+}
+
+static void start(const struct nn_model *m, struct batch *b)
+{
+	const th_device cpu = {0, 0};
+
 	th_scope_open();
-	th_tensor *ids = th_from_host(b->id, TH_I64, m->device, 2, (int64_t[]){B, T});
-	th_tensor *targets = th_from_host(b->target, TH_I64, m->device, 1, (int64_t[]){B * T}), *rank = NULL;
-	th_to_host(nn_nll_rank(m, ids, targets, b->rank ? &rank : NULL), TH_F32, b->f32);
+	th_tensor *ids = th_from_host(b->id, TH_I64, cpu, 2, (int64_t[]){b->B, b->T});
+	th_tensor *targets = th_from_host(b->target, TH_I64, cpu, 1, (int64_t[]){b->B * b->T}), *rank = NULL;
+	b->coming_nll = th_fetch_start(nn_nll_rank(m, ids, targets, b->rank ? &rank : NULL), TH_F32);
 	if (rank)
-		th_to_host(rank, TH_I64, b->rank);
+		b->coming_rank = th_fetch_start(rank, TH_I64);
 	th_scope_close();
-	for (int64_t i = 0; i < B * T; i++) /* from 1 nat on, an f32 is such a multiple; rint() keeps what is not finite */
+}
+
+static void finish(struct batch *b)
+{
+	th_fetch_end(b->coming_nll, b->f32);
+	if (b->rank)
+		th_fetch_end(b->coming_rank, b->rank);
+	for (int64_t i = 0; i < b->B * b->T; i++) /* from 1 nat on, an f32 is such a multiple; rint() keeps what is not finite */
 		b->nll[i] = rint((double)b->f32[i] * 0x1p24) * 0x1p-24;
 }
 
+static void hand_over(const struct cut *c, const uint64_t *which, struct batch *b, void (*take)(void *arg, const struct scored *s), void *arg)
+{
+	finish(b);
+	for (int64_t i = 0; i < b->B; i++) {
+		uint64_t at = b->first + (uint64_t)i;
+		take(arg, &(struct scored){at, cut_window(c, which ? which[at] : at), b->target + i * b->T, b->nll + i * b->T,
+		                           b->rank ? b->rank + i * b->T : NULL});
+	}
+	b->B = 0;
+}
+
+/* A batch is read when the next one is under way, so that a GPU goes from one to the other. */
 void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *which, uint64_t n, int64_t batch, bool ranks,
                 void (*take)(void *arg, const struct scored *s), void *arg)
 {
 	size_t most = (size_t)(batch * c->context);
-	struct batch room = {xcalloc(most, sizeof *room.id), xcalloc(most, sizeof *room.target),
-	                     ranks ? xcalloc(most, sizeof *room.rank) : NULL, xcalloc(most, sizeof *room.f32),
-	                     xcalloc(most, sizeof *room.nll)};
+	struct batch turn[2] = {batch_new(most, ranks), batch_new(most, ranks)}, *b = &turn[0], *before = &turn[1];
 
-	for (uint64_t i = 0; i < n;) {
-		int64_t T = cut_window(c, which ? which[i] : i).length, B = 0;
-		while (B < batch && i + (uint64_t)B < n) {
-			uint64_t w = which ? which[i + (uint64_t)B] : i + (uint64_t)B;
-			if (cut_window(c, w).length != T)
+	for (uint64_t i = 0; i < n; i += (uint64_t)b->B) {
+		struct batch *other = before;
+		before = b;
+		b = other;
+		b->first = i;
+		b->T = cut_window(c, which ? which[i] : i).length;
+		while (b->B < batch && i + (uint64_t)b->B < n) {
+			uint64_t w = which ? which[i + (uint64_t)b->B] : i + (uint64_t)b->B;
+			if (cut_window(c, w).length != b->T)
 				break;
-			cut_fill(c, w, room.id + B * T, room.target + B * T);
-			B++;
+			cut_fill(c, w, b->id + b->B * b->T, b->target + b->B * b->T);
+			b->B++;
 		}
-		score_batch(m, B, T, &room);
-		for (int64_t b = 0; b < B; b++, i++)
-			take(arg, &(struct scored){i, cut_window(c, which ? which[i] : i), room.target + b * T, room.nll + b * T,
-			                           ranks ? room.rank + b * T : NULL});
+		start(m, b);
+		if (before->B)
+			hand_over(c, which, before, take, arg);
 	}
-	free(room.id);
-	free(room.target);
-	free(room.rank);
-	free(room.f32);
-	free(room.nll);
+	if (b->B)
+		hand_over(c, which, b, take, arg);
+	batch_free(&turn[0]);
+	batch_free(&turn[1]);
 }
 
 struct mean {

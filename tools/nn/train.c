@@ -16,6 +16,7 @@
 #include "lib/die.h"
 #include "lib/json.h"
 #include "lib/progress.h"
+#include "nn/runtime.h"
 #include "nn/score.h"
 
 #define STATE "state.safetensors"
@@ -144,6 +145,7 @@ static void write_state(const char *path, const struct optim *o, bool params, co
 	for (size_t i = 0; i < n; i++)
 		t[all++] = describe("v", o->params->item[i].name, o->v[i]);
 
+	th_device_sync(o->params->device);
 	struct st_writer *w = st_begin(path, t, all, NULL);
 	for (; at < n_extra; at++)
 		st_put(w, extra[at].data, extra[at].bytes);
@@ -200,6 +202,22 @@ void optim_load(struct optim *o, const char *path)
 	st_close(f);
 }
 
+/* A step whose loss and norm are still to be read. */
+struct outcome {
+	int64_t step; /* 0: there is none */
+	uint64_t tokens;
+	double epoch, lr;
+	th_fetch *loss, *norm;
+};
+
+/* A pass of one whole micro-batch. */
+struct pass {
+	th_tensor *id, *target; // (N, T), (N T)
+	double scale;
+	struct nn_dropout dropout;
+	th_graph *graph; /* NULL: none yet */
+};
+
 struct loop {
 	struct training *t;
 	FILE *log;
@@ -208,17 +226,62 @@ struct loop {
 	int64_t epoch_steps;
 	double started, last_save;
 	int64_t *id, *target;
+	th_tensor *loss; /* of the step at hand: the sum over its passes, () f64 on the device */
+	struct outcome open;
+	struct pass pass;
 };
+
+/* ---- the log: what does not depend on time, so that its bytes are the same interrupted or not ---- */
+
+static void put_member(FILE *out, const char *name, double value)
+{
+	fprintf(out, "%s\"%s\": ", strcmp(name, "step") == 0 ? "{" : ", ", name);
+	json_put_real(out, value);
+}
+
+static void end_line(struct loop *l)
+{
+	fputs("}\n", l->log);
+	if (fflush(l->log))
+		die("cannot write %s:", l->log_path);
+}
+
+/* Reads what is still to be read, and logs it. Not finite: exit 1. */
+static void settle(struct loop *l)
+{
+	struct outcome *o = &l->open;
+	double loss, norm;
+
+	if (!o->step)
+		return;
+	th_fetch_end(o->loss, &loss);
+	th_fetch_end(o->norm, &norm);
+	if (!isfinite(loss))
+		die("loss is %s: step %lld", isnan(loss) ? "not a number" : "infinite", (long long)o->step);
+	if (!isfinite(norm))
+		die("gradient norm is %s: step %lld", isnan(norm) ? "not a number" : "infinite", (long long)o->step);
+	l->t->loss = loss;
+	l->t->loss_sum += loss;
+	put_member(l->log, "step", (double)o->step);
+	put_member(l->log, "epoch", o->epoch);
+	put_member(l->log, "tokens", (double)o->tokens);
+	put_member(l->log, "loss", loss);
+	put_member(l->log, "lr", o->lr);
+	put_member(l->log, "grad_norm", norm);
+	end_line(l);
+	o->step = 0;
+}
 
 /* The log goes to disk before the state that counts its bytes. */
 static void save(struct loop *l)
 {
 	struct training *t = l->t;
-	struct counters c = {t->step, t->optim->updates, t->best_step, ftell(l->log), t->tokens, t->loss,
-	                     t->loss_sum, t->valid_loss, t->best_loss};
 	struct st_tensor extra[1 + N_COUNTERS];
 	char *path = state_path(t->staging, STATE);
 
+	settle(l);
+	struct counters c = {t->step, t->optim->updates, t->best_step, ftell(l->log), t->tokens, t->loss,
+	                     t->loss_sum, t->valid_loss, t->best_loss};
 	if (fflush(l->log) || fsync(fileno(l->log)))
 		die("cannot write %s:", l->log_path);
 	extra[0] = (struct st_tensor){"run", ST_U8, 1, {HASH_BYTES}, t->run, HASH_BYTES};
@@ -293,21 +356,6 @@ static bool resume(struct loop *l)
 	return same;
 }
 
-/* ---- the log: what does not depend on time, so that its bytes are the same interrupted or not ---- */
-
-static void put_member(FILE *out, const char *name, double value)
-{
-	fprintf(out, "%s\"%s\": ", strcmp(name, "step") == 0 ? "{" : ", ", name);
-	json_put_real(out, value);
-}
-
-static void end_line(struct loop *l)
-{
-	fputs("}\n", l->log);
-	if (fflush(l->log))
-		die("cannot write %s:", l->log_path);
-}
-
 /* ---- the loop ---- */
 
 int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch)
@@ -344,20 +392,112 @@ static int64_t fill_batch(struct loop *l, int64_t n)
 	return targets;
 }
 
-/* Blocks first .. first + n - 1 of the batch. */
-static double micro_step(struct loop *l, int64_t first, int64_t n, double scale, const struct nn_dropout *dropout)
+static bool drops(const struct nn_dropout *d)
+{
+	return d->embd > 0 || d->attn > 0 || d->resid > 0;
+}
+
+static void forward_and_back(struct loop *l, th_tensor *id, th_tensor *target, double scale, const struct nn_dropout *dropout)
+{
+	th_tensor *loss = nn_loss(l->t->model, id, target, scale, drops(dropout) ? dropout : NULL);
+
+	th_backward(loss);
+	th_add_(l->loss, loss);
+}
+
+static void pass_body(void *arg)
+{
+	struct loop *l = arg;
+
+	th_scope_open();
+	forward_and_back(l, l->pass.id, l->pass.target, l->pass.scale, &l->pass.dropout);
+	nn_sum_grads(l->t->model);
+	th_scope_close();
+}
+
+/*
+ * What it reads and writes has to stay where it is: the parameters and their copies do, ids and targets come into tensors of its own, the
+ * loss and the sums of gradients are there before. The scale is that of a whole batch. What the passes to warm up leave behind is cleared
+ * when the step begins.
+ */
+static void capture_pass(struct loop *l, double scale, const struct nn_dropout *dropout)
 {
 	struct training *t = l->t;
+	int64_t n = t->opt->micro_batch, T = t->opt->context;
+
+	l->pass.id = th_zeros(TH_I64, t->model->device, 2, (int64_t[]){n, T});
+	l->pass.target = th_zeros(TH_I64, t->model->device, 1, (int64_t[]){n * T});
+	l->pass.scale = scale;
+	l->pass.dropout = *dropout;
+	nn_sums_start(t->model);
+	nn_error_note(" (--graph off does without captured graphs)");
+	l->pass.graph = th_graph_record(t->model->device, pass_body, l);
+	nn_error_note("");
+}
+
+bool train_can_graph(const struct nn_model *m, const struct train_options *opt)
+{
+	return th_graph_possible(m->device) && !opt->masking && !(m->recompute && drops(&opt->dropout));
+}
+
+/* Blocks first .. first + n - 1 of the batch, of which there are `all`. Adds to the loss and to the gradients. */
+static void micro_step(struct loop *l, int64_t first, int64_t n, int64_t all, double scale, const struct nn_dropout *dropout)
+{
+	struct training *t = l->t;
+	const th_device cpu = {0, 0};
 	int64_t T = t->opt->context;
 
 	th_scope_open();
-	th_tensor *id = th_from_host(l->id + first * T, TH_I64, t->model->device, 2, (int64_t[]){n, T});
-	th_tensor *target = th_from_host(l->target + first * T, TH_I64, t->model->device, 1, (int64_t[]){n * T});
-	th_tensor *loss = nn_loss(t->model, id, target, scale, dropout);
-	th_backward(loss);
-	double value = th_item(loss);
+	th_tensor *id = th_from_host(l->id + first * T, TH_I64, cpu, 2, (int64_t[]){n, T});
+	th_tensor *target = th_from_host(l->target + first * T, TH_I64, cpu, 1, (int64_t[]){n * T});
+	if (t->opt->graph && all == t->opt->batch && n == t->opt->micro_batch) {
+		th_copy_(l->pass.id, th_to_device(id, t->model->device));
+		th_copy_(l->pass.target, th_to_device(target, t->model->device));
+		th_graph_replay(l->pass.graph, t->model->device, nn_dropout_key(dropout, -1, 0));
+	} else {
+		forward_and_back(l, id, target, scale, dropout);
+	}
 	th_scope_close();
-	return value;
+	if (t->opt->graph)
+		nn_sum_grads(t->model);
+	else if (n < all)
+		nn_gather_grads(t->model);
+}
+
+static double rate_at(const struct train_options *opt, int64_t step)
+{
+	double factor = schedule_factor(opt->schedule, step, opt->steps, opt->warmup, opt->decay);
+
+	return opt->lr_floor + (opt->lr - opt->lr_floor) * factor;
+}
+
+/*
+ * The update from the gradients at hand. Late, the host queues it before it knows of this step's loss, then waits for that of the step
+ * before: it is never more than one step ahead of the device. If the loss or the norm is not finite, the device skips the update, and the
+ * host will end the tool, before anything is saved.
+ */
+static void update(struct loop *l, int64_t n)
+{
+	struct training *t = l->t;
+	th_tensor *norm = optim_clip(t->optim, t->opt->clip);
+	struct outcome now = {.step = t->step + 1, .tokens = t->tokens + (uint64_t)n * (uint64_t)t->opt->context,
+	                      .epoch = (double)blocks_before(l, t->step + 1) / (double)l->shuffle.blocks, .lr = rate_at(t->opt, t->step),
+	                      .loss = th_fetch_start(l->loss, TH_F64), .norm = th_fetch_start(norm, TH_F64)};
+
+	if (t->opt->late) {
+		th_scope_open();
+		optim_step(t->optim, now.lr, th_not_finite(th_add(l->loss, norm)));
+		th_scope_close();
+		settle(l);
+		l->open = now;
+	} else {
+		l->open = now;
+		settle(l);
+		optim_step(t->optim, now.lr, NULL);
+	}
+	nn_cast(t->model);
+	t->step++;
+	t->tokens = now.tokens;
 }
 
 /* One optimiser step. False if a signal came first: then nothing has changed. */
@@ -366,47 +506,29 @@ static bool step(struct loop *l)
 	struct training *t = l->t;
 	const struct train_options *opt = t->opt;
 	struct nn_dropout dropout = opt->dropout;
-	bool drops = dropout.embd > 0 || dropout.attn > 0 || dropout.resid > 0;
 	uint64_t left = l->shuffle.blocks - (uint64_t)(t->step % l->epoch_steps) * (uint64_t)opt->batch;
 	int64_t n = left < (uint64_t)opt->batch ? (int64_t)left : opt->batch, targets = fill_batch(l, n);
-	double scale = 1 / (double)(targets ? targets : 1), loss = 0; /* where chance masks nothing, the loss is 0 */
+	double scale = 1 / (double)(targets ? targets : 1); /* where chance masks nothing, the loss is 0 */
 
 	dropout.seed = opt->seed;
 	dropout.domain = hash_number(t->corpus->hash);
 	dropout.step = (uint64_t)t->step;
 	dropout.micro_step = 0;
+	if (opt->graph && n == opt->batch && !l->pass.graph)
+		capture_pass(l, scale, &dropout);
+	if (opt->graph)
+		nn_sums_start(t->model);
+	th_zero_(l->loss);
 	for (int64_t done = 0; done < n; dropout.micro_step++) {
 		int64_t some = n - done < opt->micro_batch ? n - done : opt->micro_batch;
-		loss += micro_step(l, done, some, scale, drops ? &dropout : NULL);
-		if (some < n)
-			nn_gather_grads(t->model);
+		micro_step(l, done, some, n, scale, &dropout);
 		done += some;
 		if (stop_signal && done < n) {
 			nn_zero_grads(t->model);
 			return false;
 		}
 	}
-	if (!isfinite(loss))
-		die("loss is %s: step %lld", isnan(loss) ? "not a number" : "infinite", (long long)t->step + 1);
-	double norm = optim_clip(t->optim, opt->clip);
-	if (!isfinite(norm))
-		die("gradient norm is %s: step %lld", isnan(norm) ? "not a number" : "infinite", (long long)t->step + 1);
-	double factor = schedule_factor(opt->schedule, t->step, opt->steps, opt->warmup, opt->decay);
-	double lr = opt->lr_floor + (opt->lr - opt->lr_floor) * factor;
-	optim_step(t->optim, lr);
-	nn_cast(t->model);
-
-	t->step++;
-	t->tokens += (uint64_t)n * (uint64_t)opt->context;
-	t->loss = loss;
-	t->loss_sum += loss;
-	put_member(l->log, "step", (double)t->step);
-	put_member(l->log, "epoch", (double)blocks_before(l, t->step) / (double)l->shuffle.blocks);
-	put_member(l->log, "tokens", (double)t->tokens);
-	put_member(l->log, "loss", loss);
-	put_member(l->log, "lr", lr);
-	put_member(l->log, "grad_norm", norm);
-	end_line(l);
+	update(l, n);
 	return true;
 }
 
@@ -427,6 +549,7 @@ static void validate(struct loop *l)
 {
 	struct training *t = l->t;
 
+	settle(l);
 	t->valid_loss = evaluate(l);
 	put_member(l->log, "step", (double)t->step);
 	put_member(l->log, "valid_loss", t->valid_loss);
@@ -465,6 +588,7 @@ void train(struct training *t)
 	l.epoch_steps = train_epoch_steps(t->corpus, opt->context, opt->batch);
 	l.id = xcalloc((size_t)(opt->batch * opt->context), sizeof *l.id);
 	l.target = xcalloc((size_t)(opt->batch * opt->context), sizeof *l.target);
+	l.loss = th_zeros(TH_F64, t->model->device, 0, NULL);
 	t->valid_loss = t->best_loss = (double)NAN;
 	bool resumed = resume(&l);
 	l.log = fopen(l.log_path, resumed ? "ab" : "wb");
@@ -482,7 +606,7 @@ void train(struct training *t)
 		if (whole && t->valid && (t->step == opt->steps || (opt->eval_every && t->step % opt->eval_every == 0)))
 			validate(&l);
 		snprintf(note, sizeof note, "loss %.3f", t->loss);
-		progress_update(t->tokens, note);
+		progress_update(t->tokens, t->loss > 0 ? note : NULL); /* the first may still be under way */
 		if (stop_signal || (t->step < opt->steps && (opt->save_every ? whole && t->step % opt->save_every == 0
 		                                                              : now() - l.last_save >= SAVE_SECONDS)))
 			save(&l);
@@ -493,12 +617,14 @@ void train(struct training *t)
 			end_by_signal(stop_signal);
 		}
 	}
+	settle(&l);
 	progress_end();
 	if (fflush(l.log) || fsync(fileno(l.log)) || fclose(l.log))
 		die("cannot write %s:", l.log_path);
 	t->seconds = now() - l.started;
 	if (opt->keep_best && t->best_step != t->step)
 		take_best(t);
+	th_graph_free(l.pass.graph);
 	shuffle_free(&l.shuffle);
 	free(l.log_path);
 	free(l.id);

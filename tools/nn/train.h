@@ -30,7 +30,16 @@ struct train_options {
 	bool keep_best;
 	struct nn_dropout dropout; /* probabilities; all 0: none */
 	const struct masking *masking; /* masked tokens are predicted; NULL: the next token is */
+	/*
+	 * Read a step's loss and norm when the next step is under way, so that a GPU always has work. Until then the device alone knows whether
+	 * they are finite, and if not leaves the parameters as they are. The same bytes come out.
+	 */
+	bool late;
+	bool graph; /* passes of whole micro-batches, in steps of whole batches, are replays of a captured graph, see train_can_graph() */
 };
+
+/* Can it be done with this model and device? Not if tokens are masked, or if what is computed again would meet with another mask of dropout. */
+bool train_can_graph(const struct nn_model *m, const struct train_options *opt);
 
 struct training {
 	const struct train_options *opt;
