@@ -85,7 +85,7 @@ static attention_plan make_plan(const Tensor &x, int64_t B, int64_t H, int64_t G
 static const int64_t BLOCK = 64; /* queries, and keys, of one product */
 
 #if defined CPUBLAS_BRGEMM_F32F32F32 && defined CPUBLAS_BRGEMM_BF16BF16F32
-/* c (M, N; f32) = or += a (M, K) b; b as kernel_table.pack() leaves it, N wide */
+/* c (M, N; f32) = or += a (M, K) b; b as kernel_table.pack() leaves it, N wide. In bfloat16 K is even: AMX multiplies pairs, and dies of half a one. */
 static void small_product(bool bf16, int64_t M, int64_t N, int64_t K, const void *a, int64_t lda, const void *b,
 			  float *c, int64_t ldc, bool add)
 {
@@ -149,13 +149,13 @@ static bool small_products_work(bool)
 }
 #endif
 
-/* One thread works on a key head, so there must be enough of them. */
-static bool take_small_products(const Tensor &x, int64_t key_heads)
+/* One thread works on a key head, so there must be enough of them. D: of a head, the K of half of the products. */
+static bool take_small_products(const Tensor &x, int64_t key_heads, int64_t D)
 {
 	static const bool f32 = machine_has_avx512() && small_products_work(false);
 	static const bool bf16 = machine_has_bf16() && small_products_work(true);
 
-	return (x.scalar_type() == at::kFloat ? f32 : x.scalar_type() == at::kBFloat16 && bf16) &&
+	return (x.scalar_type() == at::kFloat ? f32 : x.scalar_type() == at::kBFloat16 && bf16 && D % 2 == 0) &&
 	       2 * key_heads >= at::get_num_threads();
 }
 
@@ -314,15 +314,20 @@ static void small_backward(const attention_plan &a, const head_view &q, const he
 						      w.ld, w.flat_k.data(), w.out.data(), w.D, false);
 					for (int64_t i = 0; i < n; i++)
 						a.kernels->scale_row(&w.out[i * w.D], dq.row(b, h, t0 + i), a.D, 1);
+					const int64_t K = w.bf16 ? (n + 1) / 2 * 2 : n;
+					if (K > n) {
+						std::fill_n(&w.ds[n * w.ld], keys, 0.0f);
+						std::fill_n(&w.s[n * w.ld], keys, 0.0f);
+					}
 					w.flatten(q, b, h, t0, n, n, w.flat_q);
 					w.flatten(grad, b, h, t0, n, n, w.flat_g);
-					a.kernels->transpose(w.ds.data(), w.ld, w.turned.data(), BLOCK, n, keys);
+					a.kernels->transpose(w.ds.data(), w.ld, w.turned.data(), BLOCK, K, keys);
 					for (int64_t s = 0; s < keys; s += BLOCK)
-						small_product(w.bf16, BLOCK, w.D, n, &w.turned[s * BLOCK * w.size],
+						small_product(w.bf16, BLOCK, w.D, K, &w.turned[s * BLOCK * w.size],
 							      BLOCK, w.flat_q.data(), &w.dk[s * w.D], w.D, true);
-					a.kernels->transpose(w.s.data(), w.ld, w.turned.data(), BLOCK, n, keys);
+					a.kernels->transpose(w.s.data(), w.ld, w.turned.data(), BLOCK, K, keys);
 					for (int64_t s = 0; s < keys; s += BLOCK)
-						small_product(w.bf16, BLOCK, w.D, n, &w.turned[s * BLOCK * w.size],
+						small_product(w.bf16, BLOCK, w.D, K, &w.turned[s * BLOCK * w.size],
 							      BLOCK, w.flat_g.data(), &w.dv[s * w.D], w.D, true);
 				}
 			for (int64_t s = 0; s < a.S; s++) {
@@ -598,7 +603,7 @@ Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool c
 		return fused_attention(q, k, v, causal, length.contiguous(), scale, p, key);
 	if (!q.is_cpu())
 		return library_attention(q, k, v, causal, length, scale, p, key);
-	const bool small = take_small_products(q, k.size(0) * k.size(1)) && k.size(2) > 0;
+	const bool small = take_small_products(q, k.size(0) * k.size(1), k.size(3)) && k.size(2) > 0;
 	if (!small && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble)
 		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p,
 				       key)
@@ -615,7 +620,7 @@ Tensor fused_attention_packed(const Tensor &x, int64_t heads, int64_t key_heads,
 	TORCH_CHECK(!length.defined() ||
 			(length.dim() == 1 && length.size(0) == x.size(0) && length.scalar_type() == at::kLong),
 		    "attention: length must be (", x.size(0), ") i64");
-	const bool small = take_small_products(x, x.size(0) * key_heads);
+	const bool small = take_small_products(x, x.size(0) * key_heads, x.size(2) / (heads + 2 * key_heads));
 	if (x.is_cpu() && (small || x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble))
 		return PackedAttention::apply(x, heads, key_heads, causal,
 					      optional(length.defined() ? length.contiguous() : length), scale, p, key,
