@@ -22,7 +22,7 @@ near() {
 	}' || fail "$4"
 }
 losses() { jq -r 'select(.loss) | .loss' "$1/train.log.jsonl" | tr '\n' ' '; }
-ppl() { awk -F '\t' '!/^#/ && ++n > 1 { printf "%s ", $11 }' "$1"; }
+ppl() { awk -F '\t' '!/^#/ && ++n > 1 { printf "%s ", $10 }' "$1"; }
 
 make -s all "$BUILD/tests/tensor" "$BUILD/tests/train"
 [ "$DEVICE" = cpu ] || nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || fail "no GPU"
@@ -51,7 +51,7 @@ for precision in f32 bf16; do
 	near "$(losses "cpu-$precision")" "$(losses "auto-$precision")" "$tolerance" "$precision: losses as on the processor"
 	near "$(losses "off-$precision")" "$(losses "auto-$precision")" "$tolerance" "$precision: losses with graphs as without"
 	for d in cpu "$DEVICE"; do
-		ppl-eval -q -m m0 --context 64 --precision $precision --device "$d" a=a.tok >"$d.rows"
+		ppl-eval -q -m m0 --context 64 --windows 200 --precision $precision --device "$d" a=a.tok >"$d.rows"
 	done
 	near "$(ppl cpu.rows)" "$(ppl "$DEVICE.rows")" 1 "$precision: perplexity as on the processor"
 done
