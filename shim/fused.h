@@ -16,7 +16,10 @@ void fused_round(at::Tensor &dst, const at::Tensor &src, th_key key, int64_t sta
 at::Tensor fused_embedding(const at::Tensor &w, const at::Tensor &id);
 /* b may be undefined; w in any layout */
 at::Tensor fused_linear(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
+/* x (n, I), w (I, O); b may be undefined */
+at::Tensor fused_affine(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 at::Tensor fused_gelu_tanh(const at::Tensor &x);
+at::Tensor fused_gelu_tanh_affine(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 at::Tensor fused_swiglu(const at::Tensor &gate, const at::Tensor &up);
 at::Tensor fused_rms_norm(const at::Tensor &x, const at::Tensor &w, double eps);
 at::Tensor fused_rope(const at::Tensor &x, const at::Tensor &table);

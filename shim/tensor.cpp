@@ -9,7 +9,6 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_foreach_zero.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
@@ -736,18 +735,26 @@ th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b)
 	return make([=] { return fused_linear(x->t, w->t, b ? b->t : Tensor()); });
 }
 
-th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b)
+/* product makes (n, O) of rows (n, I). */
+template <class F> static th_tensor *affine(th_tensor *x, th_tensor *w, th_tensor *b, const F &product)
 {
-	return make([=] {
+	return make([&] {
 		TORCH_CHECK(w->t.dim() == 2 && x->t.dim() >= 1 && x->t.size(-1) == w->t.size(0),
 			    "affine: shapes do not fit: x ", x->t.sizes(), ", w ", w->t.sizes());
-		if (x->t.scalar_type() == at::kFloat)
-			return fused_linear(x->t, w->t.t(), b ? b->t : Tensor());
-		const Tensor rows = x->t.reshape({-1, w->t.size(0)});
 		std::vector<int64_t> shape = x->t.sizes().vec();
 		shape.back() = w->t.size(1);
-		return (b ? at::addmm(b->t, rows, w->t) : rows.mm(w->t)).view(shape);
+		return product(x->t.reshape({-1, w->t.size(0)}), w->t, b ? b->t : Tensor()).view(shape);
 	});
+}
+
+th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b)
+{
+	return affine(x, w, b, fused_affine);
+}
+
+th_tensor *th_gelu_tanh_affine(th_tensor *x, th_tensor *w, th_tensor *b)
+{
+	return affine(x, w, b, fused_gelu_tanh_affine);
 }
 
 th_tensor *th_embedding(th_tensor *w, th_tensor *id)

@@ -160,6 +160,8 @@ TH_API th_tensor *th_matmul(th_tensor *a, th_tensor *b);
 TH_API th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b);
 /* x (..., I), w (I, O), b (O) or NULL -> (..., O): x w + b, the layout of GPT-2's Conv1D */
 TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
+/* th_affine(th_gelu_tanh(x), w, b), for which only x is kept until the backward pass. */
+TH_API th_tensor *th_gelu_tanh_affine(th_tensor *x, th_tensor *w, th_tensor *b);
 /* id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. The gradient of a row is added up in f32. */
 TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id);
 /* x (..., C), w (C), b (C) or NULL; statistics in f32 whatever x is. Ba, Kiros, Hinton, 1607.06450 */

@@ -254,6 +254,8 @@ OP(linear, th_linear(in[0], in[1], in[2]))
 OP(linear_no_bias, th_linear(in[0], in[1], NULL))
 OP(affine, th_affine(in[0], th_transpose(in[1], 0, 1), in[2]))
 OP(affine_no_bias, th_affine(in[0], th_transpose(in[1], 0, 1), NULL))
+OP(gelu_tanh_affine, th_gelu_tanh_affine(in[0], th_transpose(in[1], 0, 1), in[2]))
+OP(gelu_tanh_affine_no_bias, th_gelu_tanh_affine(in[0], th_transpose(in[1], 0, 1), NULL))
 OP(layer_norm, th_layer_norm(in[0], in[1], in[2], 1e-5))
 OP(layer_norm_no_bias, th_layer_norm(in[0], in[1], NULL, 1e-5))
 OP(rms_norm, th_rms_norm(in[0], in[1], 1e-6))
@@ -267,6 +269,8 @@ static void gradients_of_layers(void **state)
 	check_gradient("linear without bias", f_linear_no_bias, linear, 2);
 	check_gradient("affine", f_affine, linear, 3);
 	check_gradient("affine without bias", f_affine_no_bias, linear, 2);
+	check_gradient("gelu and affine", f_gelu_tanh_affine, linear, 3);
+	check_gradient("gelu and affine without bias", f_gelu_tanh_affine_no_bias, linear, 2);
 	th_tensor *norm[] = {randn(TH_F64, SHAPE(2, 3, 37)), randn(TH_F64, SHAPE(37)), randn(TH_F64, SHAPE(37))};
 	check_gradient("layer_norm", f_layer_norm, norm, 3);
 	check_gradient("layer_norm without bias", f_layer_norm_no_bias, norm, 2);

@@ -35,15 +35,16 @@ struct shape {
 
 /*
  * A layer keeps what goes into each matrix, norm, activation and the attention. That is: what comes out of each matrix (which one of
- * the others takes), of each norm, of the activation, and of the attention.
+ * the others takes), of each norm, of the activation unless that is made again, and of the attention.
  */
 static struct shape measure_tensors(const struct model_config *c)
 {
 	struct shape s = {0};
 	size_t n = model_tensors(c);
+	bool made_again = c->family == MODEL_GPT2 && c->activation == MODEL_GELU_TANH; /* th_gelu_tanh_affine() */
 
 	s.head = (double)c->vocab_size * (double)c->n_embd;
-	s.saved = (double)c->n_embd + (double)c->n_inner;
+	s.saved = (double)c->n_embd + (made_again ? 0 : (double)c->n_inner);
 	s.products = s.head * (is_masked(c) ? MASKED : 1);
 	for (size_t i = 0; i < n; i++) {
 		struct model_tensor t;

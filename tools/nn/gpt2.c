@@ -124,9 +124,10 @@ static th_tensor *attention(const struct gpt2 *g, int layer, th_tensor *x, const
 
 static th_tensor *mlp(const struct gpt2 *g, int layer, th_tensor *x, const struct nn_dropout *d)
 {
-	th_tensor *y = g->act(conv1d(&g->block[layer].fc, x)); // (B, T, 4C)
+	const struct conv1d *proj = &g->block[layer].fc_proj;
+	th_tensor *y = conv1d(&g->block[layer].fc, x); // (B, T, 4C)
 
-	y = conv1d(&g->block[layer].fc_proj, y); // (B, T, C)
+	y = g->act == th_gelu_tanh ? th_gelu_tanh_affine(y, proj->w, proj->b) : conv1d(proj, g->act(y)); // (B, T, C)
 	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
 }
 
