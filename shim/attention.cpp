@@ -85,15 +85,18 @@ static attention_plan make_plan(const Tensor &x, int64_t B, int64_t H, int64_t G
 static const int64_t BLOCK = 64; /* queries, and keys, of one product */
 
 #if defined CPUBLAS_BRGEMM_F32F32F32 && defined CPUBLAS_BRGEMM_BF16BF16F32
-/* c (M, N; f32) = or += a (M, K) b; b as kernel_table.pack() leaves it, N wide. In bfloat16 K is even: AMX multiplies pairs, and dies of half a one. */
+/*
+ * c (M, N; f32) = or += a (M, K) b. In bfloat16 b is as kernel_table.pack() leaves it, ldb is N, and K is even: AMX multiplies pairs, and
+ * dies of half a one.
+ */
 static void small_product(bool bf16, int64_t M, int64_t N, int64_t K, const void *a, int64_t lda, const void *b,
-			  float *c, int64_t ldc, bool add)
+			  int64_t ldb, float *c, int64_t ldc, bool add)
 {
 	if (bf16)
-		at::native::cpublas::brgemm(M, N, K, lda, N, ldc, add, static_cast<const at::BFloat16 *>(a),
+		at::native::cpublas::brgemm(M, N, K, lda, ldb, ldc, add, static_cast<const at::BFloat16 *>(a),
 					    static_cast<const at::BFloat16 *>(b), c, true);
 	else
-		at::native::cpublas::brgemm(M, N, K, lda, N, ldc, add, static_cast<const float *>(a),
+		at::native::cpublas::brgemm(M, N, K, lda, ldb, ldc, add, static_cast<const float *>(a),
 					    static_cast<const float *>(b), c, false);
 }
 
@@ -118,7 +121,7 @@ static bool small_products_work(bool bf16)
 		}
 	try {
 		small_product(bf16, 4, 16, 4, bf16 ? static_cast<void *>(a16) : a, 4,
-			      bf16 ? static_cast<void *>(b16) : b, c, 16, false);
+			      bf16 ? static_cast<void *>(b16) : b, 16, c, 16, false);
 		small_products_end(bf16);
 	} catch (const std::exception &) {
 		return false;
@@ -134,7 +137,8 @@ static bool small_products_work(bool bf16)
 	return true;
 }
 #else
-static void small_product(bool, int64_t, int64_t, int64_t, const void *, int64_t, const void *, float *, int64_t, bool)
+static void small_product(bool, int64_t, int64_t, int64_t, const void *, int64_t, const void *, int64_t, float *, int64_t,
+			  bool)
 {
 	TORCH_CHECK(false, "attention: no small products in this libtorch");
 }
@@ -167,11 +171,12 @@ struct workspace {
 	const int64_t ld; /* of rows of S: not a power of two, so that columns do not meet in the cache */
 	std::vector<char> turned_k, turned_v; /* (S / BLOCK) panels (D, BLOCK) */
 	std::vector<char> flat_k, flat_v;     /* (S, D) */
-	std::vector<char> flat_q, flat_g;     /* (BLOCK, D) */
-	std::vector<float> s, ds;	      /* (BLOCK, ld): products and weights, and their gradient */
-	std::vector<char> elements, turned;   /* of them: (BLOCK, ld); (S, BLOCK) */
+	std::vector<char> turned_q, turned_g; /* (D, BLOCK) */
+	std::vector<float> s, ds;	      /* (BLOCK, ld): products, and in f32 the weights and their gradient */
+	std::vector<char> weights, slopes;    /* these in bfloat16: (BLOCK, ld) */
+	std::vector<char> packed;	      /* (BLOCK, BLOCK) of these */
 	std::vector<float> out;		      /* (BLOCK, D) */
-	std::vector<float> dk, dv;	      /* (S, D) */
+	std::vector<float> dk, dv;	      /* (D, ld), turned */
 	std::vector<uint32_t> words;
 
 	workspace(const attention_plan &plan, bool backward)
@@ -184,17 +189,28 @@ struct workspace {
 		out.resize(static_cast<size_t>(BLOCK * D));
 		words.resize(static_cast<size_t>(mask_words(S)));
 		if (bf16)
-			elements.resize(static_cast<size_t>(BLOCK * ld * size));
+			weights.resize(static_cast<size_t>(BLOCK * ld * size));
 		if (backward) {
 			turned_v.resize(turned_k.size());
 			flat_k.resize(static_cast<size_t>(S * D * size));
-			flat_q.resize(static_cast<size_t>(BLOCK * D * size));
-			flat_g.resize(flat_q.size());
+			turned_q.resize(static_cast<size_t>(D * BLOCK * size));
+			turned_g.resize(turned_q.size());
 			ds.resize(s.size());
-			turned.resize(static_cast<size_t>(BLOCK * S * size));
-			dk.resize(static_cast<size_t>(S * D));
+			slopes.resize(weights.size());
+			packed.resize(static_cast<size_t>(BLOCK * BLOCK * size));
+			dk.resize(static_cast<size_t>(D * ld));
 			dv.resize(dk.size());
 		}
+	}
+
+	/* Row i of the block's weights, and of their gradient, as elements. */
+	void *weight(int64_t i)
+	{
+		return bf16 ? static_cast<void *>(&weights[i * ld * size]) : &s[i * ld];
+	}
+	void *slope(int64_t i)
+	{
+		return bf16 ? static_cast<void *>(&slopes[i * ld * size]) : &ds[i * ld];
 	}
 
 	int64_t panel() const /* bytes of one of turned_k */
@@ -226,7 +242,24 @@ struct workspace {
 	{
 		for (int64_t k = 0; k < keys; k += BLOCK)
 			small_product(bf16, n, BLOCK, a.D, x.row(b, h, t), std::max(a.D, x.t / size),
-				      &panels[panel() * (k / BLOCK)], &c[k], ld, false);
+				      &panels[panel() * (k / BLOCK)], BLOCK, &c[k], ld, false);
+	}
+
+	/*
+	 * c (D, keys; ld apart) += turned (D, n) times rows (n, keys; ld apart): the transpose of a gradient of keys or values, so that not
+	 * the long rows have to be turned but a block of queries or of their gradient, and once, in the end, c.
+	 */
+	void add_products(const std::vector<char> &turned, const void *rows, int64_t n, int64_t keys, std::vector<float> &c)
+	{
+		const int64_t K = bf16 ? (n + 1) / 2 * 2 : n; /* a last row of zeros in the packed part */
+		for (int64_t k = 0; k < keys; k += BLOCK) {
+			const char *part = static_cast<const char *>(rows) + k * size;
+			if (bf16) {
+				a.kernels->pack(part, ld, false, n, BLOCK, BLOCK, packed.data());
+				part = packed.data();
+			}
+			small_product(bf16, a.D, BLOCK, K, turned.data(), BLOCK, part, bf16 ? BLOCK : ld, &c[k], ld, true);
+		}
 	}
 };
 
@@ -252,17 +285,13 @@ static void small_forward(const attention_plan &a, const head_view &q, const hea
 					w.products(q, b, h, t0, n, keys, w.turned_k, w.s);
 					for (int64_t i = 0; i < n; i++) {
 						const int64_t row = (b * a.H + h) * a.T + t0 + i;
-						float *s = &w.s[i * w.ld];
-						lse[row] = a.kernels->softmax_row(
-						    s, w.bf16 ? static_cast<void *>(&w.elements[i * w.ld * w.size]) : s,
-						    a.seen(b, t0 + i), keys, a.scale, &a.m, row * a.S, w.words.data(),
-						    &inverse[i]);
+						lse[row] = a.kernels->softmax_row(&w.s[i * w.ld], w.weight(i), a.seen(b, t0 + i),
+										  keys, a.scale, &a.m, row * a.S,
+										  w.words.data(), &inverse[i]);
 					}
 					if (keys > 0)
-						small_product(w.bf16, n, w.D, keys,
-							      w.bf16 ? static_cast<void *>(w.elements.data())
-								     : w.s.data(),
-							      w.ld, w.flat_v.data(), w.out.data(), w.D, false);
+						small_product(w.bf16, n, w.D, keys, w.weight(0), w.ld, w.flat_v.data(), w.D,
+							      w.out.data(), w.D, false);
 					else
 						std::fill(w.out.begin(), w.out.end(), 0.0f);
 					for (int64_t i = 0; i < n; i++)
@@ -303,37 +332,22 @@ static void small_backward(const attention_plan &a, const head_view &q, const he
 						const int64_t row = (b * a.H + h) * a.T + t0 + i;
 						const double delta =
 						    a.kernels->dot(grad.row(b, h, t0 + i), out.row(b, h, t0 + i), a.D);
-						a.kernels->softmax_row_grad(&w.s[i * w.ld], &w.ds[i * w.ld],
-									    w.bf16 ? &w.elements[i * w.ld * w.size]
-										   : nullptr,
+						a.kernels->softmax_row_grad(&w.s[i * w.ld], &w.ds[i * w.ld], w.weight(i), w.slope(i),
 									    a.seen(b, t0 + i), keys, a.scale, lse[row],
 									    delta, &a.m, row * a.S, w.words.data());
 					}
-					small_product(w.bf16, n, w.D, keys,
-						      w.bf16 ? static_cast<void *>(w.elements.data()) : w.ds.data(),
-						      w.ld, w.flat_k.data(), w.out.data(), w.D, false);
+					small_product(w.bf16, n, w.D, keys, w.slope(0), w.ld, w.flat_k.data(), w.D, w.out.data(),
+						      w.D, false);
 					for (int64_t i = 0; i < n; i++)
 						a.kernels->scale_row(&w.out[i * w.D], dq.row(b, h, t0 + i), a.D, 1);
-					const int64_t K = w.bf16 ? (n + 1) / 2 * 2 : n;
-					if (K > n) {
-						std::fill_n(&w.ds[n * w.ld], keys, 0.0f);
-						std::fill_n(&w.s[n * w.ld], keys, 0.0f);
-					}
-					w.flatten(q, b, h, t0, n, n, w.flat_q);
-					w.flatten(grad, b, h, t0, n, n, w.flat_g);
-					a.kernels->transpose(w.ds.data(), w.ld, w.turned.data(), BLOCK, K, keys);
-					for (int64_t s = 0; s < keys; s += BLOCK)
-						small_product(w.bf16, BLOCK, w.D, K, &w.turned[s * BLOCK * w.size],
-							      BLOCK, w.flat_q.data(), &w.dk[s * w.D], w.D, true);
-					a.kernels->transpose(w.s.data(), w.ld, w.turned.data(), BLOCK, K, keys);
-					for (int64_t s = 0; s < keys; s += BLOCK)
-						small_product(w.bf16, BLOCK, w.D, K, &w.turned[s * BLOCK * w.size],
-							      BLOCK, w.flat_g.data(), &w.dv[s * w.D], w.D, true);
+					a.kernels->transpose(q.row(b, h, t0), q.t / w.size, w.turned_q.data(), BLOCK, n, a.D);
+					a.kernels->transpose(grad.row(b, h, t0), grad.t / w.size, w.turned_g.data(), BLOCK, n,
+							     a.D);
+					w.add_products(w.turned_q, w.slope(0), n, keys, w.dk);
+					w.add_products(w.turned_g, w.weight(0), n, keys, w.dv);
 				}
-			for (int64_t s = 0; s < a.S; s++) {
-				a.kernels->scale_row(&w.dk[s * w.D], dk.row(b, g, s), a.D, 1);
-				a.kernels->scale_row(&w.dv[s * w.D], dv.row(b, g, s), a.D, 1);
-			}
+			a.kernels->transpose_sums(w.dk.data(), w.ld, dk.row(b, g, 0), dk.t / w.size, a.D, a.S);
+			a.kernels->transpose_sums(w.dv.data(), w.ld, dv.row(b, g, 0), dv.t / w.size, a.D, a.S);
 		}
 		small_products_end(w.bf16);
 	});
@@ -420,8 +434,8 @@ static void batched_backward(const attention_plan &a, const head_view &q, const 
 			for (int64_t i = begin; i < end; i++) {
 				const int64_t b = i / n / a.H, h = i / n % a.H, t = t0 + i % n, row = i / n * a.T + t;
 				const double delta = a.kernels->dot(at_g + i * a.D * a.size, out.row(b, h, t), a.D);
-				a.kernels->softmax_row_grad(at_s + i * keys * a.size, at_ds + i * keys * a.size,
-							    nullptr, a.seen(b, t), keys, a.scale, lse[row], delta, &a.m,
+				char *p = at_s + i * keys * a.size, *d = at_ds + i * keys * a.size;
+				a.kernels->softmax_row_grad(p, d, p, d, a.seen(b, t), keys, a.scale, lse[row], delta, &a.m,
 							    row * a.S, words.data());
 			}
 		});
@@ -603,7 +617,7 @@ Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool c
 		return fused_attention(q, k, v, causal, length.contiguous(), scale, p, key);
 	if (!q.is_cpu())
 		return library_attention(q, k, v, causal, length, scale, p, key);
-	const bool small = take_small_products(q, k.size(0) * k.size(1), k.size(3)) && k.size(2) > 0;
+	const bool small = take_small_products(q, k.size(0) * k.size(1), q.size(3)) && k.size(2) > 0;
 	if (!small && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble)
 		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p,
 				       key)
@@ -620,12 +634,12 @@ Tensor fused_attention_packed(const Tensor &x, int64_t heads, int64_t key_heads,
 	TORCH_CHECK(!length.defined() ||
 			(length.dim() == 1 && length.size(0) == x.size(0) && length.scalar_type() == at::kLong),
 		    "attention: length must be (", x.size(0), ") i64");
-	const bool small = take_small_products(x, x.size(0) * key_heads, x.size(2) / (heads + 2 * key_heads));
+	const int64_t D = x.size(2) / (heads + 2 * key_heads), n[] = {heads, key_heads, key_heads};
+	const bool small = take_small_products(x, x.size(0) * key_heads, D);
 	if (x.is_cpu() && (small || x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble))
 		return PackedAttention::apply(x, heads, key_heads, causal,
 					      optional(length.defined() ? length.contiguous() : length), scale, p, key,
 					      small);
-	const int64_t D = x.size(2) / (heads + 2 * key_heads), n[] = {heads, key_heads, key_heads};
 	Tensor part[3];
 	for (int64_t i = 0, from = 0; i < 3; from += n[i++])
 		part[i] = x.narrow(2, from * D, n[i] * D).view({x.size(0), x.size(1), n[i], D}).transpose(1, 2);

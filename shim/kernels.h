@@ -41,12 +41,12 @@ struct kernel_table {
 	double (*softmax_row)(const void *s, void *p, int64_t seen, int64_t n, double scale, const mask *m, int64_t index,
 	                      uint32_t *words, double *inverse);
 	/*
-	 * Its gradient: s holds the products q k, g the gradient of the dropped weights. With p = exp(scale s - lse)
-	 * and keep = 0 or the mask's scale: s becomes p keep (the dropped weights), g becomes scale p (g keep - delta).
-	 * d: g as elements, too, or NULL.
+	 * Its gradient: s holds the products q k, g the gradient of the dropped weights. With w = exp(scale s - lse)
+	 * and keep = 0 or the mask's scale: p = w keep (the dropped weights) and d = scale w (g keep - delta), as elements.
+	 * p may be s, and d may be g, where these are elements.
 	 */
-	void (*softmax_row_grad)(void *s, void *g, void *d, int64_t seen, int64_t n, double scale, double lse, double delta,
-	                         const mask *m, int64_t index, uint32_t *words);
+	void (*softmax_row_grad)(const void *s, const void *g, void *p, void *d, int64_t seen, int64_t n, double scale,
+	                         double lse, double delta, const mask *m, int64_t index, uint32_t *words);
 	void (*scale_row)(const void *sum, void *y, int64_t n, double factor); /* y = factor sum, as elements */
 
 	/* GPT-2's GELU, with tanh; gelu_grad: y = g times its slope at x. y may be x or g. */
@@ -83,8 +83,9 @@ struct kernel_table {
 
 	/* For products of f32 and bfloat16; NULL for f64. */
 
-	/* y[j * ldy + i] = x[i * ldx + j], as elements; i < rows, j < columns */
-	void (*transpose)(const float *x, int64_t ldx, void *y, int64_t ldy, int64_t rows, int64_t columns);
+	/* y[j * ldy + i] = x[i * ldx + j], as elements; i < rows, j < columns; of elements, and of sums */
+	void (*transpose)(const void *x, int64_t ldx, void *y, int64_t ldy, int64_t rows, int64_t columns);
+	void (*transpose_sums)(const float *x, int64_t ldx, void *y, int64_t ldy, int64_t rows, int64_t columns);
 	/*
 	 * b (k, n), or (n, k) if transposed, to a panel filled up with zeros to width, a multiple of 16: (k, width), or for
 	 * bfloat16 ((k + 1) / 2, width, 2), pairs of k together, as the machine's products want it.

@@ -87,9 +87,8 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 			r.push_back(inverse);
 			keep(x, type);
 			fill();
-			t->softmax_row_grad(s, g, d, seen, n, 0.7, 3.5, 0.1, &m, 12345, static_cast<uint32_t *>(words.p));
-			keep(s, sums);
-			keep(g, sums);
+			t->softmax_row_grad(s, g, x, d, seen, n, 0.7, 3.5, 0.1, &m, 12345, static_cast<uint32_t *>(words.p));
+			keep(x, type);
 			keep(d, type);
 		}
 	fill();
@@ -135,7 +134,7 @@ static void compare(const char *name, kernel_type type, int64_t n, const results
 		}
 }
 
-/* transpose() and pack() against their definition. */
+/* transpose(), transpose_sums() and pack() against their definition. */
 static void turn(const char *name, const kernel_table *t, kernel_type type, int64_t rows, int64_t columns)
 {
 	const size_t size = element_size[type], n = static_cast<size_t>(rows * columns);
@@ -147,9 +146,14 @@ static void turn(const char *name, const kernel_table *t, kernel_type type, int6
 		set(sums, KERNEL_F32, i, static_cast<double>(i % 200));
 		set(b, type, i, static_cast<double>(i % 200));
 	}
-	t->transpose(static_cast<float *>(sums.p), columns, out, rows, rows, columns);
-	for (int64_t i = 0; i < rows * columns; i++)
-		failures += get(out, type, i % columns * rows + i / columns) != static_cast<double>(i % 200);
+	for (bool from_sums : {false, true}) {
+		if (from_sums)
+			t->transpose_sums(static_cast<float *>(sums.p), columns, out, rows, rows, columns);
+		else
+			t->transpose(b, columns, out, rows, rows, columns);
+		for (int64_t i = 0; i < rows * columns; i++)
+			failures += get(out, type, i % columns * rows + i / columns) != static_cast<double>(i % 200);
+	}
 	for (bool transposed : {false, true}) {
 		t->pack(b, transposed ? rows : columns, transposed, rows, columns, width, panel);
 		for (int64_t k = 0; k < deep; k++)
