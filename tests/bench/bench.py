@@ -96,9 +96,11 @@ def bench_train():
                     r = Run([*PEERS, "train", directory, tok, precision, dropout, "2", "1024", str(STEPS), mode])
                     return 2048 / statistics.median(map(float, r.out.split()[1:])), r.peak
                 return run
-            peers = {"transformers": peer("eager"), "transformers, compiled": peer("compile")}
-            if nanogpt:
-                peers["nanoGPT, compiled"] = peer(os.path.abspath(nanogpt))
+            peers = {"transformers": peer("eager")}
+            if dropout in os.environ.get("COMPILE", "0 0.1").split():
+                peers["transformers, compiled"] = peer("compile")
+                if nanogpt:
+                    peers["nanoGPT, compiled"] = peer(os.path.abspath(nanogpt))
             compare(f"train {precision}, dropout {dropout}", "tokens/s", ours, peers, ceiling)
     report("train, start to first step", "palimpsest", starts, "s", note="the first step's own time taken off")
     for name, value in ("NANOGPT", nanogpt), ("LLMC", llmc):
