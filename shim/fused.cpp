@@ -592,6 +592,44 @@ Tensor fused_linear_cross_entropy(const Tensor &h, const Tensor &w, const Tensor
 	return LinearCrossEntropy::apply(h, w, optional(b), target, scale, at::GradMode::is_enabled());
 }
 
+static double add_logs(double a, double b)
+{
+	const double most = a > b ? a : b;
+	return a == -INFINITY ? b : b == -INFINITY ? a : most + std::log(std::exp(a - most) + std::exp(b - most));
+}
+
+/*
+ * By parts of the vocabulary, all rows at once: oneDNN brings bfloat16 weights into an order of its own first, which is a copy, and so is made
+ * once, and small. Of each row the log-sum-exp so far is kept, and the target's logit.
+ */
+static void nll_by_parts(const Tensor &h, const Tensor &w, const Tensor &b, const Tensor &target, Tensor &loss)
+{
+	const int64_t N = h.size(0), V = w.size(0), part = chunk_rows(V, N * h.element_size(), false);
+	const int64_t *want = target.const_data_ptr<int64_t>();
+	const kernel_table *kernels = kernels_of(h);
+	double *out = loss.data_ptr<double>();
+	std::vector<double> lse(static_cast<size_t>(N), -INFINITY);
+
+	for (int64_t c = 0; c < V; c += part) {
+		const int64_t n = std::min(part, V - c);
+		const Tensor logits = multiply(h, w.narrow(0, c, n), b.defined() ? b.narrow(0, c, n) : b);
+		at::BFloat16 *x = logits.data_ptr<at::BFloat16>();
+		at::parallel_for(0, N, 1 + 16384 / n, [&](int64_t begin, int64_t end) {
+			for (int64_t i = begin; i < end; i++) {
+				TORCH_CHECK(want[i] < V, "cross entropy: target ", want[i], " is not below ", V);
+				at::BFloat16 *row = x + i * n;
+				const double first = static_cast<float>(row[0]);
+				double &sum = lse[static_cast<size_t>(i)];
+				sum = add_logs(sum, first + kernels->cross_entropy_row(row, n, 0, 0, false));
+				if (want[i] >= c && want[i] < c + n)
+					out[i] = static_cast<float>(row[want[i] - c]);
+			}
+		});
+	}
+	for (int64_t i = 0; i < N; i++)
+		out[i] = want[i] < 0 ? 0 : lse[static_cast<size_t>(i)] - out[i];
+}
+
 Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, const Tensor &target_)
 {
 	at::NoGradGuard guard;
@@ -600,6 +638,10 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
 	Tensor loss = loss_rows(h);
 
+	if (has_kernels(h) && h.scalar_type() == at::kBFloat16 && N > 0) {
+		nll_by_parts(h, w, b, target, loss);
+		return loss.to(sum_type(h));
+	}
 	for (int64_t r = 0; r < N; r += rows) {
 		const int64_t n = std::min(rows, N - r);
 		Tensor logits = multiply(h.narrow(0, r, n), w, b), part = loss.narrow(0, r, n);
