@@ -30,6 +30,60 @@ matrix() {
 	transfer-matrix --order in/order.tsv -o "m/$1" in/rows.tsv >/dev/null
 }
 
+# tables NAME "DOMAIN..." [ARITHMETIC...]: in m/NAME what else was measured along that sequence. Of M0, a domain's own step and the end
+# on all, of M5 on all domains. d1 has 20 digits and 20 frequent words, the others 10 and 30. Digits: 4 nats at first, 3 after the
+# own step (d1: 2), 3.5 at the end; words: 3, 2.5, 3. Reciprocal ranks: 0.2, 0.5, 0.3, of M5 0.4 on seen domains and 0.1 on others.
+# ARITHMETIC: right answers of 100 in each of two tasks, of M0, M5 and the last (default 50 30 40); physics is always as good as chance.
+tables() {
+	local name=$1 list=$2
+	shift 2
+	awk -v list="$list" -v dir="m/$name" -v right="${*:-50 30 40}" 'function about(k, j) {
+		return sprintf("M%d\thash-M%d\td%d\tdisjoint:8\tdata-%d\t", k, k, d[j], d[j])
+	}
+	function both(k, j, digits, words, mrr,   n, c) {
+		n = d[j] == 1 ? 20 : 10
+		for (c = 1; c <= 10; c++)
+			printf "%s%s\t%.17g\t%d\n", about(k, j), class[c], class[c] == "digits" ? n * digits : class[c] == "word-100" ? (40 - n) * words : 0, \
+				class[c] == "digits" ? n : class[c] == "word-100" ? 40 - n : 0 >(dir "/classes.tsv")
+		for (c = 1; c <= 2; c++)
+			printf "%s%s\t-\t-\t9\t4\t%g\t%g\t%.17g\t0\t1\n", about(k, j), c == 1 ? "all" : "ngrams", 10 / mrr, 1 / mrr, c == 1 ? mrr : mrr / 2 >(dir "/ranks.tsv")
+		print about(k, j) "ngram\tone two\t1\t9\t0\t-\t-\t-\t-\t-" >(dir "/ranks.tsv")
+	}
+	function score(k, task, tasks, metric, preferred, p, low, high, examples) {
+		printf "M%d\thash-M%d\t%s\thash-%s\t%d\t0\t%s\t%s\t%.17g\t%.17g\t%.17g\t%.17g\t0\t%d\t%d\t0\tbigbench:x\n", k, k, task, task, tasks, \
+			metric, preferred, p, low, high, (p - low) / (high - low) * 100, examples, examples >(dir "/bigbench.tsv")
+	}
+	BEGIN {
+		n = split(list, d, " ")
+		split("special newline space latex word-100 word-1000 word-10000 word-rare digits punctuation", class, " ")
+		token = "model\tmodel_hash\tdomain\tprotocol\tdata_hash\t"
+		print "#palimpsest-classes 1\n" token "class\tnll\ttargets" >(dir "/classes.tsv")
+		print "#palimpsest-ranks 1\n" token "scope\tngram\toccurrences\tnll\ttargets\tmean\tmedian\tmrr\ttop1\ttop10" >(dir "/ranks.tsv")
+		print "#palimpsest-bigbench 1\nmodel\tmodel_hash\ttask\ttask_hash\ttasks\tshots\tmetric\tpreferred\tscore\tlow\thigh\tnormalized\tstderr\t" \
+			"examples\ttotal\tcut\tprotocol" >(dir "/bigbench.tsv")
+		for (j = 1; j <= n; j++) {
+			both(0, j, 4, 3, 0.2)
+			if (j != 5 && j != n)
+				both(j, j, d[j] == 1 ? 2 : 3, 2.5, 0.5)
+			both(5, j, 3, 2.5, j < 5 ? 0.4 : j == 5 ? 0.5 : 0.1)
+			both(n, j, 3.5, 3, 0.3)
+		}
+		split(right, r, " ")
+		for (i = 1; i <= 3; i++) {
+			k = i == 1 ? 0 : i == 2 ? 5 : n
+			for (t = 1; t <= 2; t++) {
+				score(k, "arithmetic:" t, 0, "exact_str_match", "yes", r[i] / 100, 0, 1, 100)
+				score(k, "arithmetic:" t, 0, "normalized_aggregate_score", "no", r[i], 0, 100, 100)
+			}
+			score(k, "arithmetic", 2, "exact_str_match", "no", r[i] / 100, 0, 1, 200)
+			score(k, "arithmetic", 2, "normalized_aggregate_score", "yes", r[i], 0, 100, 200)
+			score(k, "physics", 0, "multiple_choice_grade", "yes", 0.25, 0.25, 1, 50)
+			score(k, "physics", 0, "normalized_aggregate_score", "no", 0, 0, 100, 50)
+			score(k, "few_shot_nlg", 0, "bleu", "no", 3, 0, 100, 50)
+		}
+	}'
+}
+
 # runs LINE...: the table of runs; a LINE: name, model, parameters, order, batch, balanced, varied, matrix
 runs() {
 	printf '#palimpsest-study 1\nrun\tmodel\tparameters\torder\tbatch\tbalanced\tvaried\tmatrix\n' >runs.tsv
@@ -186,6 +240,167 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	near "$(value explain value '$c["outcome"] == "forgetting" && $c["predictor"] == "similarity-to-base" && $c["correlation"] == "spearman"')" -1
 	[ "$(value explain value '$c["predictor"] == "size" && $c["correlation"] == "partial"')" = - ]
 	near "$(value sequence base_similarity '$c["step"] == 1')" "$(awk 'BEGIN { printf "%.17g", 1 / sqrt(2) }')"
+}
+
+# along LINE...: as runs, and a run's tables lie beside its matrix
+along() {
+	runs "$@"
+	awk -F '\t' -v OFS='\t' '!/^#/ { $9 = $8 == "matrix" ? "tables" : $8 } { print }' runs.tsv >with && mv with runs.tsv
+}
+
+@test "classes of tokens along the sequence, as computed by hand" {
+	matrix a "$straight" 0.5 0.05 0.1
+	tables a "$straight"
+	along 'small/similar small 100 similar 16 no - m/a'
+	study-stats -o out runs.tsv >/dev/null
+	class() { value classes "$3" "\$c[\"class\"] == \"$1\" && \$c[\"measure\"] == \"$2\" && \$c[\"scope\"] == \"${4:-all}\""; }
+	# digits are 20 of 40 tokens in one domain of ten, and 10 in nine; their parts after the own step are -2 x 20 / 40, eight times
+	# -1 x 10 / 40 and, at the last step, -0.5 x 10 / 40
+	near "$(class digits CPT-ZS tokens)" 0.275
+	near "$(class digits CPT-ZS part)" -0.3125
+	near "$(class digits CPT-ZS value)" "$(awk 'BEGIN { printf "%.17g", -0.3125 / 0.275 }')"
+	near "$(class word-100 CPT-ZS value)" "$(awk 'BEGIN { printf "%.17g", -0.325 / 0.725 }')"
+	near "$(class word-100 CPT-ZS part)" -0.325
+	near "$(class all CPT-ZS part)" -0.6375
+	near "$(class digits CPT-ZS share)" "$(awk 'BEGIN { printf "%.17g", -0.3125 / -0.6375 }')"
+	near "$(class digits LC-ZS value)" -0.5
+	near "$(class digits LC-ZS share)" 1
+	near "$(class word-100 LC-ZS value)" 0
+	near "$(class digits LC-CPT part)" 0.175
+	near "$(class digits LC-ZS part portion:wiki)" -0.15
+	near "$(class digits LC-ZS part portion:s2orc)" -0.125
+	[ "$(class digits LC-ZS domains portion:wiki)" = 5 ]
+	# all tokens that there are change alike, so the interval of their change is a point; that of the part is not, for d1 has more of them
+	near "$(class digits LC-ZS lo)" -0.5
+	near "$(class digits LC-ZS hi)" -0.5
+	awk -v lo="$(class digits LC-ZS part_lo)" -v hi="$(class digits LC-ZS part_hi)" 'BEGIN { exit !(lo < -0.14 && lo > -0.18 && hi == -0.125) }'
+	# classes without a token are left out
+	run ! grep -q latex out/classes.tsv
+	[ "$(grep -c digits out/classes.md)" -eq "$(grep -c digits out/classes.tsv)" ]
+}
+
+@test "ranks along the sequence, as computed by hand" {
+	matrix a "$straight" 0.5 0.05 0.1
+	tables a "$straight"
+	along 'small/similar small 100 similar 16 no - m/a'
+	study-stats -o out runs.tsv >/dev/null
+	rank() { value ranks "$5" "\$c[\"step\"] == \"$1\" && \$c[\"where\"] == \"$2\" && \$c[\"tokens\"] == \"$3\" && \$c[\"measure\"] == \"$4\""; }
+	near "$(rank 3 own all mrr value)" 0.5
+	near "$(rank 3 own all mrr zero)" 0.2
+	near "$(rank 3 own all mrr change)" 0.3
+	[ "$(rank 3 own all mrr lo)" = - ] # one run, one domain
+	near "$(rank 3 own ngrams mrr change)" 0.15
+	near "$(rank 3 own all median change)" -3
+	near "$(rank 3 end all mrr change)" 0.1
+	# the last step's own is the end: nine domains with 0.5, one with 0.3
+	near "$(rank all own all mrr value)" 0.48
+	near "$(rank all end all mrr value)" 0.3
+	near "$(rank all own all mrr hi)" 0.3
+	awk -v lo="$(rank all own all mrr lo)" 'BEGIN { exit !(lo > 0.2 && lo < 0.28) }'
+	near "$(rank 5 seen all mrr value)" 0.4
+	near "$(rank 5 ahead all mrr change)" -0.1
+	[ "$(rank 5 seen all mrr domains)" = 4 ] && [ "$(rank 5 ahead all mrr domains)" = 5 ]
+	near "$(rank 5 all all mrr value)" 0.26
+	# on all domains only after those steps where all were measured
+	[ "$(awk -F '\t' '$3 == "all" { print $2 }' out/ranks.tsv | sort -un | tr '\n' ' ')" = '5 10 ' ]
+	[ "$(value ranks domains '$c["step"] == 10 && $c["where"] == "ahead"')" = "" ]
+}
+
+@test "BIG-bench along the sequence, and whether arithmetic falls and recovers" {
+	matrix a "$straight" 0.5 0.05 0.1
+	tables a "$straight"
+	along 'small/similar small 100 similar 16 no - m/a'
+	study-stats -o out runs.tsv >text
+	score() { value bigbench "$3" "\$c[\"task\"] == \"$1\" && \$c[\"step\"] == $2"; }
+	[ "$(score arithmetic 0 value)" = 50 ] && [ "$(score arithmetic 5 change)" = -20 ] && [ "$(score arithmetic 5 zero)" = 50 ]
+	# two tasks of a hundred examples, with one right and one wrong more in each: (30 + 1) / 102
+	near "$(score arithmetic 5 stderr)" "$(awk 'BEGIN { p = 31 / 102; printf "%.17g", 100 * sqrt(2 * p * (1 - p) / 102) / 2 }')"
+	near "$(score arithmetic 5 lo)" "$(awk 'BEGIN { p = 31 / 102; printf "%.17g", -20 - 1.959963984540054 * 50 * sqrt(2 * (p * (1 - p) + 0.25) / 102) }')"
+	near "$(score physics 5 stderr)" "$(awk 'BEGIN { p = 13.5 / 52; printf "%.17g", 100 / 0.75 * sqrt(p * (1 - p) / 52) }')"
+	[ "$(score few_shot_nlg 5 metric)" = bleu ] && [ "$(score few_shot_nlg 5 stderr)" = - ]
+	[ "$(score arithmetic 5 portion)" = wiki ] && [ "$(score arithmetic 10 portion)" = s2orc ] && [ "$(score arithmetic 0 portion)" = - ]
+	[ "$(grep -c '^small' out/bigbench.tsv)" -eq 9 ]
+	# ten more of a hundred twice is within the interval: falls, but whether it recovers cannot be told
+	evidence() { value findings "$2" "\$c[\"finding\"] == \"arithmetic\" && \$c[\"where\"] ~ /$1/"; }
+	[ "$(verdict arithmetic)" = confirmed ]
+	[ "$(evidence 'M5 .wiki. against M0' value)" = -20 ] && [ "$(evidence 'then M10 .s2orc. against M5' value)" = 10 ]
+	grep -q 'M5 (wiki) against M0: -20.0 points \[' text
+	decided() { # RIGHT... : verdict, whys
+		tables a "$straight" "$@"
+		study-stats -o out runs.tsv >text
+		echo "$(verdict arithmetic): $(evidence against why); $(evidence then why)"
+	}
+	[ "$(decided 50 30 35)" = 'cannot say: this half is so, but the other cannot be told; the interval holds 0' ]
+	[ "$(decided 50 52 30)" = 'refuted: it is the other half that is refuted; one run: the interval is over examples alone' ]
+	[ "$(decided 30 60 90)" = 'refuted: one run: the interval is over examples alone; it is the other half that is refuted' ]
+	[ "$(decided 0 0 40)" = 'cannot say: M0 does no better than chance: there is nothing to lose; M0 does no better than chance: there is nothing to lose' ]
+	# portions that take turns
+	matrix a '1 6 2 7 3 8 4 9 5 10' 0.5 0.05 0.1
+	sed -i 's/^\([13579]\t.*\t\)[a-z0-9]*\t/\1wiki\t/; s/^\([24680]\t.*\t\)[a-z0-9]*\t/\1s2orc\t/; s/^10\t\(.*\t\)[a-z0-9]*\t/10\t\1s2orc\t/' in/order.tsv
+	transfer-matrix --order in/order.tsv -o m/a in/rows.tsv >/dev/null
+	tables a '1 6 2 7 3 8 4 9 5 10'
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(value findings why '$c["finding"] == "arithmetic"')" = 'not one portion after the other' ]
+}
+
+@test "scores and classes of several runs: their mean, and an interval that goes over them" {
+	local i
+	for i in 1 2; do
+		matrix r$i "$straight" 0.5 0.05 0.1
+		tables r$i "$straight" 50 $((20 + 10 * i)) 40
+	done
+	along 'small/random-1 small 100 random:1 16 no - m/r1' 'small/random-2 small 100 random:2 16 no - m/r2'
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(value bigbench value '$c["task"] == "arithmetic" && $c["step"] == 5')" = 35 ]
+	# 30 and 40: a variance of 50 between the runs, of 25 in their mean
+	near "$(value bigbench stderr '$c["task"] == "arithmetic" && $c["step"] == 5')" \
+		"$(awk 'BEGIN { p = 31 / 102; q = 41 / 102; printf "%.17g", sqrt(10000 * (p * (1 - p) + q * (1 - q)) / 102 / 4 + 25) }')"
+	[ "$(value bigbench runs 1)" = 2 ] && [ "$(value classes runs 1)" = 2 ] && [ "$(value ranks runs 1)" = 2 ]
+	[ "$(value ranks lo '$c["step"] == 3')" = 0.3 ]
+	# finding: of the order similar alone
+	[ "$(value findings why '$c["finding"] == "arithmetic"')" = 'no BIG-bench scores of arithmetic in an order by similarity' ]
+}
+
+@test "tables of tokens and scores that are wrong are refused, and nothing is written" {
+	matrix a "$straight" 0.5 0.05 0.1
+	along 'small/similar small 100 similar 16 no - m/a' 'other/similar other 100 similar 16 no - m/b'
+	matrix b "$straight" 0.5 0.05 0.1
+	tables b "$straight"
+	wrong() { # TABLE WORDS SED
+		tables a "$straight"
+		sed -i "$3" "m/a/$1.tsv"
+		fails 3 "$2" -- study-stats -o out runs.tsv
+		[ ! -e out ]
+	}
+	wrong classes 'class is missing' '2s/class/clas/'
+	wrong classes 'no class of tokens: digit' '0,/digits/s//digit/'
+	wrong classes 'a class of tokens is missing or stands twice' '0,/\tdigits/s//\tlatex/'
+	wrong classes 'M10, domain d10: a class of tokens is missing or stands twice' '$d'
+	wrong classes 'not a model of this sequence: M11' 's/^M10\t/M11\t/'
+	wrong classes 'another model than the matrix has as M3' 's/hash-M3/hash-M4/'
+	wrong classes 'a domain that is not in the sequence: d11' 's/\td4\t/\td11\t/'
+	wrong classes 'domain d4: another text' 's/data-4/data-5/'
+	wrong classes 'protocol' '$s/disjoint/m2d2/'
+	wrong classes "of the first run" 's/disjoint/m2d2/'
+	wrong classes '11 targets, but 10 of M0' '/^M10\t.*\td7\t.*digits/s/10$/11/'
+	wrong classes 'nll is below 0' '0,/digits\t/s//&-/'
+	wrong classes 'truncated' '$s/$/\n#palimpsest-classes 1/'
+	wrong ranks 'no scope of ranks' '0,/\tngrams/s//\tngramses/'
+	wrong ranks 'mrr cannot be 1.2' '0,/0.20000000000000001/s//1.2/'
+	wrong ranks 'median cannot be 0.5' '3s/\t5\t0.2/\t0.5\t0.2/'
+	wrong ranks 'M0, domain d1: stands twice' '3p'
+	wrong bigbench 'task_hash is missing' '2s/task_hash/taskhash/'
+	wrong bigbench 'M0, task arithmetic: stands twice' '/\tarithmetic\t.*_score/p'
+	wrong bigbench 'normalized is no number' '0,/\t50\t0\t100\t50\t/s//\t50\t0\t100\tx\t/'
+	wrong bigbench 'protocol' '$s/bigbench:x/bigbench:y/'
+	wrong bigbench 'task physics: another than the first run was asked' 's/hash-physics/hash-p/'
+	fails 3 'truncated' -- env head=1 sh -c 'head -c -1 m/b/ranks.tsv >m/a/ranks.tsv; exec study-stats runs.tsv'
+	# without tables it is as without the column
+	rm m/[ab]/classes.tsv m/[ab]/ranks.tsv m/[ab]/bigbench.tsv
+	study-stats -o out runs.tsv >/dev/null
+	for f in classes ranks bigbench; do
+		[ "$(wc -l <out/$f.tsv)" -eq 2 ]
+	done
 }
 
 @test "what cannot be compared or is malformed is refused, and nothing is written" {

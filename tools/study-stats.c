@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alongeffects.h"
 #include "atomic.h"
 #include "checked.h"
 #include "die.h"
@@ -42,7 +43,7 @@ static void put_interval(struct table *t, struct interval x, const char *format)
 
 static void write_findings(const struct findings *f)
 {
-	static const char *const unit_names[] = {"nats", "rho", "steps"};
+	static const char *const unit_names[] = {"nats", "rho", "steps", "points"};
 	struct table *t = table_new("study-findings", "finding verdict where value lo hi unit runs domains evidence why claim measure");
 
 	for (int i = 0; i < f->n; i++) {
@@ -106,8 +107,8 @@ static const struct {
 } measures_of_groups[] = {
 	{FT_ZS, "FT-ZS", true},       {CPT_ZS, "CPT-ZS", true},     {CPT_FT, "CPT-FT", true},
 	{LC_ZS, "LC-ZS", true},       {LC_CPT, "LC-CPT", true},     {LC_BEST, "LC-best", true},
-	{BACKWARD, "BWD", true},      {FORWARD, "FWD", true},       {SWITCH, "switch", false},
-	{SWITCH_PORTION, "switch-portion", false},                  {REGAIN, "regain", false},
+	{BACKWARD, "BWD", true},      {FORWARD, "FWD", true},       {FORWARD_ACROSS, "FWD-other", true},
+	{SWITCH, "switch", false},    {SWITCH_PORTION, "switch-portion", false}, {REGAIN, "regain", false},
 };
 
 #define N_MEASURES (sizeof measures_of_groups / sizeof *measures_of_groups)
@@ -277,6 +278,174 @@ static void write_curves(const struct sample *x)
 	table_free(course);
 }
 
+/* Domains not trained yet, of each portion apart. */
+static void write_forward(const struct sample *x)
+{
+	const struct runs *s = x->runs;
+	struct table *t = table_new("study-forward", "group step portion transfer lo hi runs domains");
+
+	for (int g = 0; g < s->n_groups; g++)
+		for (int k = 1; k < s->n_domains; k++)
+			for (int p = 0; p < s->n_portions; p++) {
+				int n;
+				struct interval v = effect_of(x, (struct selection){FORWARD_AFTER, k, 0, p}, &s->group[g], NULL, &n);
+
+				table_text(t, s->group[g].name);
+				table_int(t, k);
+				table_text(t, s->portion[p]);
+				put_interval(t, v, "%.4f");
+				table_int(t, s->group[g].n);
+				table_int(t, n);
+			}
+	table_write(t, out, "forward");
+	table_free(t);
+}
+
+/* --- what else was measured along the sequence ------------------------------------------------------ */
+
+static void write_classes(const struct sample *x)
+{
+	static const enum effect effects[] = {CPT_ZS, LC_CPT, LC_ZS};
+	static const char *const names[] = {"CPT-ZS", "LC-CPT", "LC-ZS"};
+	const struct runs *s = x->runs;
+	struct table *t = table_new("study-classes", "group class measure scope tokens value lo hi part part_lo part_hi share share_lo share_hi "
+	                                             "runs domains");
+
+	for (int g = 0; g < s->n_groups; g++)
+		for (size_t e = 0; e < sizeof effects / sizeof *effects; e++)
+			for (int p = -1; p < (s->n_portions > 1 ? s->n_portions : 0); p++)
+				for (int c = 0; c <= TOKEN_CLASSES; c++) {
+					struct class_change v = class_change_of(x, &s->group[g], effects[e], c, p);
+					char *scope = p < 0 ? xstrdup("all") : xasprintf("portion:%s", s->portion[p]);
+
+					if (v.domains && v.tokens > 0) {
+						table_text(t, s->group[g].name);
+						table_text(t, c < TOKEN_CLASSES ? token_class_name(c) : "all");
+						table_text(t, names[e]);
+						table_text(t, scope);
+						table_real(t, v.tokens, "%.4f");
+						put_interval(t, v.change, "%.4f");
+						put_interval(t, v.part, "%.4f");
+						put_interval(t, v.share, "%.3f");
+						table_int(t, v.runs);
+						table_int(t, v.domains);
+					}
+					free(scope);
+				}
+	table_write(t, out, "classes");
+	table_free(t);
+}
+
+static void put_rank(struct table *t, const struct sample *x, const struct group *g, int step, enum rank_where where)
+{
+	for (int tokens = 0; tokens < N_RANK_TOKENS; tokens++)
+		for (int m = 0; m < N_RANK_MEASURES; m++) {
+			struct rank_change v = rank_change_of(x, g, where, step, tokens, m);
+			const char *format = m == RANK_MEAN || m == RANK_MEDIAN ? "%.1f" : "%.4f";
+
+			if (isnan(v.value))
+				continue;
+			table_text(t, g->name);
+			if (step)
+				table_int(t, step);
+			else
+				table_text(t, "all");
+			table_text(t, rank_where_names[where]);
+			table_text(t, rank_token_names[tokens]);
+			table_text(t, rank_measure_names[m]);
+			table_real(t, v.value, format);
+			table_real(t, v.zero, format);
+			put_interval(t, v.change, format);
+			table_int(t, v.runs);
+			table_int(t, v.domains);
+		}
+}
+
+static bool ranked_on_all(const struct runs *s, const struct group *g, int step)
+{
+	for (int i = 0; i < g->n; i++)
+		for (int j = 0; j < s->n_domains; j++)
+			if (isnan(along_rank(s->v[g->run[i]].along, step, j, RANKS_ALL, RANK_MRR)))
+				return false;
+	return true;
+}
+
+static void write_ranks(const struct sample *x)
+{
+	const struct runs *s = x->runs;
+	struct table *t = table_new("study-ranks", "group step where tokens measure value zero change lo hi runs domains");
+
+	for (int i = 0; i < s->n_groups; i++) {
+		const struct group *g = &s->group[i];
+
+		for (int k = 0; k <= s->n_domains; k++) {
+			enum rank_where end = k && ranked_on_all(s, g, k) ? N_RANK_WHERE : ON_ALL;
+
+			for (enum rank_where w = 0; w < end; w++)
+				put_rank(t, x, g, k, w);
+		}
+	}
+	table_write(t, out, "ranks");
+	table_free(t);
+}
+
+/* The portion of a step; "-" if it is not the same in all runs. */
+static const char *portion_of_step(const struct runs *s, const struct group *g, int step)
+{
+	const char *name = step ? s->v[g->run[0]].m->domain[step - 1].portion : "-";
+
+	for (int i = 1; i < g->n; i++)
+		if (step && strcmp(name, s->v[g->run[i]].m->domain[step - 1].portion))
+			return "-";
+	return name;
+}
+
+static void put_score(struct table *t, const struct runs *s, const struct group *g, const struct along_score *a)
+{
+	struct score_change v = score_change_of(s, g, a->task, a->shots, 0, a->step);
+
+	if (!v.runs)
+		return;
+	table_text(t, g->name);
+	table_int(t, a->step);
+	table_text(t, portion_of_step(s, g, a->step));
+	table_text(t, a->task);
+	table_int(t, a->tasks);
+	table_int(t, a->shots);
+	table_text(t, a->metric);
+	table_int(t, a->examples);
+	table_real(t, v.value, "%.2f");
+	table_real(t, v.error, "%.2f");
+	table_real(t, v.from, "%.2f");
+	put_interval(t, a->step ? v.change : (struct interval){NAN, NAN, NAN}, "%.2f");
+	table_int(t, v.runs);
+}
+
+static void write_scores(const struct runs *s)
+{
+	struct table *t = table_new("study-bigbench", "group step portion task tasks shots metric examples value stderr zero change lo hi runs");
+
+	for (int i = 0; i < s->n_groups; i++) {
+		const struct group *g = &s->group[i];
+
+		for (int r = 0; r < g->n; r++) {
+			int n;
+			const struct along_score *a = along_scores(s->v[g->run[r]].along, &n);
+
+			for (int k = 0; k < n; k++) {
+				bool had = false; /* by an earlier run of the group */
+
+				for (int before = 0; before < r; before++)
+					had = had || along_score(s->v[g->run[before]].along, a[k].step, a[k].task, a[k].shots);
+				if (!had)
+					put_score(t, s, g, &a[k]);
+			}
+		}
+	}
+	table_write(t, out, "bigbench");
+	table_free(t);
+}
+
 static void write_about(const struct runs *s)
 {
 	struct table *t = table_new("study-about", "key value");
@@ -311,6 +480,8 @@ static void print_findings(const struct findings *f)
 		printf("    %s", e->where);
 		if (!isnan(e->x.value) && e->unit == UNIT_NATS)
 			printf(": %+.1f %% [%+.1f, %+.1f]", percent(e->x.value), percent(e->x.lo), percent(e->x.hi));
+		else if (!isnan(e->x.value) && e->unit == UNIT_POINTS)
+			printf(": %+.1f points [%+.1f, %+.1f]", e->x.value, e->x.lo, e->x.hi);
 		else if (!isnan(e->x.value))
 			printf(": %.2f [%.2f, %.2f]", e->x.value, e->x.lo, e->x.hi);
 		printf("%s%s\n", *e->why ? ": " : "", e->why);
@@ -344,6 +515,10 @@ int main(int argc, char **argv)
 		write_explanations(&x);
 		write_half_lives(&x);
 		write_curves(&x);
+		write_forward(&x);
+		write_classes(&x);
+		write_ranks(&x);
+		write_scores(s);
 		write_about(s);
 		dir_commit(target, staging);
 		free(staging);

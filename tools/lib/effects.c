@@ -72,6 +72,11 @@ static struct cells cells_of(const struct runs *s, const struct run *r, struct s
 	case FORWARD:
 		add_gains(&c, m, j, 1, n, what.effect == BACKWARD);
 		break;
+	case FORWARD_ACROSS:
+		for (int k = 1; k < own; k++)
+			if (m->domain[k - 1].portion_id != m->domain[j].portion_id)
+				add(&c, -matrix_change(m, k, j));
+		break;
 	case BACKWARD_FAR:
 		add_gains(&c, m, j, own + what.a, own + what.b, true);
 		break;

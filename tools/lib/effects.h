@@ -18,6 +18,7 @@ enum effect {
 	LC_BEST,           /* forgetting, against the best checkpoint before the last */
 	BACKWARD,          /* transfer to domains trained before, all checkpoints */
 	FORWARD,           /* to domains not trained yet */
+	FORWARD_ACROSS,     /* to those of them that are of another portion than the step */
 	BACKWARD_FAR,      /* at distances a..b */
 	AT_DISTANCE,       /* transfer at the distance a, as transfer_at() */
 	BACKWARD_AFTER,    /* after step a */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alongeffects.h"
 #include "checked.h"
 
 #define MIN_DOMAINS 8
@@ -37,7 +38,7 @@ const struct claim claims[] = {
 	{"balanced-hurts", "As much data of every domain as the smallest has is worse than all data.", "LC, balanced against all, above 0"},
 	{"swap-degrades", "With the portions swapped, those that then come first end worse.", "LC on them, swapped against not, above 0"},
 	{"roberta-keeps", "RoBERTa hardly forgets.", "LC / CPT, within 1 %"},
-	{"arithmetic", "Arithmetic falls on Wikipedia and recovers on S2ORC.", "BIG-bench score along the sequence"},
+	{"arithmetic", "Arithmetic falls on Wikipedia and recovers on S2ORC.", "BIG-bench score after the first portion less before, below 0, and at the end less after the first portion, above 0"},
 	{"llama-loses", "Llama 2 is worse after the sequence than before.", "LC / ZS, above 0"},
 	{NULL, NULL, NULL},
 };
@@ -105,7 +106,7 @@ static void decide(struct evidence *e, enum side side, const struct group *a, co
 		cannot_say(e, xstrdup(side == SAME ? "the interval is wider than 1 %" : "the interval holds 0"));
 	if (e->runs == 1 && e->verdict != VERDICT_CANNOT_SAY) {
 		free(e->why);
-		e->why = xstrdup("one run: the interval is over domains alone");
+		e->why = xasprintf("one run: the interval is over %s alone", e->unit == UNIT_POINTS ? "examples" : "domains");
 	}
 }
 
@@ -221,6 +222,115 @@ static void ask_reach(const struct asked *q, const struct group *g)
 	}
 }
 
+/* --- arithmetic ------------------------------------------------------------------------------------- */
+
+#define ARITHMETIC_TASK "arithmetic"
+
+/* Steps of the first of exactly two portions that come one after the other; 0: it is not so. */
+static int steps_of_first_portion(const struct runs *s, const struct group *g)
+{
+	int first = first_portion(s, g), n = 1;
+
+	while (n < s->n_domains && portion_at(s, g, n + 1) == first)
+		n++;
+	for (int k = n + 1; k <= s->n_domains; k++)
+		if (portion_at(s, g, k) != portion_at(s, g, n + 1))
+			return 0;
+	return n < s->n_domains ? n : 0;
+}
+
+/* The last step in first..last for which there is a score; -1: none. */
+static int last_scored(const struct runs *s, const struct group *g, int64_t shots, int first, int last)
+{
+	for (int k = last; k >= first; k--)
+		if (along_score(s->v[g->run[0]].along, k, ARITHMETIC_TASK, shots))
+			return k;
+	return -1;
+}
+
+/* The smallest number of shots with which the task was asked of M0; -1: it was not. */
+static int64_t fewest_shots(const struct runs *s, const struct group *g)
+{
+	int n;
+	const struct along_score *v = along_scores(s->v[g->run[0]].along, &n);
+
+	for (int i = 0; i < n && v[i].step == 0; i++)
+		if (!strcmp(v[i].task, ARITHMETIC_TASK))
+			return v[i].shots;
+	return -1;
+}
+
+/* Falls, rises: a verdict on one half of the claim alone. */
+static void decide_half(struct evidence *e, const struct score_change *c, enum side side, const struct group *g)
+{
+	e->unit = UNIT_POINTS;
+	e->x = c->change;
+	decide(e, side, g, NULL);
+	e->runs = c->runs;
+}
+
+static void because_of_other(struct evidence *e, enum verdict verdict, const char *why)
+{
+	cannot_say(e, xstrdup(why));
+	e->verdict = verdict;
+}
+
+/* Both halves must hold; one that is refuted refutes it. */
+static void join_halves(struct evidence *a, struct evidence *b)
+{
+	struct evidence *half[] = {a, b};
+
+	for (int i = 0; i < 2; i++) {
+		struct evidence *e = half[i], *other = half[1 - i];
+
+		if (e->verdict == VERDICT_REFUTED) {
+			if (other->verdict != VERDICT_REFUTED)
+				because_of_other(other, VERDICT_REFUTED, "it is the other half that is refuted");
+			return;
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		if (half[i]->verdict == VERDICT_CONFIRMED && half[1 - i]->verdict == VERDICT_CANNOT_SAY)
+			because_of_other(half[i], VERDICT_CANNOT_SAY, "this half is so, but the other cannot be told");
+}
+
+static void ask_arithmetic(const struct asked *q, const struct group *g)
+{
+	const struct runs *s = q->x->runs;
+	int n = steps_of_first_portion(s, g), at, end, first;
+	int64_t shots = fewest_shots(s, g);
+	struct score_change zero, fall, rise;
+	char *where[2];
+
+	if (shots < 0)
+		return;
+	at = last_scored(s, g, shots, 1, n);
+	end = n ? last_scored(s, g, shots, n + 1, s->n_domains) : -1;
+	if (at < 0 || end < 0) {
+		cannot_say(new_evidence(q, ARITHMETIC, g->name),
+		           xstrdup(n ? "no scores within each of the portions" : "not one portion after the other"));
+		return;
+	}
+	zero = score_change_of(s, g, ARITHMETIC_TASK, shots, 0, 0);
+	fall = score_change_of(s, g, ARITHMETIC_TASK, shots, 0, at);
+	rise = score_change_of(s, g, ARITHMETIC_TASK, shots, at, end);
+	where[0] = xasprintf("%s, M%d (%s) against M0", g->name, at, s->portion[portion_at(s, g, n)]);
+	where[1] = xasprintf("%s, then M%d (%s) against M%d", g->name, end, s->portion[portion_at(s, g, end)], at);
+	first = q->f->n;
+	for (int i = 0; i < 2; i++) {
+		struct evidence *e = new_evidence(q, ARITHMETIC, where[i]);
+
+		e->domains = s->n_domains;
+		decide_half(e, i ? &rise : &fall, i ? ABOVE : BELOW, g);
+		free(where[i]);
+	}
+	if (!(zero.value - NORMAL_975 * zero.error > 0))
+		for (int i = first; i < q->f->n; i++)
+			cannot_say(&q->f->v[i], xstrdup(isnan(zero.error) ? "no interval" : "M0 does no better than chance: there is nothing to lose"));
+	else
+		join_halves(&q->f->v[first], &q->f->v[first + 1]);
+}
+
 static void ask_of_one_group(const struct asked *q, const struct group *g)
 {
 	int second = second_portion(q->x->runs);
@@ -233,6 +343,7 @@ static void ask_of_one_group(const struct asked *q, const struct group *g)
 		ask(q, CPT_BEATS_FT, ALL(CPT_FT), BELOW, g, NULL);
 		ask_reach(q, g);
 		ask(q, NO_FORWARD, ALL(FORWARD), ABOVE, g, NULL);
+		ask_arithmetic(q, g);
 	} else {
 		if (second >= 0)
 			ask(q, FORWARD_OTHER, (struct selection){FORWARD, 0, 0, second}, BELOW, g, NULL);
@@ -312,7 +423,7 @@ static const char *missing(int claim)
 	case ROBERTA:
 		return "no model of this family";
 	case ARITHMETIC:
-		return "no BIG-bench scores in these data";
+		return "no BIG-bench scores of arithmetic in an order by similarity";
 	case LLAMA:
 		return "no model of this family";
 	default:

@@ -15,7 +15,7 @@ struct claim {
 };
 extern const struct claim claims[]; /* ends with a NULL id */
 
-enum unit { UNIT_NATS, UNIT_RHO, UNIT_STEPS };
+enum unit { UNIT_NATS, UNIT_RHO, UNIT_STEPS, UNIT_POINTS }; /* points of a normalized score */
 
 /* A claim tested on one group, or on a pair of them. */
 struct evidence {

@@ -250,6 +250,10 @@ struct runs *runs_read(const char *path, const char *domains, const char *vector
 		if (!s->domain)
 			take_domains(s, r->m);
 		place_domains(s, r, dir);
+		free(dir);
+		dir = beside(path, cell(t, i, "tables"));
+		r->along = along_read(dir, r->m);
+		along_check_same(s->v[0].along, r->along, dir);
 		s->n++;
 		model = beside(path, cell(t, i, "model_dir"));
 		put_into_group(s, s->n - 1, cell(t, i, "varied"), strcmp(cell(t, i, "model_dir"), "-") ? model : "-",
@@ -270,6 +274,7 @@ void runs_free(struct runs *s)
 {
 	for (int i = 0; i < s->n; i++) {
 		matrix_free(s->v[i].m);
+		along_free(s->v[i].along);
 		free(s->v[i].at);
 	}
 	for (int g = 0; g < s->n_groups; g++) {

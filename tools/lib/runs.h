@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "along.h"
 #include "matrix.h"
 
 enum setting { SET_MODEL, SET_ORDER, SET_SEED, SET_BATCH, SET_LR, SET_EPOCHS, SET_BALANCED, SET_POLICY, SET_OPTIMIZER, N_SETTINGS };
@@ -17,6 +18,7 @@ struct run {
 	const char *set[N_SETTINGS]; /* as the table has them; "-": not told */
 	struct matrix *m;
 	int *at;                     /* (n_domains) where a domain stands in m: its step - 1 */
+	struct along *along;         /* what else was measured along it, as far as it was */
 };
 
 struct group {
@@ -41,8 +43,9 @@ struct runs {
 };
 
 /*
- * Reads the table of runs; the column matrix names directories of transfer-matrix, from the table's own folder. What
- * cannot be compared ends the tool (exit 3), and so does a run without a matrix, unless partial. domains and vectors
+ * Reads the table of runs; the columns matrix and tables name directories of transfer-matrix and of what else was
+ * measured (along.h), from the table's own folder. What cannot be compared ends the tool (exit 3), and so does a run
+ * without a matrix, unless partial; without tables it is complete, too. domains and vectors
  * (NULL: none): domains.tsv and vectors.tsv. You runs_free() it.
  */
 struct runs *runs_read(const char *path, const char *domains, const char *vectors, bool partial);

@@ -174,18 +174,49 @@ double stat_km_median(const double *time, const int *ended, int n)
 
 /* --- bootstrap ------------------------------------------------------------------------------------ */
 
-static void resample(int *index, int n, struct rng *r)
+#define MAX_KEPT ((size_t)1 << 24) /* indices */
+
+static void resample(int *index, int n, uint64_t seed, int draw, int g)
 {
+	struct rng r = rng_make(seed, rng_stream("bootstrap", (uint64_t)draw, (uint64_t)g));
+
 	for (int i = 0; i < n; i++)
-		index[i] = (int)rng_below(r, (uint64_t)n);
+		index[i] = (int)rng_below(&r, (uint64_t)n);
+}
+
+/*
+ * All draws of n indices for a group, or for the domains. A study asks for thousands of intervals with the same draws, and to
+ * make these is most of the work, so the last ones are kept. NULL: too many for that.
+ */
+static const int *kept_draws(int g, int n, int draws, uint64_t seed)
+{
+	static struct {
+		uint64_t seed;
+		int n, draws;
+		int *index; /* (draws, n) */
+	} kept[STAT_GROUPS + 1];
+
+	if ((size_t)n * (size_t)draws > MAX_KEPT)
+		return NULL;
+	if (kept[g].n != n || kept[g].draws != draws || kept[g].seed != seed) {
+		free(kept[g].index);
+		kept[g].seed = seed;
+		kept[g].n = n;
+		kept[g].draws = draws;
+		kept[g].index = xcalloc((size_t)n * (size_t)draws, sizeof *kept[g].index);
+		for (int i = 0; i < draws; i++)
+			resample(kept[g].index + (size_t)i * (size_t)n, n, seed, i, g);
+	}
+	return kept[g].index;
 }
 
 struct interval stat_bootstrap(statistic *f, void *arg, const int n_runs[STAT_GROUPS], int n_domains, int draws, uint64_t seed)
 {
 	struct interval out = {NAN, NAN, NAN};
 	double *value = xcalloc((size_t)draws + 1, sizeof *value);
-	int *index[STAT_GROUPS + 1], size[STAT_GROUPS + 1], n = 0, resampled = n_domains > 1;
+	int *index[STAT_GROUPS + 1], size[STAT_GROUPS + 1], n = 0, resampled = 0;
 	struct draw d = {.n_domains = n_domains};
+	const int **drawn[STAT_GROUPS + 1];
 
 	for (int g = 0; g <= STAT_GROUPS; g++) {
 		size[g] = g < STAT_GROUPS ? n_runs[g] : n_domains;
@@ -193,18 +224,19 @@ struct interval stat_bootstrap(statistic *f, void *arg, const int n_runs[STAT_GR
 		for (int i = 0; i < size[g]; i++)
 			index[g][i] = i;
 		resampled |= size[g] > 1;
+		drawn[g] = g < STAT_GROUPS ? &d.run[g] : &d.domain;
+		*drawn[g] = index[g];
 	}
-	for (int g = 0; g < STAT_GROUPS; g++) {
-		d.run[g] = index[g];
+	for (int g = 0; g < STAT_GROUPS; g++)
 		d.n_runs[g] = size[g];
-	}
-	d.domain = index[STAT_GROUPS];
 	out.value = f(&d, arg);
 	for (int i = 0; i < draws && resampled && !isnan(out.value); i++) {
 		for (int g = 0; g <= STAT_GROUPS; g++) {
-			struct rng r = rng_make(seed, rng_stream("bootstrap", (uint64_t)i, (uint64_t)g));
+			const int *kept = size[g] > 1 ? kept_draws(g, size[g], draws, seed) : index[g];
 
-			resample(index[g], size[g], &r);
+			if (!kept)
+				resample(index[g], size[g], seed, i, g);
+			*drawn[g] = !kept || size[g] <= 1 ? index[g] : kept + (size_t)i * (size_t)size[g];
 		}
 		value[n] = f(&d, arg);
 		n += !isnan(value[n]);
