@@ -1,6 +1,6 @@
 # study-course.gp OUT CHECKPOINTS.tsv LIST: domains seen and not yet seen after each step, with intervals, for each group of LIST.
 load 'style.gp'
-eval svg(760, 520)
+eval svg(640, 520)
 set output ARG1
 set title 'Domains seen, and not yet seen, after each step, with 95 % intervals'
 set ylabel 'perplexity against zero-shot, %'

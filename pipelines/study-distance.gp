@@ -1,6 +1,6 @@
 # study-distance.gp OUT DISTANCE.tsv LIST: transfer by the distance in the sequence, a line and its interval for each group of LIST.
 load 'style.gp'
-eval svg(760, 470)
+eval svg(640, 470)
 set output ARG1
 set title 'Transfer by distance in the sequence, with 95 % intervals'
 set ylabel 'perplexity against zero-shot, %'

@@ -6,8 +6,8 @@ longest = 0
 array name[1000]
 stats ARG2 using (ours('LC-ZS') ? (n = n + 1, name[n] = strcol('group'), 0) : NaN) nooutput
 do for [i = 1:n] { longest = strlen(name[i]) > longest ? strlen(name[i]) : longest }
-H = 150 + 34 * n
-W = 760
+H = 170 + 44 * n
+W = 640
 eval svg(W, H)
 set output ARG1
 set title 'Learned, forgotten and left over, with 95 % intervals'

@@ -2,7 +2,7 @@
 # LIST: a line a curve: its name, a tab, 1 (learned) or 2 (forgotten), a tab, 1 (similar) or 2 (random), a tab, its file with
 # columns parameters, value, lo, hi.
 load 'style.gp'
-eval svg(760, 430)
+eval svg(640, 430)
 set output ARG1
 set title 'By size of the model, with 95 % intervals'
 set xlabel "parameters\n "

@@ -47,10 +47,33 @@ draw() {
 awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
 	$col["varied"] == "-" && !seen[$col["group"]]++ && ++n <= 6 { print $col["group"] }' "$study/groups.tsv" >"$tmp/list"
 draw study-groups groups "$study/groups.tsv"
+
+# show SCRIPT ENDING NAME TABLE ARGUMENT...: draws what study-figures.awk finds to show, if anything
+show() {
+	script=$1 list=$tmp/$3.$2 name=$3 table=$4
+	shift 4
+	awk -v figure="$name" -v files="$tmp/$name" -v line="$switch" -v tokens="$tokens" -f "$GNUPLOT_LIB/study-figures.awk" "$tmp/list" "$study/$table.tsv"
+	[ ! -s "$list" ] || draw "$script" "$name" "$list" "$@"
+}
 if [ -s "$tmp/list" ]; then
+	# between which steps the order by similarity goes on to its second portion
+	switch=$(awk -F '\t' 'FNR == NR { group[$1] = 1; next } /^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
+		!($col["run"] in group) || $col["run"] !~ /\/similar$/ { next }
+		{ if (run == $col["run"] && portion != $col["portion"]) { print $col["step"] - 0.5; exit } run = $col["run"]; portion = $col["portion"] }' \
+		"$tmp/list" "$study/sequence.tsv")
+	: "${switch:=0}"
+	# ranks are those of key n-grams, if any were looked for
+	tokens=$(awk -F '\t' '$4 == "ngrams" { print $4; exit }' "$study/ranks.tsv")
+	: "${tokens:=all}"
 	draw study-distance distance "$study/distance.tsv" "$tmp/list"
 	draw study-course checkpoints "$study/checkpoints.tsv" "$tmp/list"
-	draw study-explain explain "$study/explain.tsv" "$tmp/list"
+	show study-panels list forward forward 'Forward transfer to each portion, with 95 % intervals' 'perplexity against zero-shot, %'
+	show study-dots dots explain explain "$tmp/list" 'What explains forgetting and transfer? Partial rank correlations, with 95 % intervals' ''
+	show study-dots dots classes classes "$tmp/list" 'By class of token, with 95 % intervals' 'change of perplexity, %'
+	show study-panels list ranks ranks "Rank of the true token in $([ "$tokens" = all ] && echo 'all tokens' || echo 'key n-grams') of the domain trained at each step" \
+		'mean reciprocal rank'
+	show study-panels list ranks-course ranks 'Rank of the true token after each step, with 95 % intervals' 'reciprocal rank less that of M0'
+	show study-panels list bigbench bigbench 'BIG-bench along the sequence, with 95 % intervals' 'normalized score'
 fi
 # Curves over the size of the model, where there are several.
 for order in similar random; do
@@ -82,7 +105,7 @@ while IFS=$tab read -r run dir; do
 		draw $figure "$base.$figure" "$run" "$dir" "$limit"
 	done
 done <"$tmp/runs"
-rm -f "$tmp/list" "$tmp/runs" "$tmp/log" "$tmp"/size*.CPT-ZS "$tmp"/size*.LC-CPT "$tmp/sizes"
+find "$tmp" -type f ! -name '*.svg' ! -name '*.pdf' -exec rm {} +
 "$STUDY_REPORT" -o "$tmp/page" --title "$title" --figures "$tmp" ${cost:+--cost "$cost"} ${disk:+--disk "$disk"} "$runs" "$study"
 if [ "$out" != - ]; then
 	mv "$tmp/page" "$out.tmp.$$"

@@ -8,10 +8,12 @@ setup() {
 	for i in 1 2; do
 		"$root/tests/synthetic-rows.sh" 9 in $i
 		transfer-matrix --order in/order.tsv --name "run $i" -o m$i in/rows.tsv >/dev/null
+		sh "$root/tests/synthetic-tables.sh" in
+		mv in/classes.tsv in/ranks.tsv in/bigbench.tsv m$i
 	done
 	# the second has other portions at other places, and the same domains
-	printf '#palimpsest-study 1\nrun\tmodel\tparameters\torder\tbatch\tvaried\tmatrix\n%s\n%s\n' \
-		$'small/similar\tsmall\t100\tsimilar\t16\t-\tm1' $'a<b>&"\'/similar\tlarge\t200\tsimilar\t16\t-\tm2' >runs.tsv
+	printf '#palimpsest-study 1\nrun\tmodel\tparameters\torder\tbatch\tvaried\tmatrix\ttables\n%s\n%s\n' \
+		$'small/similar\tsmall\t100\tsimilar\t16\t-\tm1\tm1' $'a<b>&"\'/similar\tlarge\t200\tsimilar\t16\t-\tm2\tm2' >runs.tsv
 	study-stats -o study --draws 100 runs.tsv >/dev/null
 }
 
@@ -39,16 +41,52 @@ setup() {
 	grep -qF "small/similar: ${value/-/−} %" page.html
 }
 
+@test "tokens, ranks and BIG-bench are on the page where they were measured, with their data" {
+	study-report -o page.html runs.tsv study
+	for table in classes ranks bigbench; do
+		grep -oE "download=\"$table.tsv\" href=\"data:text/tab-separated-values;base64,[^\"]*" page.html | sed 's/.*base64,//' | base64 -d |
+			cmp - study/$table.tsv
+		cell() { awk -F '\t' -v want="$1" '!/^#/ && !n++ { for (i = 1; i <= NF; i++) c[$i] = i; next } /^#/ { next } '"$2"' { print $c[want]; exit }' study/$table.tsv; }
+		case $table in
+		classes)
+			value=$(awk -v x="$(cell value '$c["class"] == "latex" && $c["measure"] == "LC-ZS"')" 'BEGIN { printf "%+.1f", 100 * (exp(x) - 1) }')
+			grep 'small/similar</td><td class="l">latex' page.html | grep -qF ">${value/-/−} % <small>"
+			;;
+		ranks)
+			value=$(printf '%+.3f' "$(cell change '$c["step"] == "all" && $c["where"] == "own" && $c["measure"] == "mrr" && $c["tokens"] == "ngrams"')")
+			grep 'small/similar</td><td class="l">key n-grams' page.html | grep -qF ">$value <small>"
+			;;
+		bigbench)
+			# after the sixth of nine steps the second portion has begun
+			value=$(printf '%+.1f' "$(cell change '$c["task"] == "arithmetic" && $c["step"] == 4')")
+			grep 'small/similar</td><td class="l">arithmetic' page.html | grep -qF ">${value/-/−} <small>"
+			;;
+		esac
+	done
+	value=$(awk -F '\t' '$1 == "arithmetic" { printf "%+.1f", $4; exit }' study/findings.tsv)
+	grep -qF ": ${value/-/−} <small>[" page.html
+	rm m1/classes.tsv m1/ranks.tsv m1/bigbench.tsv m2/classes.tsv m2/ranks.tsv m2/bigbench.tsv
+	study-stats -o study --draws 100 runs.tsv >/dev/null
+	study-report -o page.html runs.tsv study
+	run ! grep -E 'id="(tokens|ranks|bigbench)"|#tokens' page.html
+}
+
 @test "figures as SVG and PDF, and in the page" {
 	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
 	sh "$root/pipelines/study.sh" -o page.html -t Title runs.tsv study figures
-	for f in groups distance checkpoints explain sizes small_similar.heat small_similar.sequence small_similar.l1; do
+	for f in groups distance checkpoints forward explain sizes classes ranks ranks-course bigbench small_similar.heat small_similar.sequence small_similar.l1; do
 		grep -q '</svg>' "figures/$f.svg"
 		[ "$(head -c 5 "figures/$f.pdf")" = %PDF- ]
 	done
-	[ "$(grep -o '<img' page.html | wc -l)" -eq 11 ]
+	[ "$(grep -o '<img' page.html | wc -l)" -eq 16 ]
 	grep -q 'download="groups.pdf"' page.html
 	[ "$(ls)" = "$(printf '%s\n' figures in m1 m2 page.html runs.tsv study)" ]
+	# nothing else, and none without what it shows
+	[ "$(find figures -type f ! -name '*.svg' ! -name '*.pdf')" = "" ]
+	rm m1/ranks.tsv m2/ranks.tsv m1/bigbench.tsv m2/bigbench.tsv
+	study-stats -o study --draws 100 runs.tsv >/dev/null
+	sh "$root/pipelines/study.sh" -o page.html runs.tsv study figures
+	[ "$(grep -o '<img' page.html | wc -l)" -eq 13 ]
 	GNUPLOT=false run sh "$root/pipelines/study.sh" -o other.html runs.tsv study other
 	[ "$status" -eq 1 ]
 	[ ! -e other.html ] && [ ! -e other ]

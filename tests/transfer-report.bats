@@ -111,7 +111,7 @@ need_gnuplot() {
 	run --separate-stderr "$report" -o page.html -f figures similar random
 	[ "$status" -eq 0 ] && [ -z "$output$stderr" ]
 	[ "$(cd figures && echo *)" = "course.svg distance.svg random.forgetting.svg random.heat.svg random.l1.svg random.sequence.svg similar.forgetting.svg similar.heat.svg similar.l1.svg similar.sequence.svg" ]
-	[ "$(grep -c '<figure><img [^>]*src="data:image/svg+xml;base64,' page.html)" -eq 10 ]
+	[ "$(grep -c '<figure><div class="scroll"><img [^>]*src="data:image/svg+xml;base64,' page.html)" -eq 10 ]
 	for svg in figures/*.svg; do
 		[ "$(grep . "$svg" | tail -n 1)" = "</svg>" ]
 		run ! grep -qE "[=', (>]-?nan" "$svg"

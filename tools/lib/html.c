@@ -82,14 +82,14 @@ void html_figure(FILE *out, const char *folder, const char *base, const char *fi
 	path = path_join(folder, file);
 	svg = read_file(path, MAX_EMBEDDED, &n);
 	box = strstr(svg, "viewBox=\"0 0 ");
-	fputs("<figure><img", out);
+	fputs("<figure><div class=\"scroll\"><img", out);
 	if (box && sscanf(box, "viewBox=\"0 0 %d", &width) == 1 && width > 0 && width < 10000)
 		fprintf(out, " style=\"max-width:%dpx\"", width * 6 / 5); /* letters not much larger than the text's */
 	fputs(" alt=\"", out);
 	html_text(out, caption);
 	fputs("\" src=\"data:image/svg+xml;base64,", out);
 	put_base64(out, (const unsigned char *)svg, n);
-	fputs("\"><figcaption>", out);
+	fputs("\"></div><figcaption>", out);
 	html_text(out, caption);
 	fputs("</figcaption></figure>\n", out);
 	free(svg);
@@ -106,8 +106,8 @@ const char html_style[] =
 	"h1{font-size:1.9rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.4rem;margin:3rem 0 .5rem;"
 	"padding-top:1rem;border-top:2px solid var(--ink)}h3{font-size:1.05rem;margin:1.8rem 0 .4rem}\n"
 	"p,li{max-width:46rem}.lead{font-size:1.1rem;color:#333c44}small,.soft,figcaption{color:var(--soft)}\n"
-	"nav a{margin-right:1.1rem}a{color:#0b5394}\n"
-	".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.8rem;margin:1rem 0}\n"
+	"nav a{margin-right:1.1rem;display:inline-block}a{color:#0b5394}\n"
+	".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.8rem;margin:1rem 0}\n"
 	".tile{border:1px solid var(--line);border-left:5px solid var(--soft);border-radius:4px;padding:.6rem .9rem}\n"
 	".tile b{display:block;font-size:1.6rem;line-height:1.2;font-variant-numeric:tabular-nums}\n"
 	".tile.better{border-left-color:var(--better)}.tile.better b{color:var(--better)}\n"
@@ -117,6 +117,7 @@ const char html_style[] =
 	"figure{margin:1rem 0;min-width:0}figure img{display:block;width:100%;height:auto;max-height:46rem;object-fit:contain}\n"
 	"figcaption{font-size:.9rem;max-width:46rem;margin-top:.3rem}\n"
 	".scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}\n"
+	".scroll th.l:first-child,.scroll td.l:first-child{position:sticky;left:0}.scroll td.l:first-child{background:#fff}\n"
 	"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;margin:.5rem 0}\n"
 	"th,td{padding:.28rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:baseline;white-space:nowrap}\n"
 	"th{font-weight:600;background:var(--wash)}th.l,td.l{text-align:left}td.m{white-space:normal;min-width:10rem;"
@@ -127,8 +128,9 @@ const char html_style[] =
 	"details{margin:.8rem 0}summary{cursor:pointer;font-weight:600;padding:.3rem 0}\n"
 	"code{font-size:.85em;overflow-wrap:anywhere}dl.about{font-size:.88rem}dl.about dt{font-weight:600}"
 	"dl.about dd{margin:0 0 .35rem 1rem;overflow-wrap:anywhere}\n"
-	"@media(max-width:40rem){body{padding:1rem .8rem 3rem;font-size:15px}h1{font-size:1.5rem}"
+	"@media(max-width:40rem){body{padding:1rem .8rem 3rem;font-size:15px}h1{font-size:1.5rem}figure img{min-width:36rem;max-height:none}"
 	".tile b{font-size:1.35rem}.tiles{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}\n"
 	"@media print{body{max-width:none;font-size:10pt;padding:0}nav{display:none}figure,.tile,tr{break-inside:avoid}"
-	"h2,h3{break-after:avoid}.scroll{overflow:visible}td,th,.tile{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"
+	"h2,h3,h2+p,h3+p,summary,summary+p,tr:first-child{break-after:avoid}.scroll{overflow:visible}figure img{width:auto;max-width:100%!important;max-height:8.5cm}.grid.small{grid-template-columns:1fr 1fr;gap:.3rem 1rem}.grid.small figcaption{font-size:7.5pt}"
+	"details::details-content{content-visibility:visible;display:block;block-size:auto}summary{list-style:none}td,th,.tile{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"
 	"</style>\n";

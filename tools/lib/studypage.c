@@ -50,22 +50,33 @@ static bool figure_exists(const struct study_page *p, const char *name)
 
 /* --- numbers ---------------------------------------------------------------------------------------- */
 
-enum show { SHOW_CHANGE, SHOW_GAIN, SHOW_RHO, SHOW_STEPS };
+enum show { SHOW_CHANGE, SHOW_GAIN, SHOW_RHO, SHOW_STEPS, SHOW_POINTS, SHOW_SHARE, SHOW_SHARE_CHANGE, SHOW_RANK, SHOW_PART };
+
+static const struct {
+	const char *format, *unit;
+} shows[] = {
+	[SHOW_CHANGE] = {"%+.1f", " %"}, [SHOW_GAIN] = {"%+.1f", " %"},   [SHOW_RHO] = {"%.2f", ""},
+	[SHOW_STEPS] = {"%.1f", ""},     [SHOW_POINTS] = {"%+.1f", ""},   [SHOW_SHARE] = {"%.3f", ""},
+	[SHOW_SHARE_CHANGE] = {"%+.3f", ""}, [SHOW_RANK] = {"%.0f", ""},  [SHOW_PART] = {"%.0f", " %"},
+};
 
 static double shown(enum show how, double x)
 {
-	return how == SHOW_CHANGE ? percent(x) : how == SHOW_GAIN ? percent(-x) : x;
+	return how == SHOW_CHANGE ? percent(x) : how == SHOW_GAIN ? percent(-x) : how == SHOW_PART ? 100 * x : x;
 }
 
 static void put_number(FILE *out, enum show how, double x)
 {
-	char text[64];
+	char text[400];
 
 	if (isinf(x)) {
 		fputs("longer than watched", out);
 		return;
 	}
-	snprintf(text, sizeof text, how == SHOW_RHO ? "%.2f" : how == SHOW_STEPS ? "%.1f" : "%+.1f", isnan(x) ? x : shown(how, x));
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(text, sizeof text, shows[how].format, isnan(x) ? x : shown(how, x));
+#pragma GCC diagnostic pop
 	html_text(out, isnan(x) ? "-" : text);
 }
 
@@ -77,7 +88,7 @@ static void put_interval(FILE *out, enum show how, const struct tsv *t, int row,
 	put_number(out, how, x);
 	if (isnan(x))
 		return;
-	fputs(how == SHOW_CHANGE || how == SHOW_GAIN ? " %" : "", out);
+	fputs(shows[how].unit, out);
 	if (isnan(a))
 		return;
 	fputs(" <small>[", out);
@@ -167,13 +178,17 @@ static void put_counts(FILE *out, const struct tsv *t)
 
 static void put_evidence(FILE *out, const struct tsv *t, int row)
 {
-	enum show how = is(t, row, "unit", "rho") ? SHOW_RHO : is(t, row, "unit", "steps") ? SHOW_STEPS : SHOW_CHANGE;
+	enum show how = is(t, row, "unit", "rho")      ? SHOW_RHO
+	                : is(t, row, "unit", "steps")  ? SHOW_STEPS
+	                : is(t, row, "unit", "points") ? SHOW_POINTS
+	                                               : SHOW_CHANGE;
 
 	fputs("<div class=\"evidence\">", out);
 	if (!is(t, row, "where", "-")) {
 		html_name(out, cell(t, row, "where"));
 		fputs(": ", out);
 		put_interval(out, how, t, row, "value", "lo", "hi");
+		fputs(how == SHOW_POINTS ? " points" : "", out);
 	}
 	if (!is(t, row, "where", "-"))
 		fprintf(out, " <small>%s run%s, %s domains; %s%s</small>", cell(t, row, "runs"), is(t, row, "runs", "1") ? "" : "s",
@@ -254,7 +269,7 @@ static const struct {
 } columns_of_groups[] = {
 	{"FT-ZS", "FT / ZS", SHOW_CHANGE}, {"CPT-ZS", "learned<br>CPT / ZS", SHOW_CHANGE}, {"CPT-FT", "from others<br>CPT / FT", SHOW_CHANGE},
 	{"LC-CPT", "forgotten<br>LC / CPT", SHOW_CHANGE}, {"LC-ZS", "left over<br>LC / ZS", SHOW_CHANGE},
-	{"BWD", "on domains<br>seen", SHOW_GAIN}, {"FWD", "on domains<br>not seen", SHOW_GAIN},
+	{"BWD", "on domains<br>seen", SHOW_GAIN}, {"FWD", "on domains<br>not seen", SHOW_GAIN}, {"FWD-other", "of the other<br>portion", SHOW_GAIN},
 	{"switch", "next step", SHOW_CHANGE}, {"switch-portion", "next step,<br>new portion", SHOW_CHANGE}, {"regain", "the step<br>after", SHOW_CHANGE},
 };
 
@@ -265,9 +280,10 @@ static void put_groups(FILE *out, const struct study_page *p)
 	struct tsv *t = open_table(p, "groups", "study-groups");
 
 	fputs("<h2 id=\"groups\">What was learned, forgotten and carried over</h2>\n<p class=\"soft\">Change of perplexity in percent; below 0 is better. "
-	      "A group is all runs that differ in their seed alone. The last three: what the very next step does to the domain just trained "
+	      "A group is all runs that differ in their seed alone. Of the other portion: on domains not "
+	      "seen that are of another portion than the step just trained. The last three: what the very next step does to the domain just trained "
 	      "(the stability gap at a switch of domains), where it changes the portion too, and what the step after that gives back.</p>\n"
-	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">group</th><th>runs</th>", out);
+	      "<div class=\"scroll\"><table class=\"tight\">\n<tr><th class=\"l\">group</th><th>runs</th>", out);
 	for (int c = 0; c < N_GROUP_COLUMNS; c++)
 		fprintf(out, "<th>%s</th>", columns_of_groups[c].label);
 	fputs("</tr>\n", out);
@@ -408,6 +424,202 @@ static void put_cost(FILE *out, const struct study_page *p)
 	}
 }
 
+/* --- what else was measured along the sequence ------------------------------------------------------ */
+
+static void begin_table(FILE *out, const char *heads)
+{
+	fprintf(out, "<div class=\"scroll\"><table>\n<tr>%s</tr>\n", heads);
+}
+
+static void put_name_cell(FILE *out, const char *s)
+{
+	fputs("<td class=\"l\">", out);
+	html_name(out, s);
+	fputs("</td>", out);
+}
+
+static void put_cell(FILE *out, enum show how, double x)
+{
+	fputs("<td>", out);
+	put_number(out, how, x);
+	fputs(isnan(x) ? "" : shows[how].unit, out);
+	fputs("</td>", out);
+}
+
+/* The row of the same table that has the same values as `row` in the columns `same`, and `value` in another; -1: there is none. */
+static int sister(const struct tsv *t, int row, const char *const same[], const char *column, const char *value)
+{
+	for (int r = 0; r < t->n_rows; r++) {
+		bool equal = is(t, r, column, value);
+
+		for (int c = 0; same[c] && equal; c++)
+			equal = is(t, r, same[c], cell(t, row, same[c]));
+		if (equal)
+			return r;
+	}
+	return -1;
+}
+
+static void put_sister(FILE *out, enum show how, const struct tsv *t, int row, const char *value, const char *lo, const char *hi)
+{
+	fputs("<td class=\"two\">", out);
+	if (row >= 0)
+		put_interval(out, how, t, row, value, lo, hi);
+	else
+		fputc('-', out);
+	fputs("</td>", out);
+}
+
+static void put_classes(FILE *out, const struct study_page *p, const struct tsv *t)
+{
+	static const char *const same[] = {"group", "class", "scope", NULL};
+
+	fputs("<h2 id=\"tokens\">Which tokens</h2>\n<p>The tokens of a text by what they stand for: words by how frequent they are in the training texts, digits, "
+	      "punctuation, maths and commands of LaTeX, white space. Change of perplexity on the tokens of each class.</p>\n", out);
+	put_figure(out, p, "classes", "classes", "Right after a domain\u2019s own step, from there to the end, and both together; averaged over domains. Below 0 is better.");
+	fputs("<details><summary>All classes</summary><p class=\"soft\">Tokens: their share in the text. Share: what the class adds to the whole change of "
+	      "log-perplexity that is left over; it may be below 0 or above 100&nbsp;%, and is not given where the whole is not clear of 0.</p>\n", out);
+	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">class</th><th>tokens</th><th>learned<br>CPT / ZS</th><th>forgotten<br>LC / CPT</th>"
+	                 "<th>left over<br>LC / ZS</th><th>share of<br>what is left</th>");
+	for (int r = 0; r < t->n_rows; r++) {
+		int end = sister(t, r, same, "measure", "LC-ZS"), own = sister(t, r, same, "measure", "CPT-ZS");
+
+		if (!is(t, r, "scope", "all") || (own >= 0 ? own != r : end != r))
+			continue;
+		fputs("<tr>", out);
+		put_name_cell(out, cell(t, r, "group"));
+		put_name_cell(out, is(t, r, "class", "all") ? "all tokens" : cell(t, r, "class"));
+		put_cell(out, SHOW_PART, real(t, r, "tokens"));
+		put_sister(out, SHOW_CHANGE, t, own, "value", "lo", "hi");
+		put_sister(out, SHOW_CHANGE, t, sister(t, r, same, "measure", "LC-CPT"), "value", "lo", "hi");
+		put_sister(out, SHOW_CHANGE, t, end, "value", "lo", "hi");
+		put_sister(out, SHOW_PART, t, end, "share", "share_lo", "share_hi");
+		fputs("</tr>\n", out);
+	}
+	fputs("</table></div></details>\n", out);
+	put_data(out, p, "classes");
+}
+
+static void put_ranks(FILE *out, const struct study_page *p, const struct tsv *t)
+{
+	static const char *const same[] = {"group", "step", "tokens", "measure", NULL}, *const kin[] = {"group", "step", "tokens", "where", NULL};
+
+	fputs("<h2 id=\"ranks\">Rank of the true token</h2>\n<p>How many tokens a model holds more likely than the one that comes: rank 1 is the best. Of all tokens, and of "
+	      "those in a domain\u2019s key n-grams, which are its own words. Reciprocal ranks, 1 / rank, are averaged; more is better.</p>\n", out);
+	put_figure(out, p, "ranks", "ranks", "Each step\u2019s domain: before any training (M0), right after its own step, and at the end of the sequence.");
+	put_figure(out, p, "ranks-course", "ranks", "Solid: the domains trained so far, without the one just trained. Dashed: those still to come.");
+	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">tokens</th><th>reciprocal rank<br>before</th><th>change by<br>own step</th><th>change by<br>the end</th>"
+	                 "<th>median rank<br>before</th><th>after<br>own step</th><th>at the<br>end</th>");
+	for (int r = 0; r < t->n_rows; r++) {
+		int median, end, last;
+
+		if (!is(t, r, "step", "all") || !is(t, r, "where", "own") || !is(t, r, "measure", "mrr"))
+			continue;
+		median = sister(t, r, kin, "measure", "median");
+		end = sister(t, r, same, "where", "end");
+		last = end < 0 ? -1 : sister(t, end, kin, "measure", "median");
+		fputs("<tr>", out);
+		put_name_cell(out, cell(t, r, "group"));
+		put_name_cell(out, is(t, r, "tokens", "all") ? "all" : "key n-grams");
+		put_cell(out, SHOW_SHARE, real(t, r, "zero"));
+		put_sister(out, SHOW_SHARE_CHANGE, t, r, "change", "lo", "hi");
+		put_sister(out, SHOW_SHARE_CHANGE, t, end, "change", "lo", "hi");
+		put_cell(out, SHOW_STEPS, median < 0 ? NAN : real(t, median, "zero"));
+		put_cell(out, SHOW_STEPS, median < 0 ? NAN : real(t, median, "value"));
+		put_cell(out, SHOW_STEPS, last < 0 ? NAN : real(t, last, "value"));
+		fputs("</tr>\n", out);
+	}
+	fputs("</table></div>\n", out);
+	put_data(out, p, "ranks");
+}
+
+/* The last row of the same task that still belongs to the first portion; -1: none, or there is one portion alone. */
+static int end_of_first_portion(const struct tsv *t, int row)
+{
+	static const char *const task[] = {"group", "task", "shots"};
+	int last = -1;
+	const char *first = NULL;
+
+	for (int r = row + 1; r < t->n_rows; r++) {
+		bool same = true;
+
+		for (size_t c = 0; c < sizeof task / sizeof *task; c++)
+			same = same && is(t, r, task[c], cell(t, row, task[c]));
+		if (!same)
+			continue;
+		first = first ? first : cell(t, r, "portion");
+		if (!is(t, r, "portion", first))
+			return last;
+		last = strcmp(first, "-") ? r : -1;
+	}
+	return -1;
+}
+
+static int last_of_task(const struct tsv *t, int row)
+{
+	int last = row;
+
+	for (int r = row + 1; r < t->n_rows; r++)
+		if (is(t, r, "group", cell(t, row, "group")) && is(t, r, "task", cell(t, row, "task")) && is(t, r, "shots", cell(t, row, "shots")))
+			last = r;
+	return last;
+}
+
+static void put_scores(FILE *out, const struct study_page *p, const struct tsv *t)
+{
+	fputs("<h2 id=\"bigbench\">BIG-bench</h2>\n<p>Normalized scores: 0 is the lowest score that a task has, of choices what chance gives, and 100 the highest. Small models "
+	      "are hardly above 0 on many tasks; there nothing can be lost.</p>\n", out);
+	put_figure(out, p, "bigbench", "bigbench", "0: before any training. Dotted: where the order by similarity goes on to its second portion.");
+	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">task</th><th>shots</th><th>examples</th><th>before</th><th>change by the end<br>of the first portion</th>"
+	                 "<th>change by<br>the end</th>");
+	for (int r = 0; r < t->n_rows; r++) {
+		int end;
+
+		if (!is(t, r, "step", "0"))
+			continue;
+		end = last_of_task(t, r);
+		fputs("<tr>", out);
+		put_name_cell(out, cell(t, r, "group"));
+		put_name_cell(out, cell(t, r, "task"));
+		fprintf(out, "<td>%s</td><td>%s</td><td class=\"two\">", cell(t, r, "shots"), cell(t, r, "examples"));
+		put_number(out, SHOW_STEPS, real(t, r, "value"));
+		if (!isnan(real(t, r, "stderr"))) {
+			fputs(" <small>\u00b1 ", out);
+			put_number(out, SHOW_STEPS, real(t, r, "stderr"));
+			fputs("</small>", out);
+		}
+		fputs("</td>", out);
+		put_sister(out, SHOW_POINTS, t, end_of_first_portion(t, r), "change", "lo", "hi");
+		put_sister(out, SHOW_POINTS, t, end == r ? -1 : end, "change", "lo", "hi");
+		fputs("</tr>\n", out);
+	}
+	fputs("</table></div>\n", out);
+	put_data(out, p, "bigbench");
+}
+
+/* What there is of it. */
+static const struct {
+	const char *name, *kind, *label;
+	void (*put)(FILE *out, const struct study_page *p, const struct tsv *t);
+} along[] = {
+	{"classes", "study-classes", "<a href=\"#tokens\">tokens</a>", put_classes},
+	{"ranks", "study-ranks", "<a href=\"#ranks\">ranks</a>", put_ranks},
+	{"bigbench", "study-bigbench", "<a href=\"#bigbench\">BIG-bench</a>", put_scores},
+};
+
+static void put_along(FILE *out, const struct study_page *p, bool links)
+{
+	for (size_t i = 0; i < sizeof along / sizeof *along; i++) {
+		struct tsv *t = open_table(p, along[i].name, along[i].kind);
+
+		if (t->n_rows && links)
+			fputs(along[i].label, out);
+		else if (t->n_rows)
+			along[i].put(out, p, t);
+		tsv_free(t);
+	}
+}
+
 /* --- the runs --------------------------------------------------------------------------------------- */
 
 static void put_run_figure(FILE *out, const struct study_page *p, const char *base, const char *figure, const char *caption)
@@ -435,7 +647,7 @@ static void put_runs(FILE *out, const struct study_page *p)
 		html_name(out, t->cell[r][c_run]);
 		fputs("</summary><p class=\"soft\">", out);
 		for (int c = 0; c < t->n_columns; c++) {
-			if (c == c_run || !strcmp(t->column[c], "model_dir") || !strcmp(t->column[c], "matrix"))
+			if (c == c_run || !strcmp(t->column[c], "model_dir") || !strcmp(t->column[c], "matrix") || !strcmp(t->column[c], "tables"))
 				continue;
 			html_name(out, t->column[c]);
 			fputc(' ', out);
@@ -444,7 +656,7 @@ static void put_runs(FILE *out, const struct study_page *p)
 		}
 		fputs("</p>\n", out);
 		if (figure_exists(p, heat)) {
-			fputs("<div class=\"grid\">\n", out);
+			fputs("<div class=\"grid small\">\n", out);
 			put_run_figure(out, p, base, "heat",
 			               "Every row is a checkpoint, named by the domain it was just trained on, every column a domain in the same sequence. "
 			               "Blue: perplexity is lower than before any training, orange: higher. Left of the framed diagonal: domains seen "
@@ -490,10 +702,13 @@ static const char page_style[] =
 	"border:1px solid}.chip.yes{color:#0d5132;background:#dff3e8}.chip.no{color:#7f1d1d;background:#fbe4e2}"
 	".chip.mixed{color:#6b4a00;background:#fdf1d3}.chip.open{color:#47525d;background:#eef0f2}\n"
 	"table.findings td{vertical-align:top}table.findings td.m{max-width:30rem}.evidence{margin-bottom:.25rem}\n"
+	"table.tight th,table.tight td{padding:.28rem .3rem;font-size:.8rem}"
+	"table.tight td.l{white-space:normal;overflow-wrap:anywhere;max-width:11rem}\n"
 	"td.two small{display:block}tr.part td{color:var(--soft);font-size:.85rem}nav{line-height:1.9}\n"
 	"@media(max-width:40rem){table.findings,table.findings tbody,table.findings tr,table.findings td{display:block;border-bottom:0;padding-left:0}"
 	"table.findings th{display:none}table.findings tr{border-bottom:1px solid var(--line);padding:.5rem 0}}\n"
 	"@media print{.chip{-webkit-print-color-adjust:exact;print-color-adjust:exact}table{font-size:8pt}td,th{padding:.15rem .3rem}"
+	"table.tight th,table.tight td{font-size:6.5pt;padding:.15rem}table.tight td.l{max-width:5rem}tr.part td{font-size:7.5pt}"
 	"details{display:block}}\n</style>\n";
 
 void study_page(FILE *out, const struct study_page *p)
@@ -517,7 +732,9 @@ void study_page(FILE *out, const struct study_page *p)
 	      "<i>Investigating Continual Pretraining in Large Language Models</i> (Y\u0131ld\u0131z et al., arXiv 2402.17400). Perplexity is a loss: "
 	      "<b style=\"color:var(--better)\">below 0 is better</b>, <b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n"
 	      "<nav><a href=\"#findings\">findings</a><a href=\"#perplexity\">perplexity</a><a href=\"#groups\">learned and forgotten</a>"
-	      "<a href=\"#differences\">differences</a><a href=\"#course\">along the sequence</a><a href=\"#explain\">what explains it</a>", out);
+	      "<a href=\"#differences\">differences</a><a href=\"#course\">along the sequence</a>", out);
+	put_along(out, p, true);
+	fputs("<a href=\"#explain\">what explains it</a>", out);
 	fputs(p->cost || p->disk ? "<a href=\"#cost\">cost</a>" : "", out);
 	fputs("<a href=\"#runs\">every run</a><a href=\"#provenance\">provenance</a></nav>\n<h2 id=\"findings\">Findings</h2>\n", out);
 	put_findings(out, p);
@@ -534,7 +751,10 @@ void study_page(FILE *out, const struct study_page *p)
 	           "training that comes that many steps before its own. At 0: right after its own step. At the ends few domains are left to average.");
 	put_figure(out, p, "checkpoints", "checkpoints", "Solid: the domains trained so far, without the one just trained. Dashed: those still to come.");
 	fputs("</div>\n", out);
+	put_figure(out, p, "forward", "forward", "Domains still to come, of each portion apart: what training on the one portion does to the other. Dotted: where the order by "
+	           "similarity goes on to its second portion.");
 	put_half_lives(out, p);
+	put_along(out, p, false);
 	fputs("<h2 id=\"explain\">What explains it</h2>\n<p>Forgetting (LC / CPT), backward transfer (gain over zero-shot at later steps) and forward transfer (at "
 	      "earlier steps) of a domain, against its position in the sequence, its size, its similarity to the text the model was first trained on, and to the "
 	      "domain before it. Rank correlations over domains, averaged over runs; partial: with the other three held constant.</p>\n", out);
