@@ -69,7 +69,7 @@ shim_obj  := $(patsubst %.cpp,$(BUILD)/obj/%.o,$(wildcard shim/*.cpp))
 lib       := $(BUILD)/libpalimpsest.a
 nn        := $(BUILD)/libnn.a
 shim      := $(BUILD)/lib/libpalimpsest-shim.so
-libs       = -lcjson -lz -lm
+libs       = -lcjson -lz -lm -ldl
 
 .PHONY: all deps install uninstall clean lint test test-long bench fuzz demo setup-build setup-demo setup-test setup-bench FORCE
 all: $(addprefix $(BUILD)/bin/,$(all_tools))

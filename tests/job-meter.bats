@@ -7,6 +7,7 @@ setup() {
 	scratch
 	# no counters, unless a test makes some
 	meter=(job-meter --powercap "$PWD/none" -o took.tsv)
+	export CUDA_VISIBLE_DEVICES=
 }
 
 # took COLUMN
@@ -47,6 +48,42 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 	echo 1000000 >cap/intel-rapl:0/energy_uj
 	job-meter --powercap cap -o took.tsv -- sh -c 'rm cap/intel-rapl:0/energy_uj'
 	[ "$(took energy_j)" = - ]
+}
+
+@test "energy: counters of GPUs, those that are visible, beside those of packages" {
+	nvml() { # ENVIRONMENT... -- COMMAND: of GPUs 0 to 2, the last without a counter
+		local environment=()
+		while [ "$1" != -- ]; do
+			environment+=("$1")
+			shift
+		done
+		shift
+		mkdir -p gpu
+		echo 5000000 >gpu/0 && echo 7000 >gpu/1 && echo - >gpu/2
+		env -u CUDA_VISIBLE_DEVICES LD_LIBRARY_PATH="${BUILD:-$root/build}/tests/nvml" FAKE_NVML="$PWD/gpu" "${environment[@]}" "${meter[@]}" -- sh -c "$1"
+		took energy_j
+	}
+	work='echo 5002500 >gpu/0; echo 17000 >gpu/1'
+	[ "$(nvml -- "$work")" = 12.500 ]
+	[ "$(nvml -- true)" = 0.000 ]
+	[ "$(nvml CUDA_VISIBLE_DEVICES=1 -- "$work")" = 10.000 ]
+	[ "$(nvml CUDA_VISIBLE_DEVICES=GPU-0f -- "$work")" = 2.500 ]
+	[ "$(nvml CUDA_VISIBLE_DEVICES=1,0 -- "$work")" = 12.500 ]
+	# nothing that can be read, for one reason or another
+	[ "$(nvml CUDA_VISIBLE_DEVICES=2 -- "$work")" = - ]
+	[ "$(nvml CUDA_VISIBLE_DEVICES= -- "$work")" = - ]
+	[ "$(nvml FAKE_NVML_INIT=9 -- "$work")" = - ]
+	[ "$(nvml FAKE_NVML="$PWD/nowhere" -- "$work")" = - ]
+	# one that could be read and can no longer, or began anew
+	[ "$(nvml -- 'rm gpu/1')" = - ]
+	[ "$(nvml -- 'echo 0 >gpu/0')" = - ]
+	# both kinds: at least what the GPUs took, at most that and all of the packages'
+	mkdir -p cap/intel-rapl:0
+	echo 262143000000 >cap/intel-rapl:0/max_energy_range_uj
+	echo 0 >cap/intel-rapl:0/energy_uj
+	meter=(job-meter --powercap cap -o took.tsv)
+	nvml -- "$work; echo 30000000 >cap/intel-rapl:0/energy_uj; awk 'BEGIN { for (i = 0; i < 5000000; i++) t += i }'" |
+		awk '{ exit !($1 > 12.5 && $1 <= 42.5) }'
 }
 
 @test "signals are passed on, and it dies as the command died" {

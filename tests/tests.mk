@@ -31,6 +31,11 @@ $(BUILD)/tests/inject.so: tests/fault/inject.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -shared -fPIC -o $@ $<
 
+# In place of NVIDIA's, for job-meter.bats.
+$(BUILD)/tests/nvml/libnvidia-ml.so.1: tests/fault/nvml.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 -shared -fPIC -o $@ $<
+
 # Fuzz targets: replayed by fuzz.bats, and `make fuzz` (clang with libFuzzer): FUZZ_SECONDS each, FUZZ='json tsv' for some.
 fuzzers      := $(patsubst tests/fuzz/%.c,%,$(filter-out tests/fuzz/fuzz.c,$(wildcard tests/fuzz/*.c)))
 fuzz_ld      := $(addprefix -Wl$(comma)--wrap=,exit malloc calloc realloc free mmap munmap inflateInit2_)
@@ -68,7 +73,7 @@ test-long: setup-test
 .PHONY: run-tests
 # TESTS='tokenize unit/json' runs only those.
 TESTS =
-run-tests: $(units) $(helpers) $(BUILD)/tests/inject.so $(addprefix $(BUILD)/tests/fuzz-,$(fuzzers))
+run-tests: $(units) $(helpers) $(BUILD)/tests/inject.so $(BUILD)/tests/nvml/libnvidia-ml.so.1 $(addprefix $(BUILD)/tests/fuzz-,$(fuzzers))
 	@BUILD='$(abspath $(BUILD))' tests/run.sh $(TESTS)
 
 # Timings, no tests. BENCH='train tokenize': only those; ROUNDS, TEXT, TEXT_BYTES: see tests/bench/bench.py. Each *.c there

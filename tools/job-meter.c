@@ -13,6 +13,7 @@
 #include "atomic.h"
 #include "checked.h"
 #include "die.h"
+#include "gpu_energy.h"
 #include "options.h"
 #include "tsv.h"
 
@@ -157,8 +158,8 @@ static int run_command(char **argv)
 
 int main(int argc, char **argv)
 {
-	int first = parse_options(argc, argv, &tool), status, code;
-	double start = seconds_now(), busy = machine_busy(), energy = 0, cpu, share;
+	int first = parse_options(argc, argv, &tool), n_gpus, status, code;
+	double start, busy, energy, cpu, share;
 	struct rusage use;
 	struct atomic *a;
 	char host[256] = "-";
@@ -168,8 +169,12 @@ int main(int argc, char **argv)
 	if (first == argc)
 		die_usage("no command given");
 	find_packages();
+	n_gpus = gpu_energy_begin();
+	start = seconds_now();
+	busy = machine_busy();
 	status = run_command(argv + first);
 	sample_energy();
+	lost = !gpu_energy_end(&energy) || lost;
 	busy = machine_busy() - busy;
 	getrusage(RUSAGE_CHILDREN, &use);
 	code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -183,7 +188,7 @@ int main(int argc, char **argv)
 	atomic_printf(a, "#palimpsest-meter 1\n");
 	atomic_printf(a, "start\tend\tcpu_s\tpeak_kib\thost\texit\tenergy_j\n%.3f\t%.3f\t%.3f\t%ld\t%s\t%d\t", start, seconds_now(), cpu,
 	              use.ru_maxrss, tsv_is_clean(host) ? host : "-", code);
-	if (n_packages && !lost)
+	if ((n_packages || n_gpus) && !lost)
 		atomic_printf(a, "%.3f\n", energy);
 	else
 		atomic_printf(a, "-\n");

@@ -415,7 +415,7 @@ static void put_cost(FILE *out, const struct study_page *p)
 	fputs("<h2 id=\"cost\">Cost</h2>\n", out);
 	if (p->cost) {
 		fputs("<p class=\"soft\">From the traces of all jobs. Hours are of the clock, added up over jobs that may have run beside each other; energy is a "
-		      "job\u2019s share, by processor time, of what the counters of the processor packages tell, where they can be read.</p>\n", out);
+		      "job\u2019s share, by processor time, of what the counters of the processor packages tell, and all that those of the GPUs do, where they can be read.</p>\n", out);
 		put_table(out, p->cost, "study-cost");
 	}
 	if (p->disk) {
