@@ -19,6 +19,7 @@ set datafile columnheaders
 file(i) = dir[i] . '/distance.tsv'
 stats file(1) using 1 nooutput
 set xrange [STATS_min - 0.3:STATS_max + 0.3]
+if (STATS_max < 5) { set xtics 1 }
 plot 0 with lines lc rgb '#333333' lw 1.5 dt 3 notitle, \
 	for [i = 1:n] file(i) using 'distance':(pct(column('transfer'))) with lines lw 2.4 lc rgb c_study[(i - 1) % 6 + 1] title name[i], \
 	for [i = 1:n] file(i) using (column('distance') == 0 ? 0 : NaN):(pct(column('transfer'))) with points pt 7 ps 0.8 lc rgb c_study[(i - 1) % 6 + 1] notitle

@@ -15,6 +15,7 @@ stats ARG3 using (n < 6 ? (n = n + 1, name[n] = strcol(1), 0) : NaN) nooutput
 set datafile columnheaders
 stats ARG2 using 'step' nooutput
 set xrange [0.8:STATS_max + 0.2]
+if (STATS_max < 9) { set xtics 1 }
 of(i, c) = strcol('group') eq name[i] ? pct(column(c)) : 1/0
 plot 0 with lines lc rgb '#333333' lw 1.5 dt 3 notitle, \
 	for [i = 1:n] ARG2 using 'step':(of(i, 'backward_lo')):(of(i, 'backward_hi')) with filledcurves fs transparent solid 0.16 noborder lc rgb c_study[i] notitle, \

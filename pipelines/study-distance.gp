@@ -16,6 +16,7 @@ stats ARG3 using (n < 6 ? (n = n + 1, name[n] = strcol(1), 0) : NaN) nooutput
 set datafile columnheaders
 stats ARG2 using 'distance' nooutput
 set xrange [STATS_min - 0.3:STATS_max + 0.3]
+if (STATS_max < 5) { set xtics 1 }
 of(i, c) = strcol('group') eq name[i] ? pct(column(c)) : 1/0
 set datafile missing NaN
 plot 0 with lines lc rgb '#333333' lw 1.5 dt 3 notitle, \

@@ -47,6 +47,7 @@ set output ARG1
 set multiplot title ARG3 noenhanced
 unset key
 set xrange [min - 0.2:max + 0.2 + (max == min)]
+if (max - min < 8) { set xtics 1 }
 set yrange [*<0:0<*]
 set format y '%g'
 array hue[64]

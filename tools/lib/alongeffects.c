@@ -136,6 +136,10 @@ struct class_change class_change_of(const struct sample *x, const struct group *
 	whole = class == TOKEN_CLASSES ? c.part : class_interval(&t, OF_WHOLE, x, g);
 	if (whole.lo > 0 || whole.hi < 0)
 		c.share = class_interval(&t, OF_SHARE, x, g);
+	if (c.runs == 1 && c.domains == 1) { /* a point, however it is resampled */
+		c.change.lo = c.change.hi = c.part.lo = c.part.hi = NAN;
+		c.share = (struct interval){NAN, NAN, NAN};
+	}
 	free(t.cell);
 	return c;
 }
@@ -227,6 +231,8 @@ struct rank_change rank_change_of(const struct sample *x, const struct group *g,
 	c.zero = mean.zero;
 	if (!isnan(c.value))
 		c.change = stat_bootstrap(rank_change_of_draw, &t, (const int[]){g->n, 0}, t.n_domains, x->draws, x->seed);
+	if (c.runs == 1 && c.domains == 1)
+		c.change.lo = c.change.hi = NAN;
 	free(t.cell);
 	free(all);
 	return c;

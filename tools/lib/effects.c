@@ -164,14 +164,19 @@ struct interval effect_of(const struct sample *x, struct selection what, const s
 	const struct runs *s = x->runs;
 	struct tables t = {s->n_domains, {table_of(s, what, a), b ? table_of(s, what, b) : NULL}};
 	struct interval out = stat_bootstrap(mean_of_draw, &t, (const int[]){a->n, b ? b->n : 0}, s->n_domains, x->draws, x->seed);
+	int domains = 0;
 
-	for (int d = 0; n_domains && d < s->n_domains; d++) {
-		int any = 0;
+	for (int d = 0; d < s->n_domains; d++) {
+		bool any = false;
 
 		for (int i = 0; i < a->n; i++)
-			any |= t.cells[0][i * s->n_domains + d].n > 0;
-		*n_domains = (d ? *n_domains : 0) + any;
+			any = any || t.cells[0][i * s->n_domains + d].n > 0;
+		domains += any;
 	}
+	if (domains == 1 && a->n == 1 && (!b || b->n == 1)) /* a point, however it is resampled */
+		out.lo = out.hi = NAN;
+	if (n_domains)
+		*n_domains = domains;
 	free(t.cells[0]);
 	free(t.cells[1]);
 	return out;

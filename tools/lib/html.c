@@ -129,8 +129,10 @@ const char html_style[] =
 	"code{font-size:.85em;overflow-wrap:anywhere}dl.about{font-size:.88rem}dl.about dt{font-weight:600}"
 	"dl.about dd{margin:0 0 .35rem 1rem;overflow-wrap:anywhere}\n"
 	"@media(max-width:40rem){body{padding:1rem .8rem 3rem;font-size:15px}h1{font-size:1.5rem}figure img{min-width:36rem;max-height:none}"
+	".scroll table:not(.findings) td.l:not(.m){white-space:normal;overflow-wrap:anywhere;max-width:6.5rem}"
 	".tile b{font-size:1.35rem}.tiles{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}\n"
 	"@media print{body{max-width:none;font-size:10pt;padding:0}nav{display:none}figure,.tile,tr{break-inside:avoid}"
 	"h2,h3,h2+p,h3+p,summary,summary+p,tr:first-child{break-after:avoid}.scroll{overflow:visible}figure img{width:auto;max-width:100%!important;max-height:8.5cm}.grid.small{grid-template-columns:1fr 1fr;gap:.3rem 1rem}.grid.small figcaption{font-size:7.5pt}"
-	"details::details-content{content-visibility:visible;display:block;block-size:auto}summary{list-style:none}td,th,.tile{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"
+	"details::details-content{content-visibility:visible;display:block;block-size:auto}summary{list-style:none}.wide{display:none}"
+	"dl.about{columns:2;font-size:7.5pt}dl.about dt{break-after:avoid}td,th,.tile{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"
 	"</style>\n";

@@ -304,7 +304,7 @@ static void put_matrix(FILE *out, const struct matrix *m)
 
 	if (m->n > 64) /* too many cells to read; the file is there */
 		return;
-	fputs("<details><summary>The whole matrix: perplexities</summary><div class=\"scroll\"><table class=\"matrix\">\n<tr><th></th><th></th>",
+	fputs("<details class=\"wide\"><summary>The whole matrix: perplexities</summary><div class=\"scroll\"><table class=\"matrix\">\n<tr><th></th><th></th>",
 	      out);
 	for (int j = 0; j < m->n; j++) {
 		fputs("<th class=\"c\">", out);
