@@ -47,6 +47,11 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	[ "$(cat out/study/groups.tsv | awk -F '\t' '$1 == "small/random" && $7 == "LC-ZS" && $8 == "all" { print $6 }')" = 2 ]
 	[ "$(awk -F '\t' '$1 == "lc-beats-zs" { print $10 ": " $11 }' out/study/findings.tsv | sort -u)" = 'cannot say: too few domains: 3 of 8' ]
 	grep -q '<h1>A toy</h1>' out/report.html
+	# what was measured beside perplexity has come to the tables and the page
+	[ "$(awk -F '\t' '$1 == "small/random" && $2 == "all" && $3 == "LC-ZS" && $4 == "all" { print $5 ":" $15 ":" $16 }' out/study/classes.tsv)" = 1:2:3 ]
+	[ "$(awk -F '\t' '$1 == "small/random" && $2 == "all" && $3 == "end" && $4 == "ngrams" && $5 == "mrr" { print $11 ":" $12 }' out/study/ranks.tsv)" = 2:3 ]
+	[ "$(awk -F '\t' '$1 == "large/random" { print $2 ":" $4 ":" $15 }' out/study/bigbench.tsv | tr '\n' ' ')" = '0:shop:2 2:shop:2 3:shop:2 ' ]
+	grep -q 'id="bigbench"' out/report.html
 	[ "$(find out -name '*.tmp.*' -o -name '*.partial' -o -name '*.new')" = "" ]
 
 	make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT="$here/direct" DATA="$here/out/data" MODEL="$here/toy/m0" TRAIN_BYTES=1500 \

@@ -643,7 +643,7 @@ static void put_runs(FILE *out, const struct study_page *p)
 			if (!(*c >= '0' && *c <= '9') && !(*c >= 'A' && *c <= 'Z') && !(*c >= 'a' && *c <= 'z') && !strchr("._-", *c))
 				*c = '_';
 		heat = xasprintf("%s.heat", base);
-		fputs("<details><summary>", out);
+		fputs(r ? "<details><summary>" : "<details open><summary>", out);
 		html_name(out, t->cell[r][c_run]);
 		fputs("</summary><p class=\"soft\">", out);
 		for (int c = 0; c < t->n_columns; c++) {
@@ -749,7 +749,8 @@ void study_page(FILE *out, const struct study_page *p)
 	fputs("<h2 id=\"course\">Along the sequence</h2>\n<div class=\"grid\">\n", out);
 	put_figure(out, p, "distance", "distance", "Right of 0: how much is left of a domain that many steps after its own. Left of 0: how much a domain gains from "
 	           "training that comes that many steps before its own. At 0: right after its own step. At the ends few domains are left to average.");
-	put_figure(out, p, "checkpoints", "checkpoints", "Solid: the domains trained so far, without the one just trained. Dashed: those still to come.");
+	put_figure(out, p, "checkpoints", "checkpoints", "Solid: the domains trained so far, without the one just trained; where they get no lower, gains are "
+	           "saturated. Dashed: those still to come.");
 	fputs("</div>\n", out);
 	put_figure(out, p, "forward", "forward", "Domains still to come, of each portion apart: what training on the one portion does to the other. Dotted: where the order by "
 	           "similarity goes on to its second portion.");
