@@ -41,10 +41,11 @@ has_cuda  = $(wildcard $(torch_lib)/libtorch_cuda.so)
 # Headers of CUDA itself, for captured graphs alone (shim/graph.cpp): pip's, complete if nvidia-cuda-crt is there too, or a toolkit's.
 cuda_inc  = $(if $(has_cuda),$(patsubst %/crt/host_defines.h,%,$(firstword $(wildcard $(addsuffix /crt/host_defines.h, \
             $(wildcard $(LIBTORCH)/../nvidia/*/include) $(CUDA_HOME)/include /usr/local/cuda/include)))))
-# Headers of libtorch from 2.14 on are C++20.
-torch_std := $(if $(wildcard $(LIBTORCH)/include/ATen),c++$(shell sed -n 's/^.define TORCH_VERSION_M[AI][JN]OR \([0-9]*\).*/\1/p' \
-            $(LIBTORCH)/include/torch/headeronly/version.h $(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | \
-            head -n 2 | (read -r a; read -r b; echo $$((a * 100 + b >= 214 ? 20 : 17)))),c++17)
+# libtorch's major and minor number; its headers are C++20 from 2.14 on.
+torch_version := $(shell sed -n 's/^.define TORCH_VERSION_M[AI][JN]OR \([0-9]*\).*/\1/p' $(LIBTORCH)/include/torch/headeronly/version.h \
+                 $(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | head -n 2)
+torch_from     = $(shell set -- $(torch_version); test $$(( $${1:-0} * 100 + $${2:-0} )) -ge $(1) && echo yes)
+torch_std     := c++$(if $(call torch_from,214),20,17)
 # Without -fopenmp libtorch's at::parallel_for() has one thread; its runtime comes with libtorch, so nothing more is linked.
 # An enum from C can hold any number, which the shim checks for itself.
 torch_cxx = -std=$(torch_std) -fopenmp -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
@@ -100,10 +101,8 @@ $(BUILD)/have-headers: $(BUILD)/cflags.stamp
 $(BUILD)/have-torch: $(BUILD)/cxxflags.stamp
 	@test -e "$(torch_lib)/libtorch_cpu.so" || { \
 		echo "palimpsest: libtorch is missing: give LIBTORCH=DIR, install torch for python3, or run: make deps" >&2; exit 1; }
-	@v=$$(sed -n 's/^#define TORCH_VERSION_M[AI][JN]OR \([0-9]*\).*/\1/p' $(LIBTORCH)/include/torch/headeronly/version.h \
-		$(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | head -n 2 | tr '\n' ' '); set -- $$v; \
-	  test $$(( $${1:-0} * 100 + $${2:-0} )) -ge 206 || { \
-		echo "palimpsest: libtorch in $(LIBTORCH) is too old or not complete (found version '$$v', need 2.6)" >&2; exit 1; }
+	@test "$(call torch_from,206)" || { \
+		echo "palimpsest: libtorch in $(LIBTORCH) is too old or not complete (found version '$(torch_version)', need 2.6)" >&2; exit 1; }
 	$(if $(has_cuda),$(if $(cuda_inc),,@echo "palimpsest: no headers of CUDA (pip's nvidia-cuda-crt, or CUDA_HOME=DIR): built without captured graphs" >&2))
 	@touch $@
 

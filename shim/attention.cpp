@@ -226,14 +226,13 @@ struct workspace {
 					&to[panel() * (t / BLOCK)]);
 	}
 
-	/* n rows from t on, filled up to `fill` rows of zeros */
-	void flatten(const head_view &x, int64_t b, int64_t h, int64_t t, int64_t n, int64_t fill,
-		     std::vector<char> &to) const
+	/* x: all S rows of a head, filled up with rows of zeros */
+	void flatten(const head_view &x, int64_t b, int64_t h, std::vector<char> &to) const
 	{
-		a.kernels->pack(x.row(b, h, t), x.t / size, false, n, a.D, D, to.data());
-		const int64_t used = (bf16 ? (n + 1) / 2 * 2 : n) * D * size;
-		if (fill * D * size > used)
-			memset(&to[used], 0, static_cast<size_t>(fill * D * size - used));
+		a.kernels->pack(x.row(b, h, 0), x.t / size, false, a.S, a.D, D, to.data());
+		const int64_t used = (bf16 ? (a.S + 1) / 2 * 2 : a.S) * D * size;
+		if (S * D * size > used)
+			memset(&to[used], 0, static_cast<size_t>(S * D * size - used));
 	}
 
 	/* c (n, keys; ld apart) = rows x turned panels */
@@ -276,7 +275,7 @@ static void small_forward(const attention_plan &a, const head_view &q, const hea
 		for (int64_t task = begin; task < end; task++) {
 			const int64_t b = task / a.G, g = task % a.G;
 			w.turn(k, b, g, w.turned_k);
-			w.flatten(v, b, g, 0, a.S, w.S, w.flat_v);
+			w.flatten(v, b, g, w.flat_v);
 			for (int64_t h = g * a.R; h < (g + 1) * a.R; h++)
 				for (int64_t t0 = 0; t0 < a.T; t0 += BLOCK) {
 					const int64_t n = std::min(BLOCK, a.T - t0),
@@ -313,7 +312,7 @@ static void small_backward(const attention_plan &a, const head_view &q, const he
 			const int64_t b = task / a.G, g = task % a.G;
 			w.turn(k, b, g, w.turned_k);
 			w.turn(v, b, g, w.turned_v);
-			w.flatten(k, b, g, 0, a.S, w.S, w.flat_k);
+			w.flatten(k, b, g, w.flat_k);
 			std::fill(w.dk.begin(), w.dk.end(), 0.0f);
 			std::fill(w.dv.begin(), w.dv.end(), 0.0f);
 			for (int64_t h = g * a.R; h < (g + 1) * a.R; h++)

@@ -109,7 +109,7 @@ Tensor fused_dropout(const Tensor &x, double p, th_key key)
 		generator_of(x, key);
 		return std::get<0>(at::native_dropout(x, p, true));
 	}
-	if (x.scalar_type() == at::kHalf && x.is_cpu())
+	if (x.scalar_type() == at::kHalf)
 		return fused_dropout(x.to(at::kFloat), p, key).to(at::kHalf);
 	return Dropout::apply(x, p, key);
 }
@@ -270,21 +270,13 @@ Tensor fused_gelu_tanh(const Tensor &x)
 	return has_kernels(x) ? Gelu::apply(x) : at::gelu(x, "tanh");
 }
 
-/* x (n, I) w + b, w (I, O) */
-static Tensor affine_rows(const Tensor &x, const Tensor &w, const Tensor &b)
-{
-	if (x.scalar_type() == at::kFloat)
-		return multiply(x, w.t(), b);
-	return b.defined() ? at::addmm(b, x, w) : x.mm(w);
-}
-
 /* Only what goes into the activation is kept, a quarter less of a layer; what comes out, the backward pass makes again. */
 struct GeluAffine : Function<GeluAffine> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &w, const std::optional<Tensor> &b)
 	{
 		ctx->save_for_backward({x, w});
 		ctx->saved_data["bias"] = b && b->requires_grad();
-		return affine_rows(gelu_pass(x, Tensor()), w, b.value_or(Tensor()));
+		return fused_affine(gelu_pass(x, Tensor()), w, b.value_or(Tensor()));
 	}
 
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
@@ -296,7 +288,7 @@ struct GeluAffine : Function<GeluAffine> {
 		if (ctx->needs_input_grad(1))
 			dw = at::mm(gelu_pass(x, Tensor()).t(), g);
 		if (ctx->needs_input_grad(0))
-			dx = gelu_pass(x, affine_rows(g, w.t(), Tensor()));
+			dx = gelu_pass(x, fused_affine(g, w.t(), Tensor()));
 		if (ctx->saved_data["bias"].toBool())
 			db = g.sum(0);
 		return {dx, dw, db};

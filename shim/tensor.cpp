@@ -490,24 +490,24 @@ th_tensor *th_clone(th_tensor *t)
 	return make([=] { return t->t.clone(); });
 }
 
-void th_copy_(th_tensor *dst, const th_tensor *src)
+static void copy(th_tensor *dst, const th_tensor *src, bool later)
 {
 	entry([=] {
 		const at::NoGradGuard guard;
 		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "copy: shapes differ: ", dst->t.sizes(), " and ",
 			    src->t.sizes());
-		dst->t.copy_(src->t);
+		dst->t.copy_(src->t, later);
 	});
+}
+
+void th_copy_(th_tensor *dst, const th_tensor *src)
+{
+	copy(dst, src, false);
 }
 
 void th_copy_later_(th_tensor *dst, const th_tensor *src)
 {
-	entry([=] {
-		const at::NoGradGuard guard;
-		TORCH_CHECK(dst->t.sizes() == src->t.sizes(), "copy: shapes differ: ", dst->t.sizes(), " and ",
-			    src->t.sizes());
-		dst->t.copy_(src->t, true);
-	});
+	copy(dst, src, true);
 }
 
 void th_copy_all_(th_tensor *const *dst, th_tensor *const *src, int n)
