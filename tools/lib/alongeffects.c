@@ -7,26 +7,64 @@
 
 const char *const rank_where_names[N_RANK_WHERE] = {"own", "end", "all", "seen", "ahead"};
 
+/* Values of each domain in each run, (runs, n_domains, width). NaN in the first of them: not measured. */
+struct values {
+	int n_domains, width;
+	double *v;
+};
+
+enum { MAX_WIDTH = 3 };
+
+static double *values_of(const struct values *t, int run, int domain)
+{
+	return &t->v[((size_t)run * (size_t)t->n_domains + (size_t)domain) * (size_t)t->width];
+}
+
+/* Sums over the runs drawn of the means over the domains drawn. Returns how many of the runs have any. */
+static int sum_of_means(const struct draw *d, const struct values *t, double out[MAX_WIDTH])
+{
+	int runs = 0;
+
+	for (int w = 0; w < t->width; w++)
+		out[w] = 0;
+	for (int i = 0; i < d->n_runs[0]; i++) {
+		double sum[MAX_WIDTH] = {0};
+		int n = 0;
+
+		for (int k = 0; k < d->n_domains; k++) {
+			const double *v = values_of(t, d->run[0][i], d->domain[k]);
+
+			if (isnan(v[0]))
+				continue;
+			for (int w = 0; w < t->width; w++)
+				sum[w] += v[w];
+			n++;
+		}
+		if (!n)
+			continue;
+		for (int w = 0; w < t->width; w++)
+			out[w] += sum[w] / n;
+		runs++;
+	}
+	return runs;
+}
+
 /* --- classes of tokens ---------------------------------------------------------------------------- */
 
-/* Of a domain in a run, each divided by the tokens of its text. NaN: not measured. */
-struct class_cell {
-	double part, tokens, whole;
-};
+/* Of a domain in a run, each divided by the tokens of its text. */
+enum { PART, TOKENS, WHOLE, N_OF_CLASS };
 
 enum of_class { OF_CHANGE, OF_PART, OF_WHOLE, OF_SHARE };
 
 struct class_table {
 	enum of_class what;
-	int n_domains;
-	struct class_cell *cell; /* (runs, n_domains) */
+	struct values values; /* N_OF_CLASS wide */
 };
 
-static struct class_cell class_cell_of(const struct run *r, enum effect effect, int class, int j)
+static void put_class_values(double v[N_OF_CLASS], const struct run *r, enum effect effect, int class, int j)
 {
 	int from = effect == LC_CPT ? j + 1 : 0, to = effect == CPT_ZS ? j + 1 : r->m->n;
 	const struct class_sums *a = along_classes(r->along, from, j), *b = along_classes(r->along, to, j);
-	struct class_cell c = {NAN, NAN, NAN};
 	double all = 0, part = 0, whole = 0, tokens = 0;
 
 	for (int k = 0; a && b && k < TOKEN_CLASSES; k++) {
@@ -37,63 +75,41 @@ static struct class_cell class_cell_of(const struct run *r, enum effect effect, 
 			tokens += (double)b[k].targets;
 		}
 	}
-	if (all > 0)
-		c = (struct class_cell){part / all, tokens / all, whole / all};
-	return c;
+	v[PART] = all > 0 ? part / all : NAN;
+	v[TOKENS] = all > 0 ? tokens / all : NAN;
+	v[WHOLE] = all > 0 ? whole / all : NAN;
 }
 
 /* Means over runs of means over domains, and then their ratio: a domain with few tokens of a class weighs little. */
 static double class_of_draw(const struct draw *d, void *arg)
 {
 	const struct class_table *t = arg;
-	struct class_cell mean = {0, 0, 0};
-	int runs = 0;
+	double sum[MAX_WIDTH];
+	int runs = sum_of_means(d, &t->values, sum);
 
-	for (int i = 0; i < d->n_runs[0]; i++) {
-		const struct class_cell *row = &t->cell[(size_t)d->run[0][i] * (size_t)t->n_domains];
-		struct class_cell sum = {0, 0, 0};
-		int n = 0;
-
-		for (int k = 0; k < d->n_domains; k++) {
-			const struct class_cell *c = &row[d->domain[k]];
-
-			if (isnan(c->part))
-				continue;
-			sum.part += c->part;
-			sum.tokens += c->tokens;
-			sum.whole += c->whole;
-			n++;
-		}
-		if (n) {
-			mean.part += sum.part / n;
-			mean.tokens += sum.tokens / n;
-			mean.whole += sum.whole / n;
-			runs++;
-		}
-	}
 	switch (t->what) {
 	case OF_PART:
-		return runs ? mean.part / runs : NAN;
+		return runs ? sum[PART] / runs : NAN;
 	case OF_WHOLE:
-		return runs ? mean.whole / runs : NAN;
+		return runs ? sum[WHOLE] / runs : NAN;
 	case OF_SHARE:
-		return mean.whole == 0 ? NAN : mean.part / mean.whole;
+		return sum[WHOLE] == 0 ? NAN : sum[PART] / sum[WHOLE];
 	default:
-		return mean.tokens > 0 ? mean.part / mean.tokens : NAN;
+		return sum[TOKENS] > 0 ? sum[PART] / sum[TOKENS] : NAN;
 	}
 }
 
 static struct interval class_interval(struct class_table *t, enum of_class what, const struct sample *x, const struct group *g)
 {
 	t->what = what;
-	return stat_bootstrap(class_of_draw, t, (const int[]){g->n, 0}, t->n_domains, x->draws, x->seed);
+	return stat_bootstrap(class_of_draw, t, (const int[]){g->n, 0}, t->values.n_domains, x->draws, x->seed);
 }
 
 /* And how many runs and domains have a number. */
-static struct class_cell *class_cells(const struct runs *s, const struct group *g, enum effect effect, int class, int portion, int *runs,
-                                      int *domains)
+static struct values class_values(const struct runs *s, const struct group *g, enum effect effect, int class, int portion, int *runs,
+                                  int *domains)
 {
-	struct class_cell *v = xcalloc((size_t)g->n * (size_t)s->n_domains, sizeof *v);
+	struct values t = {s->n_domains, N_OF_CLASS, xcalloc((size_t)g->n * (size_t)s->n_domains * N_OF_CLASS, sizeof *t.v)};
 	bool *seen = xcalloc((size_t)s->n_domains, sizeof *seen);
 
 	*runs = *domains = 0;
@@ -101,12 +117,13 @@ static struct class_cell *class_cells(const struct runs *s, const struct group *
 		bool any = false;
 
 		for (int d = 0; d < s->n_domains; d++) {
-			struct class_cell *c = &v[i * s->n_domains + d];
+			double *v = values_of(&t, i, d);
 			const struct run *r = &s->v[g->run[i]];
 
-			*c = portion >= 0 && s->portion_id[d] != portion ? (struct class_cell){NAN, NAN, NAN}
-			                                                 : class_cell_of(r, effect, class, r->at[d]);
-			if (isnan(c->part))
+			v[PART] = NAN;
+			if (portion < 0 || s->portion_id[d] == portion)
+				put_class_values(v, r, effect, class, r->at[d]);
+			if (isnan(v[PART]))
 				continue;
 			*domains += !seen[d];
 			any = seen[d] = true;
@@ -114,21 +131,22 @@ static struct class_cell *class_cells(const struct runs *s, const struct group *
 		*runs += any;
 	}
 	free(seen);
-	return v;
+	return t;
 }
 
 struct class_change class_change_of(const struct sample *x, const struct group *g, enum effect effect, int class, int portion)
 {
 	const struct runs *s = x->runs;
 	struct class_change c = {.share = {NAN, NAN, NAN}, .tokens = 0};
-	struct class_table t = {.n_domains = s->n_domains};
+	struct class_table t = {.values = class_values(s, g, effect, class, portion, &c.runs, &c.domains)};
 	struct interval whole;
 	int n = 0;
 
-	t.cell = class_cells(s, g, effect, class, portion, &c.runs, &c.domains);
 	for (int i = 0; i < g->n * s->n_domains; i++) {
-		c.tokens += isnan(t.cell[i].tokens) ? 0 : t.cell[i].tokens;
-		n += !isnan(t.cell[i].tokens);
+		const double *v = values_of(&t.values, 0, i);
+
+		c.tokens += isnan(v[PART]) ? 0 : v[TOKENS];
+		n += !isnan(v[PART]);
 	}
 	c.tokens = n ? c.tokens / n : NAN;
 	c.change = class_interval(&t, OF_CHANGE, x, g);
@@ -140,64 +158,32 @@ struct class_change class_change_of(const struct sample *x, const struct group *
 		c.change.lo = c.change.hi = c.part.lo = c.part.hi = NAN;
 		c.share = (struct interval){NAN, NAN, NAN};
 	}
-	free(t.cell);
+	free(t.values.v);
 	return c;
 }
 
 /* --- ranks ---------------------------------------------------------------------------------------- */
 
-struct rank_cell {
-	double value, zero;
-};
-
-struct rank_table {
-	int n_domains;
-	struct rank_cell *cell; /* (runs, n_domains) */
-};
-
-static struct rank_cell mean_rank(const struct draw *d, const struct rank_table *t, int *runs)
-{
-	struct rank_cell mean = {0, 0};
-
-	*runs = 0;
-	for (int i = 0; i < d->n_runs[0]; i++) {
-		const struct rank_cell *row = &t->cell[(size_t)d->run[0][i] * (size_t)t->n_domains];
-		struct rank_cell sum = {0, 0};
-		int n = 0;
-
-		for (int k = 0; k < d->n_domains; k++)
-			if (!isnan(row[d->domain[k]].value)) {
-				sum.value += row[d->domain[k]].value;
-				sum.zero += row[d->domain[k]].zero;
-				n++;
-			}
-		if (n) {
-			mean.value += sum.value / n;
-			mean.zero += sum.zero / n;
-			++*runs;
-		}
-	}
-	return *runs ? (struct rank_cell){mean.value / *runs, mean.zero / *runs} : (struct rank_cell){NAN, NAN};
-}
+enum { NOW, ZERO, N_OF_RANK }; /* of a model, and of M0 */
 
 static double rank_change_of_draw(const struct draw *d, void *arg)
 {
-	int runs;
-	struct rank_cell mean = mean_rank(d, arg, &runs);
+	double sum[MAX_WIDTH];
+	int runs = sum_of_means(d, arg, sum);
 
-	return mean.value - mean.zero;
+	return runs ? sum[NOW] / runs - sum[ZERO] / runs : NAN;
 }
 
-static struct rank_cell rank_cell_of(const struct run *r, enum rank_where where, int step, int j, enum rank_tokens tokens,
-                                     enum rank_measure measure)
+static void put_ranks(double v[N_OF_RANK], const struct run *r, enum rank_where where, int step, int j, enum rank_tokens tokens,
+                      enum rank_measure measure)
 {
 	int own = j + 1, at = where == AT_END ? r->m->n : where == AT_OWN ? own : step;
 	bool wanted = where == ON_ALL || (where == ON_SEEN ? own < step : where == ON_AHEAD ? own > step : !step || own == step);
-	struct rank_cell c = {NAN, NAN};
 
-	if (wanted)
-		c = (struct rank_cell){along_rank(r->along, at, j, tokens, measure), along_rank(r->along, 0, j, tokens, measure)};
-	return isnan(c.value) || isnan(c.zero) ? (struct rank_cell){NAN, NAN} : c;
+	v[NOW] = wanted ? along_rank(r->along, at, j, tokens, measure) : NAN;
+	v[ZERO] = wanted ? along_rank(r->along, 0, j, tokens, measure) : NAN;
+	if (isnan(v[ZERO]))
+		v[NOW] = NAN;
 }
 
 struct rank_change rank_change_of(const struct sample *x, const struct group *g, enum rank_where where, int step,
@@ -205,35 +191,36 @@ struct rank_change rank_change_of(const struct sample *x, const struct group *g,
 {
 	const struct runs *s = x->runs;
 	bool one = step && (where == AT_OWN || where == AT_END); /* a single domain in each run, and another in each */
-	struct rank_table t = {one ? 1 : s->n_domains, NULL};
+	struct values t = {one ? 1 : s->n_domains, N_OF_RANK, NULL};
 	int *all = xcalloc((size_t)(g->n > s->n_domains ? g->n : s->n_domains) + 1, sizeof *all);
 	struct draw everything = {{all, all}, {g->n, 0}, all, t.n_domains};
-	struct rank_change c = {.change = {NAN, NAN, NAN}};
-	struct rank_cell mean;
+	struct rank_change c = {NAN, NAN, .change = {NAN, NAN, NAN}};
+	double sum[MAX_WIDTH];
 
-	t.cell = xcalloc((size_t)g->n * (size_t)t.n_domains, sizeof *t.cell);
+	t.v = xcalloc((size_t)g->n * (size_t)t.n_domains * N_OF_RANK, sizeof *t.v);
 	for (int d = 0; d < t.n_domains; d++) {
 		bool any = false;
 
 		for (int i = 0; i < g->n; i++) {
 			const struct run *r = &s->v[g->run[i]];
-			struct rank_cell *cell = &t.cell[i * t.n_domains + d];
+			double *v = values_of(&t, i, d);
 
-			*cell = rank_cell_of(r, where, step, one ? step - 1 : r->at[d], tokens, measure);
-			any = any || !isnan(cell->value);
+			put_ranks(v, r, where, step, one ? step - 1 : r->at[d], tokens, measure);
+			any = any || !isnan(v[NOW]);
 		}
 		c.domains += any;
 	}
 	for (int i = 0; i < g->n || i < s->n_domains; i++)
 		all[i] = i;
-	mean = mean_rank(&everything, &t, &c.runs);
-	c.value = mean.value;
-	c.zero = mean.zero;
-	if (!isnan(c.value))
+	c.runs = sum_of_means(&everything, &t, sum);
+	if (c.runs) {
+		c.value = sum[NOW] / c.runs;
+		c.zero = sum[ZERO] / c.runs;
 		c.change = stat_bootstrap(rank_change_of_draw, &t, (const int[]){g->n, 0}, t.n_domains, x->draws, x->seed);
+	}
 	if (c.runs == 1 && c.domains == 1)
 		c.change.lo = c.change.hi = NAN;
-	free(t.cell);
+	free(t.v);
 	free(all);
 	return c;
 }
