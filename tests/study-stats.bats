@@ -248,10 +248,15 @@ along() {
 	awk -F '\t' -v OFS='\t' '!/^#/ { $9 = $8 == "matrix" ? "tables" : $8 } { print }' runs.tsv >with && mv with runs.tsv
 }
 
-@test "classes of tokens along the sequence, as computed by hand" {
+# One run in the order of similarity, with its tables.
+along_straight() {
 	matrix a "$straight" 0.5 0.05 0.1
 	tables a "$straight"
 	along 'small/similar small 100 similar 16 no - m/a'
+}
+
+@test "classes of tokens along the sequence, as computed by hand" {
+	along_straight
 	study-stats -o out runs.tsv >/dev/null
 	class() { value classes "$3" "\$c[\"class\"] == \"$1\" && \$c[\"measure\"] == \"$2\" && \$c[\"scope\"] == \"${4:-all}\""; }
 	# digits are 20 of 40 tokens in one domain of ten, and 10 in nine; their parts after the own step are -2 x 20 / 40, eight times
@@ -280,9 +285,7 @@ along() {
 }
 
 @test "ranks along the sequence, as computed by hand" {
-	matrix a "$straight" 0.5 0.05 0.1
-	tables a "$straight"
-	along 'small/similar small 100 similar 16 no - m/a'
+	along_straight
 	study-stats -o out runs.tsv >/dev/null
 	rank() { value ranks "$5" "\$c[\"step\"] == \"$1\" && \$c[\"where\"] == \"$2\" && \$c[\"tokens\"] == \"$3\" && \$c[\"measure\"] == \"$4\""; }
 	near "$(rank 3 own all mrr value)" 0.5
@@ -307,9 +310,7 @@ along() {
 }
 
 @test "BIG-bench along the sequence, and whether arithmetic falls and recovers" {
-	matrix a "$straight" 0.5 0.05 0.1
-	tables a "$straight"
-	along 'small/similar small 100 similar 16 no - m/a'
+	along_straight
 	study-stats -o out runs.tsv >text
 	score() { value bigbench "$3" "\$c[\"task\"] == \"$1\" && \$c[\"step\"] == $2"; }
 	[ "$(score arithmetic 0 value)" = 50 ] && [ "$(score arithmetic 5 change)" = -20 ] && [ "$(score arithmetic 5 zero)" = 50 ]
