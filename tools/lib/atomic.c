@@ -17,6 +17,7 @@
 #include "die.h"
 
 #define BUFFER (256 << 10)
+#define AHEAD (8 << 20) /* written, and the disk is told to begin */
 
 /*
  * A temporary file that is to be removed if the tool ends before its commit. Slots are reused and never freed, so that
@@ -35,6 +36,7 @@ struct atomic {
 	char *target;      /* what is renamed to; NULL if path is written in place (stdout, a device, a pipe) */
 	struct slot *slot;
 	FILE *file;
+	size_t waiting; /* written since the disk was last told to begin */
 };
 
 static void remove_all(void)
@@ -159,6 +161,13 @@ void atomic_write(struct atomic *a, const void *data, size_t n)
 	errno = 0;
 	if (n && fwrite(data, 1, n, a->file) != n)
 		write_failed(a->path);
+#ifdef SYNC_FILE_RANGE_WRITE /* the commit then waits for the end of a long file alone */
+	a->waiting += n;
+	if (a->target && a->waiting >= AHEAD) {
+		sync_file_range(fileno(a->file), 0, 0, SYNC_FILE_RANGE_WRITE);
+		a->waiting = 0;
+	}
+#endif
 }
 
 int atomic_printf(struct atomic *a, const char *fmt, ...)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "char_class.h"
 #include "checked.h"
@@ -19,7 +20,8 @@ enum {
 	SHORT_IDS = 3,
 	IN_LONG = 4, /* instead of a number of ids: they are in the other cache */
 	LONG_BYTES = 46,
-	LONG_IDS = 18
+	LONG_IDS = 18,
+	HUGE_PAGE = 2 << 20
 };
 
 /*
@@ -598,9 +600,10 @@ static void *bpe_scratch_new(const void *model)
 	const size_t size = sizeof *s->shorts << SHORT_BITS;
 
 	(void)model;
-	s->shorts = aligned_alloc(sizeof *s->shorts, size);
+	s->shorts = aligned_alloc(HUGE_PAGE, size);
 	if (!s->shorts)
 		die("cannot allocate %zu bytes:", size);
+	madvise(s->shorts, size, MADV_HUGEPAGE); /* looked up at random: each small page would be a miss of its own */
 	memset(s->shorts, 0, size);
 	s->longs = xcalloc((size_t)1 << LONG_BITS, sizeof *s->longs);
 	return s;

@@ -42,6 +42,12 @@ enum {
 static const char magic[8] = {'p', 'a', 'l', 'i', 'm', 't', 'o', 'k'};
 static const char end_magic[8] = {'t', 'o', 'k', '-', 'e', 'n', 'd', '\n'};
 
+static void put16(uint8_t *p, uint16_t x)
+{
+	x = htole16(x);
+	memcpy(p, &x, sizeof x);
+}
+
 static void put32(uint8_t *p, uint32_t x)
 {
 	x = htole32(x);
@@ -129,19 +135,18 @@ void tok_write(struct tok_writer *w, const uint32_t *id, size_t n)
 
 	while (n > 0) {
 		size_t m = n < sizeof buf / 4 ? n : sizeof buf / 4, bytes = m * (size_t)w->width;
+		uint32_t highest = 0;
 
-		for (size_t i = 0; i < m; i++) {
-			if (id[i] >= w->vocab)
-				die("cannot write %s: id %u is not below the vocabulary's size %u", atomic_name(w->out), id[i],
-				    w->vocab);
-			if (w->width == 2) {
-				uint16_t x = htole16((uint16_t)id[i]);
-
-				memcpy(buf + 2 * i, &x, 2);
-			} else {
+		for (size_t i = 0; i < m; i++)
+			highest = highest > id[i] ? highest : id[i];
+		if (highest >= w->vocab)
+			die("cannot write %s: id %u is not below the vocabulary's size %u", atomic_name(w->out), highest, w->vocab);
+		if (w->width == 2)
+			for (size_t i = 0; i < m; i++)
+				put16(buf + 2 * i, (uint16_t)id[i]);
+		else
+			for (size_t i = 0; i < m; i++)
 				put32(buf + 4 * i, id[i]);
-			}
-		}
 		w->crc = crc(w->crc, buf, bytes);
 		atomic_write(w->out, buf, bytes);
 		w->count += m;
