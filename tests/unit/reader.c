@@ -345,11 +345,12 @@ static void whole_files(void **state)
 static void hashes(void **state)
 {
 	char buf[1000], *line;
+	ssize_t length;
 
 	(void)state;
 	put_file("plain", big, BIG);
 	put_packed("packed", big, BIG / 2, "w");
-	put_packed("packed", big, BIG / 2, "a");
+	put_packed("packed", big + BIG / 2, BIG / 2, "a");
 	for (int i = 0; i < 4; i++) {
 		const char *name = i % 2 ? "packed" : "plain";
 		uint8_t want[HASH_BYTES], have[HASH_BYTES];
@@ -361,8 +362,11 @@ static void hashes(void **state)
 		hash_add(&other, "x", 1);
 		reader_hash(r, &h);
 		reader_hash(r, &other);
-		while (i < 2 ? reader_read(r, buf, sizeof buf) > 0 : reader_line(r, &line, 0) >= 0)
-			;
+		for (size_t at = 0, n; i < 2 && (n = reader_read(r, buf, sizeof buf)) > 0; at += n)
+			assert_memory_equal(buf, big + at, n);
+		for (size_t at = 0; i >= 2 && (length = reader_line(r, &line, 0)) >= 0; at += (size_t)length + 1)
+			assert_memory_equal(line, big + at, length);
+		assert_int_equal(reader_offset(r), BIG);
 		reader_close(r);
 		hash_end(&h, have);
 		hash_file(name, want);
@@ -376,6 +380,38 @@ static void hashes(void **state)
 	}
 }
 
+/* A hashed file that is longer than a window is read by a thread; here it waits for room, then for bytes of a pipe that stays open. */
+static void closed_early(void **state)
+{
+	struct hash h;
+	char *buf = malloc(BIG);
+	struct reader *r;
+	int fd;
+
+	(void)state;
+	put_file("plain", big, BIG);
+	hash_start(&h);
+	r = reader_open("plain");
+	reader_hash(r, &h);
+	assert_int_equal(reader_read(r, buf, BIG / 2), BIG / 2);
+	assert_memory_equal(buf, big, BIG / 2);
+	reader_close(r);
+
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	fd = open("fifo", O_RDWR);
+	hash_start(&h);
+	r = reader_open("fifo");
+	reader_hash(r, &h);
+	for (size_t at = 0; at < BIG; at += 30000) {
+		assert_int_equal(write(fd, big + at, 30000), 30000);
+		assert_int_equal(reader_read(r, buf, 30000), 30000);
+		assert_memory_equal(buf, big + at, 30000);
+	}
+	reader_close(r);
+	close(fd);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +420,7 @@ int main(void)
 		cmocka_unit_test(from_stdin),       cmocka_unit_test(drip),
 		cmocka_unit_test(damage),           cmocka_unit_test(failures),
 		cmocka_unit_test(whole_files),      cmocka_unit_test(hashes),
+		cmocka_unit_test(closed_early),
 	};
 
 	return cmocka_run_group_tests(tests, make_big, drop_big);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "ahead.h"
 #include "checked.h"
 #include "die.h"
 #include "text.h"
@@ -31,6 +32,8 @@ struct reader {
 	uint64_t offset, line_number;
 	bool newline;
 	struct hash *hash[2]; /* NULL: not asked for */
+	uint64_t raw;         /* bytes read, before: */
+	struct ahead *ahead;  /* reads and hashes a long file */
 };
 
 struct reader *reader_open(const char *path)
@@ -64,13 +67,20 @@ static size_t read_some(struct reader *r, void *buf, size_t n)
 {
 	ssize_t got;
 
-	do
-		got = read(r->fd, buf, n);
-	while (got < 0 && errno == EINTR);
+	if (r->hash[0] && !r->ahead && r->raw >= WINDOW - 1)
+		r->ahead = ahead_start(r->fd, r->hash);
+	if (r->ahead) {
+		got = ahead_take(r->ahead, buf, n);
+	} else {
+		do
+			got = read(r->fd, buf, n);
+		while (got < 0 && errno == EINTR);
+		for (int i = 0; i < 2 && r->hash[i] && got > 0; i++)
+			hash_add(r->hash[i], buf, (size_t)got);
+		r->raw += got > 0 ? (uint64_t)got : 0;
+	}
 	if (got < 0)
 		die("cannot read %s:", r->name);
-	for (int i = 0; i < 2 && r->hash[i]; i++)
-		hash_add(r->hash[i], buf, (size_t)got);
 	return (size_t)got;
 }
 
@@ -265,6 +275,7 @@ void reader_close(struct reader *r)
 		return;
 	if (r->packed)
 		inflateEnd(&r->z);
+	ahead_stop(r->ahead);
 	if (r->fd != STDIN_FILENO)
 		close(r->fd);
 	free(r->in);
