@@ -457,7 +457,7 @@ Tensor fused_rope(const Tensor &x, const Tensor &table)
  */
 static int64_t chunk_rows(int64_t n, int64_t row_bytes, bool gradient)
 {
-	const int64_t budget = int64_t(gradient ? 256 : 64) << 20;
+	const int64_t budget = int64_t(gradient ? 256 : 32) << 20;
 	const int64_t most = std::max<int64_t>(1, budget / std::max<int64_t>(1, row_bytes));
 	const int64_t chunks = (n + most - 1) / most;
 	return std::max<int64_t>(1, (n + chunks - 1) / std::max<int64_t>(1, chunks));
@@ -591,9 +591,10 @@ static double add_logs(double a, double b)
 }
 
 /*
- * By parts of the vocabulary, all rows at once: oneDNN brings bfloat16 weights into an order of its own first, which is a copy, and so is made
- * once, and small. Of each row the log-sum-exp so far is kept, and the target's logit.
+ * By parts of the vocabulary, all rows at once: so weights are read once, and what oneDNN does to bfloat16 ones first, a copy in an order of its
+ * own, is done once, and small. Of each row the log-sum-exp so far is kept, and the target's logit.
  */
+template <typename scalar>
 static void nll_by_parts(const Tensor &h, const Tensor &w, const Tensor &b, const Tensor &target, Tensor &loss)
 {
 	const int64_t N = h.size(0), V = w.size(0), part = chunk_rows(V, N * h.element_size(), false);
@@ -605,16 +606,16 @@ static void nll_by_parts(const Tensor &h, const Tensor &w, const Tensor &b, cons
 	for (int64_t c = 0; c < V; c += part) {
 		const int64_t n = std::min(part, V - c);
 		const Tensor logits = multiply(h, w.narrow(0, c, n), b.defined() ? b.narrow(0, c, n) : b);
-		at::BFloat16 *x = logits.data_ptr<at::BFloat16>();
+		scalar *x = logits.data_ptr<scalar>();
 		at::parallel_for(0, N, 1 + 16384 / n, [&](int64_t begin, int64_t end) {
 			for (int64_t i = begin; i < end; i++) {
 				TORCH_CHECK(want[i] < V, "cross entropy: target ", want[i], " is not below ", V);
-				at::BFloat16 *row = x + i * n;
-				const double first = static_cast<float>(row[0]);
+				scalar *row = x + i * n;
+				const double first = static_cast<double>(row[0]);
 				double &sum = lse[static_cast<size_t>(i)];
 				sum = add_logs(sum, first + kernels->cross_entropy_row(row, n, 0, 0, false));
 				if (want[i] >= c && want[i] < c + n)
-					out[i] = static_cast<float>(row[want[i] - c]);
+					out[i] = static_cast<double>(row[want[i] - c]);
 			}
 		});
 	}
@@ -630,8 +631,9 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
 	Tensor loss = loss_rows(h);
 
-	if (has_kernels(h) && h.scalar_type() == at::kBFloat16 && N > 0) {
-		nll_by_parts(h, w, b, target, loss);
+	if (has_kernels(h) && N > 0) {
+		const at::ScalarType type = h.scalar_type();
+		(type == at::kDouble ? nll_by_parts<double> : type == at::kFloat ? nll_by_parts<float> : nll_by_parts<at::BFloat16>)(h, w, b, target, loss);
 		return loss.to(sum_type(h));
 	}
 	for (int64_t r = 0; r < N; r += rows) {

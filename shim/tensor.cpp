@@ -28,8 +28,6 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
-#include <malloc.h>
-
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -202,6 +200,14 @@ th_tensor *th_keep(th_tensor *t)
 	});
 }
 
+th_tensor *th_become(th_tensor *t, th_tensor *now)
+{
+	return entry([=] {
+		t->t = now->t;
+		return t;
+	});
+}
+
 size_t th_live(void)
 {
 	return live;
@@ -232,20 +238,6 @@ void th_no_grad_close(void)
 }
 
 /* ---- process, device ---- */
-
-/*
- * libtorch takes every tensor from malloc(), and glibc gives what is over 32 MB back to the system at once: each step
- * then pays again for the kernel clearing its pages (9 % of a step with a vocabulary of 50257). Keep the memory
- * instead.
- */
-#if defined __GLIBC__
-__attribute__((constructor)) static void keep_memory(void)
-{
-	mallopt(M_MMAP_MAX, 0);
-	mallopt(M_TRIM_THRESHOLD, -1); /* never */
-	mallopt(M_TOP_PAD, 64 << 20);
-}
-#endif
 
 static int device_count()
 {

@@ -60,6 +60,7 @@ TH_API void th_shutdown(void);                  /* frees the handles of the oute
 TH_API void th_scope_open(void);
 TH_API void th_scope_close(void);
 TH_API th_tensor *th_keep(th_tensor *t); /* hands t to the scope around the innermost; returns t */
+TH_API th_tensor *th_become(th_tensor *t, th_tensor *now); /* t is what now is, and holds what it was no longer; returns t */
 TH_API size_t th_live(void);             /* number of live handles, for tests */
 
 /* Gradients are recorded unless a no-grad pair is open. */

@@ -4,6 +4,7 @@
  */
 #include "shim/tensor.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <time.h>
 
@@ -1165,6 +1166,50 @@ static void scopes(void **state)
 	assert_number(th_item(kept), 91, 0);
 }
 
+/* A handle of an outer scope that is something else from now on. */
+static void becomes(void **state)
+{
+	(void)state;
+	th_tensor *x = th_full(1, TH_F32, cpu, SHAPE(1));
+	size_t before = th_live();
+
+	th_scope_open();
+	th_tensor *y = th_add(x, x);
+	assert_ptr_equal(th_become(x, y), x);
+	assert_number(th_item(y), 2, 0);
+	th_scope_close();
+	assert_number(th_item(x), 2, 0);
+	assert_ptr_equal(th_become(x, x), x);
+	assert_number(th_item(x), 2, 0);
+	assert_int_equal(th_live(), before);
+}
+
+#if defined __GLIBC__
+/* What freed tensors leave between things that stay is enough for others of their size. */
+static void memory_is_used_again(void **state)
+{
+	enum { N = 8, SIZE = 16 << 20 };
+	void *stays[N];
+	size_t arena = 0;
+
+	(void)state;
+	for (int turn = 0; turn < 2; turn++) {
+		th_scope_open();
+		for (int i = 0; i < N; i++) {
+			th_empty(TH_F32, cpu, SHAPE(SIZE / 4));
+			if (turn == 0)
+				stays[i] = malloc(SIZE / 8);
+		}
+		th_scope_close();
+		if (turn == 1)
+			assert_int_equal(mallinfo2().arena, arena);
+		arena = mallinfo2().arena;
+	}
+	for (int i = 0; i < N; i++)
+		free(stays[i]);
+}
+#endif
+
 /* Made while no scope is open: th_shutdown() frees it. */
 static void outermost_scope(void **state)
 {
@@ -1641,6 +1686,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(default_handler), /* first: it forks, which must be before libtorch has threads */
 		cmocka_unit_test(outermost_scope),
+#if defined __GLIBC__
+		TEST(memory_is_used_again), /* before others leave holes */
+#endif
 		TEST(gradients_of_plain_operations),
 		TEST(gradients_of_layers),
 		TEST(values_of_formulas),
@@ -1675,6 +1723,7 @@ int main(void)
 		TEST(clipping),
 		TEST(moving_data),
 		TEST(scopes),
+		TEST(becomes),
 		TEST(freed_handles),
 		TEST(no_grad_pairs),
 		TEST(same_bytes_every_time),

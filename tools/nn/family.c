@@ -140,7 +140,8 @@ th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const 
 	for (int i = 0; i < (int)m->config.n_layer; i++) {
 		m->call[i] = (struct nn_layer_call){m, f, i, dropout};
 		th_scope_open();
-		x = th_keep(m->recompute ? th_checkpoint(call_layer, &m->call[i], &x, 1) : f(m, i, x, dropout));
+		th_tensor *y = m->recompute ? th_checkpoint(call_layer, &m->call[i], &x, 1) : f(m, i, x, dropout);
+		x = i ? th_become(x, y) : th_keep(y); /* no layer's output outlives the next layer, unless autograd needs it */
 		th_scope_close();
 	}
 	return x;
