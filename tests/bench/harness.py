@@ -78,9 +78,14 @@ def report(case, who, rate, unit, peak=None, ratio=None, share=None, note=""):
 
 
 def compare(case, unit, ours, peers, ceiling=None, note=""):
-    """ours, peers' values: functions that run once and give (rate, peak memory). A peer that is missing is said to be."""
-    rates, peaks, gone = {}, {}, {}
+    """
+    ours, peers' values: functions that run once and give (rate, peak memory). A peer that is missing is said to be.
+    ceiling: a function that gives the rate that this machine allows at all, at the time.
+    """
+    rates, peaks, gone, ceilings = {}, {}, {}, []
     for _ in range(ROUNDS):
+        if ceiling:
+            ceilings.append(ceiling())
         for who, run in {"palimpsest": ours, **peers}.items():
             if who in gone:
                 continue
@@ -95,7 +100,7 @@ def compare(case, unit, ours, peers, ceiling=None, note=""):
             peaks.setdefault(who, []).append(peak)
     for who, r in rates.items():
         ratio = None if who == "palimpsest" else [a / b for a, b in zip(rates["palimpsest"], r)]
-        share = statistics.median(r) / ceiling if ceiling else None
+        share = statistics.median(a / b for a, b in zip(r, ceilings)) if ceiling else None
         report(case, who, r, unit, peaks[who], ratio, share, note if who == "palimpsest" else "")
     for who, why in gone.items():
         print(f"# {case}: {who} left out: {why}", flush=True)

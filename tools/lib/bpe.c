@@ -2,41 +2,28 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "char_class.h"
 #include "checked.h"
 #include "die.h"
 #include "pretoken.h"
+#include "word_cache.h"
 
 enum {
 	SMALL = 48,          /* words of up to so many bytes are merged by scanning, longer ones with a heap */
 	WINDOW = 1 << 15,    /* bytes of a long word that are merged at a time */
 	OVERLAP = 1 << 10,   /* of those, the last ones are merged again with the next window */
 	BATCH = 256,         /* words found at a time */
-	SHORT_BITS = 17,     /* log2 of the number of pairs of short entries: 64 bytes each */
+	SHORT_BITS = 17,     /* of the cache of short words: 8 MiB */
 	LONG_BITS = 13,      /* log2 of the number of pairs of long entries: 256 bytes each */
-	SHORT_BYTES = 15,
-	SHORT_IDS = 3,
-	IN_LONG = 4, /* instead of a number of ids: they are in the other cache */
+	IN_LONG = WORD_IDS + 1, /* instead of a number of ids: they are in the other cache */
 	LONG_BYTES = 46,
-	LONG_IDS = 18,
-	HUGE_PAGE = 2 << 20
-};
-
-/*
- * Two caches of whole words, each of pairs of entries of which a new one drives out the older. A short entry holds the
- * word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; a pair of them is one
- * cache line.
- */
-struct short_entry {
-	uint64_t key[2];
-	uint32_t id[SHORT_IDS];
-	uint32_t n;
+	LONG_IDS = 18
 };
 
 #define NO_SLOT UINT32_MAX
 
+/* Longer words, or those of more ids, in a cache of pairs, too. */
 struct long_entry {
 	uint64_t hash;
 	uint8_t n_bytes, n_ids;
@@ -52,7 +39,7 @@ struct list {
 };
 
 struct scratch {
-	struct short_entry (*shorts)[2];
+	struct word_cache shorts;
 	struct long_entry (*longs)[2];
 	size_t end[BATCH]; /* of the words of a batch */
 	uint64_t key[BATCH][2];
@@ -342,11 +329,6 @@ static uint32_t whole_token(const struct bpe *b, const char *word, size_t n)
 	return n <= b->max_bytes ? bpe_find(b, word, n) : NO_TOKEN;
 }
 
-static inline uint32_t short_slot(const uint64_t key[2])
-{
-	return (uint32_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - SHORT_BITS));
-}
-
 static uint64_t long_hash(const char *word, size_t n)
 {
 	uint64_t h = n * UINT64_C(0x9e3779b97f4a7c15), x;
@@ -382,7 +364,6 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 {
 	const struct long_entry *found;
 	struct long_entry *e;
-	struct short_entry *c;
 	uint32_t id[SMALL];
 	uint64_t hash = 0;
 	size_t made;
@@ -396,7 +377,7 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 		merge_long(b, s, (const unsigned char *)word, n, out);
 		return;
 	}
-	if (n <= LONG_BYTES && (n > SHORT_BYTES || known)) {
+	if (n <= LONG_BYTES && (n > WORD_BYTES || known)) {
 		hash = long_hash(word, n);
 		if ((found = find_long(s, word, n, hash))) {
 			append(out, found->id, found->n_ids);
@@ -410,14 +391,9 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 		made = merge_small(b, (const unsigned char *)word, n, id);
 	}
 	append(out, id, made);
-	if (n <= SHORT_BYTES && !known) {
-		c = s->shorts[short_slot(key)];
-		c[1] = c[0];
-		c[0] = (struct short_entry){.key = {key[0], key[1]}, .n = made <= SHORT_IDS ? (uint32_t)made : IN_LONG};
-		if (made <= SHORT_IDS)
-			memcpy(c[0].id, id, made * sizeof *id);
-	}
-	if ((n > SHORT_BYTES || made > SHORT_IDS) && n <= LONG_BYTES && made <= LONG_IDS) {
+	if (n <= WORD_BYTES && !known)
+		word_add(&s->shorts, key, id, made <= WORD_IDS ? (uint32_t)made : IN_LONG);
+	if ((n > WORD_BYTES || made > WORD_IDS) && n <= LONG_BYTES && made <= LONG_IDS) {
 		hash = hash ? hash : long_hash(word, n);
 		e = s->longs[hash & ((1 << LONG_BITS) - 1)];
 		e[1] = e[0];
@@ -429,27 +405,6 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 	}
 }
 
-/* The first n <= 15 bytes of the 16 at p, the length behind them. */
-static inline void short_key(const char *p, size_t n, uint64_t key[2])
-{
-	static const uint64_t mask[SHORT_BYTES + 1][2] = {
-#define FIRST(k) {(UINT64_C(1) << 8 * (k)) - 1, 0}
-#define SECOND(k) {UINT64_MAX, (UINT64_C(1) << 8 * (k)) - 1}
-		FIRST(0), FIRST(1), FIRST(2), FIRST(3), FIRST(4), FIRST(5), FIRST(6), FIRST(7),
-		SECOND(0), SECOND(1), SECOND(2), SECOND(3), SECOND(4), SECOND(5), SECOND(6), SECOND(7),
-#undef FIRST
-#undef SECOND
-	};
-	uint64_t x[2];
-
-	memcpy(x, p, sizeof x);
-	key[0] = x[0] & mask[n][0];
-	key[1] = (x[1] & mask[n][1]) | (uint64_t)n << 56;
-}
-
-/* Only for hosts whose first byte in memory is the lowest does the length not cover a byte of the word. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token caches and token files are little-endian");
-
 /* The keys of a batch's words, and the cache lines where they may be on their way. text[..room) can be read. */
 static void look_up(struct scratch *s, const char *text, size_t room, size_t words)
 {
@@ -460,14 +415,14 @@ static void look_up(struct scratch *s, const char *text, size_t room, size_t wor
 		char padded[16] = {0};
 		const char *word = text + start;
 
-		if (n > SHORT_BYTES) {
+		if (n > WORD_BYTES) {
 			s->slot[i] = NO_SLOT;
 		} else {
 			if (room - start < sizeof padded)
 				word = memcpy(padded, word, n);
-			short_key(word, n, s->key[i]);
-			s->slot[i] = short_slot(s->key[i]);
-			__builtin_prefetch(s->shorts[s->slot[i]]);
+			word_key(word, n, s->key[i]);
+			s->slot[i] = word_slot(s->key[i], SHORT_BITS);
+			__builtin_prefetch(s->shorts.pair[s->slot[i]]);
 		}
 		start = s->end[i];
 	}
@@ -498,27 +453,21 @@ static void encode_words(const struct bpe *b, struct scratch *s, const char *tex
 		words = b->chars ? find_stretches(b, text, n, s->end, BATCH) : pretoken_words(b->pattern, text, n, s->end, BATCH);
 		if (words == 0)
 			return;
-		next = reserve(out, SHORT_IDS * words);
+		next = reserve(out, WORD_IDS * words);
 
 		look_up(s, text, n, words);
 		for (size_t i = 0; i < words; start = s->end[i++]) {
 			const uint64_t *key = s->key[i];
-			const struct short_entry *e = NULL;
-			bool known = false;
+			const struct word *e = s->slot[i] == NO_SLOT ? NULL : word_find(&s->shorts, s->slot[i], key);
 
-			if (s->slot[i] != NO_SLOT) {
-				e = s->shorts[s->slot[i]];
-				e += e->key[0] != key[0] || e->key[1] != key[1];
-				known = e->key[0] == key[0] && e->key[1] == key[1];
-				if (known && e->n <= SHORT_IDS) {
-					memcpy(next, e->id, sizeof e->id); /* all three: cheaper than a loop of n */
-					next += e->n;
-					continue;
-				}
+			if (e && e->n <= WORD_IDS) {
+				memcpy(next, e->id, sizeof e->id); /* all three: cheaper than a loop of n */
+				next += e->n;
+				continue;
 			}
 			out->n = (size_t)(next - out->id);
-			encode_word(b, s, text + start, s->end[i] - start, key, known, out);
-			next = reserve(out, SHORT_IDS * (words - i));
+			encode_word(b, s, text + start, s->end[i] - start, key, e, out);
+			next = reserve(out, WORD_IDS * (words - i));
 		}
 		out->n = (size_t)(next - out->id);
 	}
@@ -597,14 +546,9 @@ static void bpe_encode(const void *model, void *scratch, const char *text, size_
 static void *bpe_scratch_new(const void *model)
 {
 	struct scratch *s = xcalloc(1, sizeof *s);
-	const size_t size = sizeof *s->shorts << SHORT_BITS;
 
 	(void)model;
-	s->shorts = aligned_alloc(HUGE_PAGE, size);
-	if (!s->shorts)
-		die("cannot allocate %zu bytes:", size);
-	madvise(s->shorts, size, MADV_HUGEPAGE); /* looked up at random: each small page would be a miss of its own */
-	memset(s->shorts, 0, size);
+	word_cache_open(&s->shorts, SHORT_BITS);
 	s->longs = xcalloc((size_t)1 << LONG_BITS, sizeof *s->longs);
 	return s;
 }
@@ -613,7 +557,7 @@ static void bpe_scratch_free(void *scratch)
 {
 	struct scratch *s = scratch;
 
-	free(s->shorts);
+	word_cache_close(&s->shorts);
 	free(s->longs);
 	free(s->list.id);
 	free(s->list.before);

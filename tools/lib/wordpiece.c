@@ -9,12 +9,14 @@
 #include "die.h"
 #include "reader.h"
 #include "utf8.h"
+#include "word_cache.h"
 
 enum {
 	MAX_TOKENS = 1 << 24,
 	MAX_VOCAB_TXT = 256 << 20,
 	MAX_CONFIG = 16 << 20,
 	MAX_WORD = 1 << 20, /* bound for max_input_chars_per_word */
+	CACHE_BITS = 15,    /* of the cache of words: 2 MiB */
 	NO_ID = -1
 };
 
@@ -52,6 +54,7 @@ struct scratch {
 	size_t word_cap;
 	uint64_t *prefix_hash; /* of the first i bytes behind the start of a piece */
 	size_t hash_cap;
+	struct word_cache words;
 };
 
 /* FNV-1a, with a last mixing so that the low bits of the table's index depend on all. */
@@ -525,32 +528,57 @@ static void encode_points(const struct wordpiece *w, struct scratch *s, struct i
 		encode_word(w, s, bytes, chars, out);
 }
 
-/* Words of ASCII, which need no decomposition. */
-static void encode_ascii(const struct wordpiece *w, struct scratch *s, const char *text, size_t n, struct ids *out)
+/* Eight characters of ASCII in lower case; others stay what they are. */
+static uint64_t lower(uint64_t x)
 {
-	size_t bytes = 0;
+	const uint64_t each = UINT64_C(0x0101010101010101), low = x & 0x7f * each;
+	const uint64_t from_a = low + (0x80 - 'A') * each, beyond_z = low + (0x80 - 'Z' - 1) * each;
 
-	for (size_t i = 0; i < n; i++) {
-		char c = text[i];
-		uint8_t kind = w->ascii[(unsigned char)c];
+	return x | (from_a & ~beyond_z & ~x & 0x80 * each) >> 2;
+}
 
-		if (kind & BERT_REMOVE && w->clean_text)
-			continue;
-		if (kind & (BERT_SPACE | BERT_PUNCT) && bytes) {
-			encode_word(w, s, bytes, bytes, out);
-			bytes = 0;
-		}
-		if (kind & BERT_SPACE)
-			continue;
-		reserve_word(w, s, bytes);
-		s->word[bytes++] = w->lowercase && c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-		if (kind & BERT_PUNCT) {
-			encode_word(w, s, 1, 1, out);
-			bytes = 0;
+/* A word of n ASCII characters; text[0..room) can be read. */
+static void encode_ascii_word(const struct wordpiece *w, struct scratch *s, const char *text, size_t n, size_t room, struct ids *out)
+{
+	const bool is_short = n <= WORD_BYTES;
+	const struct word *known;
+	uint64_t key[2] = {0}, x[2] = {0};
+	size_t before;
+
+	if (is_short) {
+		memcpy(x, text, room < sizeof x ? n : sizeof x);
+		for (int i = 0; i < 2 && w->lowercase; i++)
+			x[i] = lower(x[i]);
+		word_key((const char *)x, n, key);
+		known = word_find(&s->words, word_slot(key, CACHE_BITS), key);
+		if (known) {
+			for (uint32_t i = 0; i < known->n; i++) {
+				GROW(out->id, out->n, out->cap);
+				out->id[out->n++] = known->id[i];
+			}
+			return;
 		}
 	}
-	if (bytes)
-		encode_word(w, s, bytes, bytes, out);
+	before = out->n;
+	for (size_t i = 0; i < n && i < w->max_chars; i++) {
+		reserve_word(w, s, i);
+		s->word[i] = w->lowercase && text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+	}
+	encode_word(w, s, n < w->max_chars ? n : w->max_chars, n, out);
+	if (is_short && out->n - before <= WORD_IDS)
+		word_add(&s->words, key, out->id + before, (uint32_t)(out->n - before));
+}
+
+/* Words of ASCII, which need no decomposition; none of it is a blank or is removed. */
+static void encode_ascii(const struct wordpiece *w, struct scratch *s, const char *text, size_t n, size_t room, struct ids *out)
+{
+	for (size_t i = 0, end; i < n; i = end) {
+		end = i + 1;
+		if (!(w->ascii[(unsigned char)text[i]] & BERT_PUNCT))
+			while (end < n && !(w->ascii[(unsigned char)text[end]] & BERT_PUNCT))
+				end++;
+		encode_ascii_word(w, s, text + i, end - i, room - i, out);
+	}
 }
 
 static bool is_blank(char c)
@@ -566,14 +594,14 @@ static void wordpiece_encode(const void *model, void *scratch, const char *text,
 
 	(void)flags;
 	for (size_t i = 0, end; i < n; i = end) {
-		unsigned char high = 0;
+		bool plain = true;
 
 		for (; i < n && is_blank(text[i]); i++)
 			;
 		for (end = i; end < n && !is_blank(text[end]); end++)
-			high |= (unsigned char)text[end];
-		if (high < 128) {
-			encode_ascii(w, s, text + i, end - i, out);
+			plain &= (unsigned char)text[end] < 128 && !(w->ascii[(unsigned char)text[end]] & (BERT_SPACE | BERT_REMOVE));
+		if (plain) {
+			encode_ascii(w, s, text + i, end - i, n - i, out);
 		} else {
 			normalize(w, text + i, end - i, &s->text);
 			encode_points(w, s, out);
@@ -600,8 +628,11 @@ static size_t wordpiece_split(const void *model, const char *text, size_t n)
 
 static void *wordpiece_scratch_new(const void *model)
 {
+	struct scratch *s = xcalloc(1, sizeof *s);
+
 	(void)model;
-	return xcalloc(1, sizeof(struct scratch));
+	word_cache_open(&s->words, CACHE_BITS);
+	return s;
 }
 
 static void wordpiece_scratch_free(void *scratch)
@@ -612,6 +643,7 @@ static void wordpiece_scratch_free(void *scratch)
 	free(s->text.ccc);
 	free(s->word);
 	free(s->prefix_hash);
+	word_cache_close(&s->words);
 	free(s);
 }
 

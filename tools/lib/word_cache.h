@@ -1,0 +1,80 @@
+/*
+ * A cache of short words and the ids that they become: pairs of entries, of which a new one drives out the older. An entry
+ * holds the word itself in 15 bytes and its length in the 16th, so that finding it is two comparisons; a pair of entries
+ * is one cache line.
+ */
+#ifndef PALIMPSEST_WORD_CACHE_H
+#define PALIMPSEST_WORD_CACHE_H
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+	WORD_BYTES = 15,
+	WORD_IDS = 3
+};
+
+struct word {
+	uint64_t key[2];
+	uint32_t id[WORD_IDS];
+	uint32_t n; /* of ids; what is over WORD_IDS is the user's affair */
+};
+
+struct word_cache {
+	struct word (*pair)[2];
+	int bits; /* log2 of the number of pairs, of 64 bytes each */
+};
+
+void word_cache_open(struct word_cache *c, int bits); /* empty */
+void word_cache_close(struct word_cache *c);
+
+/* Only for hosts whose first byte in memory is the lowest does the length not cover a byte of the word. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token caches and token files are little-endian");
+
+/* The key of the first n <= WORD_BYTES of the 16 bytes at p. */
+static inline void word_key(const char *p, size_t n, uint64_t key[2])
+{
+	static const uint64_t mask[WORD_BYTES + 1][2] = {
+#define FIRST(k) {(UINT64_C(1) << 8 * (k)) - 1, 0}
+#define SECOND(k) {UINT64_MAX, (UINT64_C(1) << 8 * (k)) - 1}
+		FIRST(0), FIRST(1), FIRST(2), FIRST(3), FIRST(4), FIRST(5), FIRST(6), FIRST(7),
+		SECOND(0), SECOND(1), SECOND(2), SECOND(3), SECOND(4), SECOND(5), SECOND(6), SECOND(7),
+#undef FIRST
+#undef SECOND
+	};
+	uint64_t x[2];
+
+	memcpy(x, p, sizeof x);
+	key[0] = x[0] & mask[n][0];
+	key[1] = (x[1] & mask[n][1]) | (uint64_t)n << 56;
+}
+
+/* Which pair the word would be in. */
+static inline uint32_t word_slot(const uint64_t key[2], int bits)
+{
+	return (uint32_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - bits));
+}
+
+/* The word in that pair; NULL if it is not there. */
+static inline const struct word *word_find(const struct word_cache *c, uint32_t slot, const uint64_t key[2])
+{
+	const struct word *e = c->pair[slot];
+
+	e += e->key[0] != key[0] || e->key[1] != key[1];
+	return e->key[0] == key[0] && e->key[1] == key[1] ? e : NULL;
+}
+
+/* Enters a word that is not there; only WORD_IDS at most are copied. */
+static inline void word_add(struct word_cache *c, const uint64_t key[2], const uint32_t *id, uint32_t n)
+{
+	struct word *e = c->pair[word_slot(key, c->bits)];
+
+	e[1] = e[0];
+	e[0] = (struct word){.key = {key[0], key[1]}, .n = n};
+	if (n <= WORD_IDS)
+		memcpy(e[0].id, id, n * sizeof *id);
+}
+
+#endif
