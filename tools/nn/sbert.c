@@ -348,6 +348,22 @@ static int by_length(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
+/* How many of n texts, the longest first, go together: as long as padding to the length of the first is an eighth at most, or little. */
+static size_t alike(const struct ids *text, const size_t *order, size_t n)
+{
+	const size_t little = 256; /* tokens in all: products of fewer rows are less efficient than padding */
+	size_t tokens = 0, i;
+
+	for (i = 0; i < n; i++) {
+		size_t padded = (i + 1) * text[order[0]].n;
+
+		tokens += text[order[i]].n;
+		if (padded > little && padded - tokens > padded / 8)
+			break;
+	}
+	return i;
+}
+
 void sbert_embed(const struct sbert *s, const struct ids *text, size_t n, size_t batch, float *v, void (*done)(size_t))
 {
 	struct place *place = xcalloc(n, sizeof *place);
@@ -360,7 +376,7 @@ void sbert_embed(const struct sbert *s, const struct ids *text, size_t n, size_t
 		order[i] = place[i].index;
 	free(place);
 	for (size_t i = 0, some; i < n; i += some) {
-		some = n - i < batch ? n - i : batch;
+		some = alike(text, order + i, n - i < batch ? n - i : batch);
 		embed_batch(s, text, order + i, some, v);
 		if (done)
 			done(i + some);
