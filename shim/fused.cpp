@@ -628,7 +628,7 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 	at::NoGradGuard guard;
 	check_linear_loss(h_, w, b, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
-	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
+	const int64_t N = h.size(0);
 	Tensor loss = loss_rows(h);
 
 	if (has_kernels(h) && N > 0) {
@@ -636,6 +636,7 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 		(type == at::kDouble ? nll_by_parts<double> : type == at::kFloat ? nll_by_parts<float> : nll_by_parts<at::BFloat16>)(h, w, b, target, loss);
 		return loss.to(sum_type(h));
 	}
+	const int64_t rows = chunk_rows(N, w.size(0) * h.element_size(), false);
 	for (int64_t r = 0; r < N; r += rows) {
 		const int64_t n = std::min(rows, N - r);
 		Tensor logits = multiply(h.narrow(0, r, n), w, b), part = loss.narrow(0, r, n);

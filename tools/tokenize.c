@@ -89,13 +89,8 @@ static void affixes(const struct tokenizer *t, struct ids *before, struct ids *a
 	const uint32_t *id;
 
 	for (int behind = 0; add_special && behind < 2; behind++) {
-		struct ids *to = behind ? after : before;
-
 		id = tokenizer_affix(t, behind, &n);
-		for (size_t i = 0; i < n; i++) {
-			GROW(to->id, to->n, to->cap);
-			to->id[to->n++] = id[i];
-		}
+		ids_append(behind ? after : before, id, n);
 	}
 	if (eos && !(after->n > 0 && after->id[after->n - 1] == end_id(t))) {
 		GROW(after->id, after->n, after->cap);

@@ -26,6 +26,18 @@ struct ahead {
 	} block[N_BLOCKS];
 };
 
+ssize_t read_hashed(int fd, void *buf, size_t n, struct hash *const hash[2])
+{
+	ssize_t got;
+
+	do
+		got = read(fd, buf, n);
+	while (got < 0 && errno == EINTR);
+	for (int i = 0; i < 2 && hash[i] && got > 0; i++)
+		hash_add(hash[i], buf, (size_t)got);
+	return got;
+}
+
 static void unlock(void *lock)
 {
 	pthread_mutex_unlock(lock);
@@ -43,12 +55,8 @@ static void *run(void *arg)
 			pthread_cond_wait(&a->changed, &a->lock);
 		pthread_cleanup_pop(1);
 		b = &a->block[a->read % N_BLOCKS];
-		do
-			b->n = read(a->fd, b->bytes, BLOCK);
-		while (b->n < 0 && errno == EINTR);
+		b->n = read_hashed(a->fd, b->bytes, BLOCK, a->hash);
 		b->error = errno;
-		for (int i = 0; i < 2 && a->hash[i] && b->n > 0; i++)
-			hash_add(a->hash[i], b->bytes, (size_t)b->n);
 		pthread_mutex_lock(&a->lock);
 		a->read++;
 		pthread_cond_signal(&a->changed);

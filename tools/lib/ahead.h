@@ -9,9 +9,15 @@
 
 #include "hash.h"
 
+/*
+ * read(), again where a signal interrupts it, and what it got is added to the hashes; hash: up to two, NULL where there is
+ * none.
+ */
+ssize_t read_hashed(int fd, void *buf, size_t n, struct hash *const hash[2]);
+
 struct ahead;
 
-/* hash: up to two, NULL where there is none; they are the thread's until ahead_take() has told the end. */
+/* The hashes are the thread's until ahead_take() has told the end. */
 struct ahead *ahead_start(int fd, struct hash *const hash[2]);
 ssize_t ahead_take(struct ahead *a, void *buf, size_t n); /* as read(): how many bytes; 0: the end; -1: errno says why */
 void ahead_stop(struct ahead *a); /* wherever it is; fd stays open, NULL is allowed */

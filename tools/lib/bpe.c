@@ -39,7 +39,7 @@ struct list {
 };
 
 struct scratch {
-	struct word_cache shorts;
+	word_pair *shorts;
 	struct long_entry (*longs)[2];
 	size_t end[BATCH]; /* of the words of a batch */
 	uint64_t key[BATCH][2];
@@ -240,22 +240,6 @@ static bool compatible(const struct bpe *b, struct list *l, uint32_t left, uint3
 	return yes;
 }
 
-/* Room for n more ids. */
-static uint32_t *reserve(struct ids *out, size_t n)
-{
-	if (out->cap - out->n < n) {
-		out->cap = out->n + n > 2 * out->cap ? out->n + n : 2 * out->cap;
-		out->id = xreallocarray(out->id, out->cap, sizeof *out->id);
-	}
-	return out->id + out->n;
-}
-
-static void append(struct ids *out, const uint32_t *id, size_t n)
-{
-	memcpy(reserve(out, n), id, n * sizeof *id);
-	out->n += n;
-}
-
 /* Is text[at] inside a character? */
 static bool inside_char(const unsigned char *text, size_t n, size_t at)
 {
@@ -306,13 +290,13 @@ static void merge_long(const struct bpe *b, struct scratch *s, const unsigned ch
 			merge_heap(b, &s->list, word + at, n - at < window ? n - at : window, now);
 			continue;
 		}
-		append(out, now->id, kept);
+		ids_append(out, now->id, kept);
 		at = seam;
 		swap = now;
 		now = next;
 		next = swap;
 	}
-	append(out, now->id, now->n);
+	ids_append(out, now->id, now->n);
 }
 
 /* --- words ------------------------------------------------------------------------------------ */
@@ -371,7 +355,7 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 
 	if (n > SMALL) {
 		if (b->word_tokens && (whole = whole_token(b, word, n)) != NO_TOKEN) {
-			append(out, &whole, 1);
+			ids_append(out, &whole, 1);
 			return;
 		}
 		merge_long(b, s, (const unsigned char *)word, n, out);
@@ -380,7 +364,7 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 	if (n <= LONG_BYTES && (n > WORD_BYTES || known)) {
 		hash = long_hash(word, n);
 		if ((found = find_long(s, word, n, hash))) {
-			append(out, found->id, found->n_ids);
+			ids_append(out, found->id, found->n_ids);
 			return;
 		}
 	}
@@ -390,9 +374,9 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 	} else {
 		made = merge_small(b, (const unsigned char *)word, n, id);
 	}
-	append(out, id, made);
+	ids_append(out, id, made);
 	if (n <= WORD_BYTES && !known)
-		word_add(&s->shorts, key, id, made <= WORD_IDS ? (uint32_t)made : IN_LONG);
+		word_add(s->shorts, word_slot(key, SHORT_BITS), key, id, made <= WORD_IDS ? (uint32_t)made : IN_LONG);
 	if ((n > WORD_BYTES || made > WORD_IDS) && n <= LONG_BYTES && made <= LONG_IDS) {
 		hash = hash ? hash : long_hash(word, n);
 		e = s->longs[hash & ((1 << LONG_BITS) - 1)];
@@ -422,7 +406,7 @@ static void look_up(struct scratch *s, const char *text, size_t room, size_t wor
 				word = memcpy(padded, word, n);
 			word_key(word, n, s->key[i]);
 			s->slot[i] = word_slot(s->key[i], SHORT_BITS);
-			__builtin_prefetch(s->shorts.pair[s->slot[i]]);
+			__builtin_prefetch(s->shorts[s->slot[i]]);
 		}
 		start = s->end[i];
 	}
@@ -453,12 +437,12 @@ static void encode_words(const struct bpe *b, struct scratch *s, const char *tex
 		words = b->chars ? find_stretches(b, text, n, s->end, BATCH) : pretoken_words(b->pattern, text, n, s->end, BATCH);
 		if (words == 0)
 			return;
-		next = reserve(out, WORD_IDS * words);
+		next = ids_reserve(out, WORD_IDS * words);
 
 		look_up(s, text, n, words);
 		for (size_t i = 0; i < words; start = s->end[i++]) {
 			const uint64_t *key = s->key[i];
-			const struct word *e = s->slot[i] == NO_SLOT ? NULL : word_find(&s->shorts, s->slot[i], key);
+			const struct word *e = s->slot[i] == NO_SLOT ? NULL : word_find(s->shorts, s->slot[i], key);
 
 			if (e && e->n <= WORD_IDS) {
 				memcpy(next, e->id, sizeof e->id); /* all three: cheaper than a loop of n */
@@ -467,7 +451,7 @@ static void encode_words(const struct bpe *b, struct scratch *s, const char *tex
 			}
 			out->n = (size_t)(next - out->id);
 			encode_word(b, s, text + start, s->end[i] - start, key, e, out);
-			next = reserve(out, WORD_IDS * (words - i));
+			next = ids_reserve(out, WORD_IDS * (words - i));
 		}
 		out->n = (size_t)(next - out->id);
 	}
@@ -538,7 +522,7 @@ static void bpe_encode(const void *model, void *scratch, const char *text, size_
 		text = with_blanks(b, &s->piece, text, &n, true);
 	if (b->ignore_merges && !b->word_tokens && flags & PIECE_START && flags & PIECE_END &&
 	    (whole = whole_token(b, text, n)) != NO_TOKEN)
-		append(out, &whole, 1);
+		ids_append(out, &whole, 1);
 	else
 		encode_words(b, s, text, n, out);
 }
@@ -548,7 +532,7 @@ static void *bpe_scratch_new(const void *model)
 	struct scratch *s = xcalloc(1, sizeof *s);
 
 	(void)model;
-	word_cache_open(&s->shorts, SHORT_BITS);
+	s->shorts = word_cache_new(SHORT_BITS);
 	s->longs = xcalloc((size_t)1 << LONG_BITS, sizeof *s->longs);
 	return s;
 }
@@ -557,7 +541,7 @@ static void bpe_scratch_free(void *scratch)
 {
 	struct scratch *s = scratch;
 
-	word_cache_close(&s->shorts);
+	free(s->shorts);
 	free(s->longs);
 	free(s->list.id);
 	free(s->list.before);

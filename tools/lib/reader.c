@@ -24,7 +24,7 @@ struct reader {
 	bool sniffed, packed; /* format known; it is gzip */
 	bool in_member;       /* between the first byte of a gzip member and its end */
 	bool any_member;      /* at least one member is complete */
-	uint64_t packed_bytes; /* read from fd */
+	uint64_t raw_bytes;   /* read from fd */
 	z_stream z;
 	unsigned char *in;
 	char *text; /* text[start, end) is ready; one byte more is kept for a NUL */
@@ -32,7 +32,6 @@ struct reader {
 	uint64_t offset, line_number;
 	bool newline;
 	struct hash *hash[2]; /* NULL: not asked for */
-	uint64_t raw;         /* bytes read, before: */
 	struct ahead *ahead;  /* reads and hashes a long file */
 };
 
@@ -67,20 +66,12 @@ static size_t read_some(struct reader *r, void *buf, size_t n)
 {
 	ssize_t got;
 
-	if (r->hash[0] && !r->ahead && r->raw >= WINDOW - 1)
+	if (r->hash[0] && !r->ahead && r->raw_bytes >= WINDOW - 1)
 		r->ahead = ahead_start(r->fd, r->hash);
-	if (r->ahead) {
-		got = ahead_take(r->ahead, buf, n);
-	} else {
-		do
-			got = read(r->fd, buf, n);
-		while (got < 0 && errno == EINTR);
-		for (int i = 0; i < 2 && r->hash[i] && got > 0; i++)
-			hash_add(r->hash[i], buf, (size_t)got);
-		r->raw += got > 0 ? (uint64_t)got : 0;
-	}
+	got = r->ahead ? ahead_take(r->ahead, buf, n) : read_hashed(r->fd, buf, n, r->hash);
 	if (got < 0)
 		die("cannot read %s:", r->name);
+	r->raw_bytes += (uint64_t)got;
 	return (size_t)got;
 }
 
@@ -91,13 +82,12 @@ static bool refill(struct reader *r)
 		return true;
 	r->z.next_in = r->in;
 	r->z.avail_in = (uInt)read_some(r, r->in, PACKED);
-	r->packed_bytes += r->z.avail_in;
 	return r->z.avail_in > 0;
 }
 
 static _Noreturn void bad_gzip(const struct reader *r, const char *why)
 {
-	die_input("bad gzip data: %s: byte %" PRIu64 ": %s", r->name, r->packed_bytes - r->z.avail_in, why);
+	die_input("bad gzip data: %s: byte %" PRIu64 ": %s", r->name, r->raw_bytes - r->z.avail_in, why);
 }
 
 /*
@@ -145,13 +135,12 @@ static void sniff(struct reader *r)
 		got = read_some(r, r->text + r->end, r->cap - 1 - r->end);
 		r->end += got;
 	} while (got && r->end < 2);
+	r->z.avail_in = (uInt)r->end; /* if they are packed */
 	if (r->end >= 2 && !memcmp(r->text, "\x1f\x8b", 2)) {
 		r->packed = true;
 		r->in = xmalloc(r->end > PACKED ? r->end : PACKED);
 		memcpy(r->in, r->text, r->end);
 		r->z.next_in = r->in;
-		r->z.avail_in = (uInt)r->end;
-		r->packed_bytes = r->end;
 		r->end = 0;
 		if (inflateInit2(&r->z, 15 + 16) != Z_OK)
 			die("cannot unpack %s: zlib failed", r->name);

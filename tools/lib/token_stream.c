@@ -73,14 +73,6 @@ static void put_ids(struct chunk *c, bool begun, bool newline)
 	c->ids.n = 0;
 }
 
-static void put_all(struct ids *to, const struct ids *from)
-{
-	for (size_t i = 0; i < from->n; i++) {
-		GROW(to->id, to->n, to->cap);
-		to->id[to->n++] = from->id[i];
-	}
-}
-
 static void encode(const struct token_stream *t, struct tok_scratch *s, struct chunk *c)
 {
 	unsigned special = t->special ? ENCODE_SPECIAL : 0;
@@ -98,11 +90,11 @@ static void encode(const struct token_stream *t, struct tok_scratch *s, struct c
 
 		n = newline ? (size_t)(newline + 1 - (c->text + at)) : c->n - at;
 		if (!begun)
-			put_all(&c->ids, &t->before);
+			ids_append(&c->ids, t->before.id, t->before.n);
 		tokenizer_encode_part(t->tokenizer, s, c->text + at, n - ((t->text || t->bare) && newline),
 				      special | (begun ? ENCODE_GOES_ON : 0) | (whole ? 0 : ENCODE_MORE), &c->ids);
 		if (whole)
-			put_all(&c->ids, &t->after);
+			ids_append(&c->ids, t->after.id, t->after.n);
 		if (t->text)
 			put_ids(c, begun, whole);
 		begun = false;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "hash.h"
+#include "ids.h"
 
 struct tokenizer; /* read-only after loading: threads may share it */
 
@@ -33,12 +34,6 @@ void tokenizer_specials(const char *dir, struct special_tokens *s);
 
 /* Fingerprint for a model directory without loading everything twice; zero bytes if the directory has no tokenizer. */
 bool tokenizer_fingerprint_of(const char *dir, uint8_t out[HASH_BYTES]);
-
-/* Growing array of ids. */
-struct ids {
-	uint32_t *id;
-	size_t n, cap;
-};
 
 /* Per-thread memory: the cache of words and the merge buffers. */
 struct tok_scratch;

@@ -7,19 +7,14 @@
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-void word_cache_open(struct word_cache *c, int bits)
+word_pair *word_cache_new(int bits)
 {
-	const size_t size = sizeof *c->pair << bits;
+	const size_t size = sizeof(word_pair) << bits;
+	word_pair *cache = aligned_alloc(size < HUGE_PAGE ? sizeof *cache : HUGE_PAGE, size);
 
-	c->bits = bits;
-	c->pair = aligned_alloc(size < HUGE_PAGE ? sizeof *c->pair : HUGE_PAGE, size);
-	if (!c->pair)
+	if (!cache)
 		die("cannot allocate %zu bytes:", size);
-	madvise(c->pair, size, MADV_HUGEPAGE); /* looked up at random: each small page would be a miss of its own */
-	memset(c->pair, 0, size);
-}
-
-void word_cache_close(struct word_cache *c)
-{
-	free(c->pair);
+	madvise(cache, size, MADV_HUGEPAGE); /* looked up at random: each small page would be a miss of its own */
+	memset(cache, 0, size);
+	return cache;
 }

@@ -22,13 +22,10 @@ struct word {
 	uint32_t n; /* of ids; what is over WORD_IDS is the user's affair */
 };
 
-struct word_cache {
-	struct word (*pair)[2];
-	int bits; /* log2 of the number of pairs, of 64 bytes each */
-};
+typedef struct word word_pair[2];
 
-void word_cache_open(struct word_cache *c, int bits); /* empty */
-void word_cache_close(struct word_cache *c);
+/* 1 << bits pairs, empty; you free() it. */
+word_pair *word_cache_new(int bits);
 
 /* Only for hosts whose first byte in memory is the lowest does the length not cover a byte of the word. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token caches and token files are little-endian");
@@ -51,25 +48,25 @@ static inline void word_key(const char *p, size_t n, uint64_t key[2])
 	key[1] = (x[1] & mask[n][1]) | (uint64_t)n << 56;
 }
 
-/* Which pair the word would be in. */
+/* Which of 1 << bits pairs the word would be in. */
 static inline uint32_t word_slot(const uint64_t key[2], int bits)
 {
 	return (uint32_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - bits));
 }
 
 /* The word in that pair; NULL if it is not there. */
-static inline const struct word *word_find(const struct word_cache *c, uint32_t slot, const uint64_t key[2])
+static inline const struct word *word_find(const word_pair *cache, uint32_t slot, const uint64_t key[2])
 {
-	const struct word *e = c->pair[slot];
+	const struct word *e = cache[slot];
 
 	e += e->key[0] != key[0] || e->key[1] != key[1];
 	return e->key[0] == key[0] && e->key[1] == key[1] ? e : NULL;
 }
 
-/* Enters a word that is not there; only WORD_IDS at most are copied. */
-static inline void word_add(struct word_cache *c, const uint64_t key[2], const uint32_t *id, uint32_t n)
+/* Enters a word that is not there; ids are copied if they are WORD_IDS at most. */
+static inline void word_add(word_pair *cache, uint32_t slot, const uint64_t key[2], const uint32_t *id, uint32_t n)
 {
-	struct word *e = c->pair[word_slot(key, c->bits)];
+	struct word *e = cache[slot];
 
 	e[1] = e[0];
 	e[0] = (struct word){.key = {key[0], key[1]}, .n = n};

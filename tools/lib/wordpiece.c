@@ -54,7 +54,7 @@ struct scratch {
 	size_t word_cap;
 	uint64_t *prefix_hash; /* of the first i bytes behind the start of a piece */
 	size_t hash_cap;
-	struct word_cache words;
+	word_pair *words;
 };
 
 /* FNV-1a, with a last mixing so that the low bits of the table's index depend on all. */
@@ -543,6 +543,7 @@ static void encode_ascii_word(const struct wordpiece *w, struct scratch *s, cons
 	const bool is_short = n <= WORD_BYTES;
 	const struct word *known;
 	uint64_t key[2] = {0}, x[2] = {0};
+	uint32_t slot = 0;
 	size_t before;
 
 	if (is_short) {
@@ -550,12 +551,10 @@ static void encode_ascii_word(const struct wordpiece *w, struct scratch *s, cons
 		for (int i = 0; i < 2 && w->lowercase; i++)
 			x[i] = lower(x[i]);
 		word_key((const char *)x, n, key);
-		known = word_find(&s->words, word_slot(key, CACHE_BITS), key);
+		slot = word_slot(key, CACHE_BITS);
+		known = word_find(s->words, slot, key);
 		if (known) {
-			for (uint32_t i = 0; i < known->n; i++) {
-				GROW(out->id, out->n, out->cap);
-				out->id[out->n++] = known->id[i];
-			}
+			ids_append(out, known->id, known->n);
 			return;
 		}
 	}
@@ -566,7 +565,7 @@ static void encode_ascii_word(const struct wordpiece *w, struct scratch *s, cons
 	}
 	encode_word(w, s, n < w->max_chars ? n : w->max_chars, n, out);
 	if (is_short && out->n - before <= WORD_IDS)
-		word_add(&s->words, key, out->id + before, (uint32_t)(out->n - before));
+		word_add(s->words, slot, key, out->id + before, (uint32_t)(out->n - before));
 }
 
 /* Words of ASCII, which need no decomposition; none of it is a blank or is removed. */
@@ -631,7 +630,7 @@ static void *wordpiece_scratch_new(const void *model)
 	struct scratch *s = xcalloc(1, sizeof *s);
 
 	(void)model;
-	word_cache_open(&s->words, CACHE_BITS);
+	s->words = word_cache_new(CACHE_BITS);
 	return s;
 }
 
@@ -643,7 +642,7 @@ static void wordpiece_scratch_free(void *scratch)
 	free(s->text.ccc);
 	free(s->word);
 	free(s->prefix_hash);
-	word_cache_close(&s->words);
+	free(s->words);
 	free(s);
 }
 
