@@ -76,6 +76,11 @@ bool machine_has_bf16()
 	return machine_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
 
+bool machine_is_intel()
+{
+	return __builtin_cpu_is("intel");
+}
+
 const kernel_table *kernels_for(kernel_type type)
 {
 	static const int level =
@@ -90,6 +95,11 @@ bool machine_has_avx512()
 }
 
 bool machine_has_bf16()
+{
+	return false;
+}
+
+bool machine_is_intel()
 {
 	return false;
 }
