@@ -13,6 +13,8 @@
 #   CORPUS        instead of DATA: files or folders for m2d2-split, with SPLIT_FLAGS
 #   SBERT         Sentence-BERT for domain vectors, which ORDER=similar needs
 #   EMBED_FLAGS   for embed-domains, such as -n 1000
+#   EMBED_TOGETHER  domains that one embed-domains takes (default 1): more save starts of it, half a second each, but a group is
+#                 one job, and begins anew if it is stopped
 #   BASE_TEXT     a sample of the text that MODEL was trained on, where `similar` begins; or
 #   BASE_VECTORS  a file with its vector, named @base
 #   PORTIONS      the sequence of portions for similar and farthest
@@ -83,7 +85,7 @@ override OUT := $(abspath $(OUT))
 
 # --- settings ---------------------------------------------------------------------------------
 
-settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS BASE_TEXT BASE_VECTORS PORTIONS TRAIN_BYTES TEST_BYTES \
+settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS EMBED_TOGETHER BASE_TEXT BASE_VECTORS PORTIONS TRAIN_BYTES TEST_BYTES \
             STEP_FLAGS CHAIN_FLAGS POLICY LR EVAL_FLAGS SEED THREADS TOK_IN VECTORS_IN M0_IN FT_IN
 late     := TABLES TABLE_FLAGS NGRAMS NGRAM_FLAGS BIGBENCH BIGBENCH_FLAGS
 paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN NGRAMS BIGBENCH
@@ -123,6 +125,7 @@ ifeq ($(SBERT)$(VECTORS_IN),)
 $(foreach o,$(filter similar similar:% farthest farthest:%,$(ORDER)),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR))
 endif
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
+$(if $(shell echo '$(EMBED_TOGETHER)' | grep -vxE '|[1-9][0-9]{0,5}'),$(error EMBED_TOGETHER=$(EMBED_TOGETHER): a number from 1 on))
 $(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last none bf16 delta,$(KEEP)),,$(error KEEP=$(KEEP): all, last, none, bf16 or delta))
@@ -206,13 +209,19 @@ test_tok := $(domains:%=$(tok_in)/tok/%.test.tok)
 # of one row on the average, for the time left
 row_size := $(if $(domains),$(shell echo $$(($(test_size)$(if $(filter past,$(CELLS)),/2)$(if $(filter ends,$(CELLS)),/$(words $(domains)))$(if $(SAMPLE),/4)))))
 
+# Groups of domains that are embedded together, with colons between; each has a file, FIRST.tsv or, with N more, FIRST+N.tsv.
+embedded    := $(shell echo $(domains) | xargs -n $(or $(EMBED_TOGETHER),1) | tr ' ' :)
+more_than_1  = $(if $(word 2,$(1)),+$(words $(wordlist 2,$(words $(1)),$(1))))
+vector_file  = $(vectors_in)/vectors/$(firstword $(1))$(call more_than_1,$(1)).tsv
+vector_files = $(foreach g,$(embedded),$(call vector_file,$(subst :, ,$(g))))
+
 # The steps after which all domains have tables, and those after which BIG-bench is done: each K-th and the last.
 each_and_last = $(filter $(if $(filter-out 0,$(1)),$(shell seq $(1) $(1) $(words $(domains)))) $(words $(domains)),$(steps))
 tables_at   := $(if $(TABLES),$(call each_and_last,$(TABLES_AT)))
 bigbench_at := $(if $(BIGBENCH),$(call each_and_last,$(BIGBENCH_AT)))
 
 $(if $(domains),$(file >$(run)/plan,\
-$(if $(VECTORS_IN),,$(if $(SBERT),$(foreach d,$(domains),vector 0 $(vectors_in)/vectors/$(d).tsv$(newline))))\
+$(if $(VECTORS_IN),,$(if $(SBERT),$(foreach v,$(vector_files),vector 0 $(v)$(newline))))\
 $(if $(TOK_IN),,$(foreach d,$(domains),token 0 $(tok_in)/tok/$(d).train.tok$(newline)token 0 $(tok_in)/tok/$(d).test.tok$(newline)))\
 $(if $(M0_IN),,eval $(test_size) $(m0_in)/rows/M0.tsv$(newline))\
 $(if $(filter 1,$(if $(FT_IN),0,$(FT))),$(foreach d,$(domains),\
@@ -261,12 +270,17 @@ endif
 # --- order ------------------------------------------------------------------------------------
 
 ifeq ($(VECTORS_IN),)
-$(vectors_in)/vectors/%.tsv: $(data)/%/train.txt
-	@$(job) -c $@ 'embedding $*' $(ON_EMBED) $(meter) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) $*=$<
+# embed DOMAINS
+define embed
+$(call vector_file,$(1)): $(1:%=$(data)/%/train.txt)
+	@$$(job) -c $$@ 'embedding $(1)' $(ON_EMBED) $$(meter) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) \
+		$(foreach d,$(1),$(d)=$(data)/$(d)/train.txt)
+endef
+$(foreach g,$(embedded),$(eval $(call embed,$(subst :, ,$(g)))))
 $(vectors_in)/base.vectors.tsv: $(BASE_TEXT)
 	@$(job) -c $@ 'embedding the base text' $(ON_EMBED) $(meter) $(thread) $(EMBED) $(Q) -m $(SBERT) --seed $(SEED) $(EMBED_FLAGS) \
 		$(BASE_TEXT:%=@base=%)
-$(vectors_in)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(vectors_in)/base.vectors.tsv) $(domains:%=$(vectors_in)/vectors/%.tsv)
+$(vectors_in)/vectors.tsv: $(BASE_VECTORS) $(if $(BASE_TEXT),$(vectors_in)/base.vectors.tsv) $(vector_files)
 	@cat $^ > $@.new && mv $@.new $@
 endif
 

@@ -97,6 +97,34 @@ same_as() { tree out | diff "$1.sums" -; }
 	[ -s out/matrix/similar-indoor-outdoor/matrix.tsv ]
 }
 
+@test "EMBED_TOGETHER: domains by groups, the same vectors, and a group again when a text of it is new" {
+	cat >embed <<-'END'
+		#!/bin/sh
+		printf '#palimpsest-vectors 1\ndomain\tn\tv0\tv1\n'
+		for arg in "$@"; do
+			case $arg in
+			*=*) printf '%s\t1\t%s\t1\n' "${arg%%=*}" "$(wc -c <"${arg#*=}")" ;;
+			esac
+		done
+	END
+	chmod +x embed
+	vectors() { study vectors ORDER=random FT=0 EMBED="$here/embed" SBERT=toy "$@"; }
+	domains() { grep -v '^#\|^domain' "$1" | cut -f 1 | tr '\n' ' '; }
+	vectors
+	[ "$(find out/vectors -type f | wc -l)" -eq 3 ]
+	grep -v '^#\|^domain' out/vectors.tsv >alone
+	rm -rf out
+	vectors EMBED_TOGETHER=2
+	grep -v '^#\|^domain' out/vectors.tsv | cmp - alone
+	read -r first second third <<<"$(domains out/vectors.tsv)"
+	[ "$(domains "out/vectors/$first+1.tsv")" = "$first $second " ]
+	[ "$(domains "out/vectors/$third.tsv")" = "$third " ]
+	echo 'One more line.' >>"out/data/$second/train.txt"
+	run vectors
+	[[ $output == *"embedding $first $second"* && $output != *"embedding $third"* ]]
+	[ "$(find out/vectors -type f | wc -l)" -eq 2 ]
+}
+
 @test "-j2 makes the same files as -j1" {
 	study
 	keep_as one
@@ -371,6 +399,7 @@ fake_ssh() {
 	refused 'no config.json there' OUT=out MODEL=nowhere DATA=toy
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
+	refused 'EMBED_TOGETHER=0: a number from 1 on' OUT=out MODEL=toy/m0 DATA=toy ORDER=random EMBED_TOGETHER=0
 	refused 'CELLS=some: all, past or ends' OUT=out MODEL=toy/m0 DATA=toy ORDER=random CELLS=some
 	refused 'SAMPLE=x: a number of nats' OUT=out MODEL=toy/m0 DATA=toy ORDER=random SAMPLE=x
 	refused 'all rows would write one file' OUT=out MODEL=toy/m0 DATA=toy ORDER=random EVAL_FLAGS='--by-class c'
