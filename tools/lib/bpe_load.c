@@ -35,8 +35,13 @@ static ssize_t decode_token(const char *s, size_t n, char *out)
 
 	for (size_t i = 0; i < n;) {
 		uint32_t c;
-		int k = utf8_char((const unsigned char *)s + i, n - i, &c), byte;
+		int k, byte;
 
+		if (s[i] > ' ' && s[i] < 0x7f) {
+			out[made++] = s[i++];
+			continue;
+		}
+		k = utf8_char((const unsigned char *)s + i, n - i, &c);
 		if (!k || (byte = byte_of_char(c)) < 0)
 			return -1;
 		out[made++] = (char)byte;
@@ -51,6 +56,8 @@ struct vocab {
 	const char **written; /* by id; NULL: not seen */
 	bool *added;          /* by id: not in the vocabulary proper, so that it stands for itself */
 	uint32_t n, cap, seen;
+	char *joined; /* what a merge makes */
+	size_t cap_joined;
 	struct bpe *bpe;
 };
 
@@ -195,14 +202,19 @@ static void add_merge(struct vocab *v, uint32_t *cap, const char *left, size_t n
 		      const char *path, const char *unit, uint64_t number)
 {
 	struct bpe *b = v->bpe;
-	char *joined = xmalloc(n_left + n_right + 1);
-	ssize_t a = token_bytes(b, left, n_left, joined), z = a < 0 ? -1 : token_bytes(b, right, n_right, joined + a);
 	uint32_t id[3] = {NO_TOKEN, NO_TOKEN, NO_TOKEN};
+	ssize_t a, z;
 
+	if (v->cap_joined < n_left + n_right) {
+		v->cap_joined = 2 * (n_left + n_right);
+		v->joined = xreallocarray(v->joined, v->cap_joined, 1);
+	}
+	a = token_bytes(b, left, n_left, v->joined);
+	z = a < 0 ? -1 : token_bytes(b, right, n_right, v->joined + a);
 	if (a > 0 && z > 0) {
-		id[0] = bpe_find(b, joined, (size_t)a);
-		id[1] = bpe_find(b, joined + a, (size_t)z);
-		id[2] = bpe_find(b, joined, (size_t)(a + z));
+		id[0] = bpe_find(b, v->joined, (size_t)a);
+		id[1] = bpe_find(b, v->joined + a, (size_t)z);
+		id[2] = bpe_find(b, v->joined, (size_t)(a + z));
 	}
 	for (int i = 0; i < 3; i++)
 		if (id[i] == NO_TOKEN)
@@ -213,7 +225,6 @@ static void add_merge(struct vocab *v, uint32_t *cap, const char *left, size_t n
 	GROW(b->merge, b->n_merges, *cap);
 	b->merge[b->n_merges++] = (struct merge){id[0], id[1], id[2]};
 	b->text[id[2]] = true;
-	free(joined);
 }
 
 /*
@@ -314,6 +325,7 @@ struct bpe *bpe_load_files(const char *vocab_path, const char *merges_path, bool
 	}
 	reader_close(r);
 	build_pairs(b, merges_path);
+	free(v.joined);
 	free(v.added);
 	free(v.written);
 	json_free(doc);
@@ -507,6 +519,7 @@ struct bpe *bpe_load_json(const struct json *doc, const struct added *added, con
 			b->text[added->token[i].id] = true;
 		else if (b->ignore_merges)
 			b->text[added->token[i].id] = false;
+	free(v.joined);
 	free(v.added);
 	free(v.written);
 	return b;

@@ -59,8 +59,8 @@ static inline const struct word *word_find(const word_pair *cache, uint32_t slot
 {
 	const struct word *e = cache[slot];
 
-	e += e->key[0] != key[0] || e->key[1] != key[1];
-	return e->key[0] == key[0] && e->key[1] == key[1] ? e : NULL;
+	e += ((e->key[0] ^ key[0]) | (e->key[1] ^ key[1])) != 0; /* no branch: which of the two it is, nobody foresees */
+	return ((e->key[0] ^ key[0]) | (e->key[1] ^ key[1])) == 0 ? e : NULL;
 }
 
 /* Enters a word that is not there; ids are copied if they are WORD_IDS at most. */
