@@ -8,6 +8,7 @@ peers.py eval DIR CONTEXT PRECISION FILE.tok...                                 
 peers.py tokenize tiktoken|tokenizers|gigatoken|nanotoken DIR TEXT OUT             ids, 2 or 4 bytes each
 peers.py embed DIR FILE.jsonl OUT                                                  vectors, f32
 """
+import contextlib
 import math
 import os
 import struct
@@ -33,7 +34,8 @@ def train(directory, path, precision, dropout, batch, context, steps, mode):
         model = transformers.AutoModelForCausalLM.from_pretrained(directory, config=config, dtype=torch.float32)
         step_model = torch.compile(model) if mode == "compile" else model
     else:
-        model = nanogpt(mode, directory, dropout)
+        with contextlib.redirect_stdout(sys.stderr):  # it tells its size
+            model = nanogpt(mode, directory, dropout)
         step_model = torch.compile(model)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0)

@@ -205,8 +205,8 @@ static void add_merge(struct vocab *v, uint32_t *cap, const char *left, size_t n
 	uint32_t id[3] = {NO_TOKEN, NO_TOKEN, NO_TOKEN};
 	ssize_t a, z;
 
-	if (v->cap_joined < n_left + n_right) {
-		v->cap_joined = 2 * (n_left + n_right);
+	if (v->cap_joined <= n_left + n_right) {
+		v->cap_joined = 2 * (n_left + n_right) + 1;
 		v->joined = xreallocarray(v->joined, v->cap_joined, 1);
 	}
 	a = token_bytes(b, left, n_left, v->joined);
