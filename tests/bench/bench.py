@@ -130,7 +130,7 @@ def bench_llmc(checkout, directory, tok):
         return 256 / statistics.median(steps[1:]), peak
 
     def peer():
-        r = Run(["stdbuf", "-oL", os.path.join(checkout, "train_gpt2")], cwd=files, enough=(rb"step \d+: .* took ([\d.]+) ms", STEPS))
+        r = Run(["stdbuf", "-oL", os.path.join(checkout, "train_gpt2")], cwd=files, enough=(rb"step \d+: .*took ([\d.]+) ms", STEPS))
         return 256e3 / statistics.median(map(float, r.matches[1:])), r.peak
     compare("train f32, 4 x 64", "tokens/s", ours, {"llm.c": peer})
 
