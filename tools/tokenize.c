@@ -92,10 +92,8 @@ static void affixes(const struct tokenizer *t, struct ids *before, struct ids *a
 		id = tokenizer_affix(t, behind, &n);
 		ids_append(behind ? after : before, id, n);
 	}
-	if (eos && !(after->n > 0 && after->id[after->n - 1] == end_id(t))) {
-		GROW(after->id, after->n, after->cap);
-		after->id[after->n++] = end_id(t);
-	}
+	if (eos && !(after->n > 0 && after->id[after->n - 1] == end_id(t)))
+		ids_put(after, end_id(t));
 }
 
 static void encode_files(const struct tokenizer *t, char **file, int n)

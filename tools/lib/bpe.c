@@ -212,10 +212,8 @@ static void merge_heap(const struct bpe *b, struct list *l, const unsigned char 
 		if (i > 0)
 			push_merge(b, l, l->before[i], i);
 	}
-	for (uint32_t i = 0; i < last; i = l->after[i]) {
-		GROW(out->id, out->n, out->cap);
-		out->id[out->n++] = l->id[i];
-	}
+	for (uint32_t i = 0; i < last; i = l->after[i])
+		ids_put(out, l->id[i]);
 }
 
 static size_t token_length(const struct bpe *b, uint32_t id)
@@ -355,7 +353,7 @@ static void encode_word(const struct bpe *b, struct scratch *s, const char *word
 
 	if (n > SMALL) {
 		if (b->word_tokens && (whole = whole_token(b, word, n)) != NO_TOKEN) {
-			ids_append(out, &whole, 1);
+			ids_put(out, whole);
 			return;
 		}
 		merge_long(b, s, (const unsigned char *)word, n, out);
@@ -522,7 +520,7 @@ static void bpe_encode(const void *model, void *scratch, const char *text, size_
 		text = with_blanks(b, &s->piece, text, &n, true);
 	if (b->ignore_merges && !b->word_tokens && flags & PIECE_START && flags & PIECE_END &&
 	    (whole = whole_token(b, text, n)) != NO_TOKEN)
-		ids_append(out, &whole, 1);
+		ids_put(out, whole);
 	else
 		encode_words(b, s, text, n, out);
 }

@@ -23,6 +23,12 @@ static inline uint32_t *ids_reserve(struct ids *out, size_t n)
 	return out->id + out->n;
 }
 
+static inline void ids_put(struct ids *out, uint32_t id)
+{
+	GROW(out->id, out->n, out->cap);
+	out->id[out->n++] = id;
+}
+
 static inline void ids_append(struct ids *out, const uint32_t *id, size_t n)
 {
 	if (n) /* an empty list may have no memory */

@@ -34,7 +34,7 @@ struct parser {
 	const char *start, *p, *end, *name;
 	int depth;
 	size_t objects, numbers;
-	struct key *key; /* open addressing; n_slots is a power of 2 */
+	struct key *key; /* open addressing; n_slots is 0 or a power of 2 */
 	size_t n_keys, n_slots;
 	uint64_t salt; /* so that nobody can prepare keys that collide */
 	size_t *inexact; /* serial numbers of numbers, in order */
@@ -216,7 +216,9 @@ static void add_key(struct parser *s, size_t object, uint64_t hash, const char *
 		struct key *old = s->key;
 		size_t n = s->n_slots;
 
-		s->n_slots = 2 * n;
+		s->n_slots = n ? 2 * n : 64;
+		while (n == 0 && s->n_slots < (size_t)(s->end - s->start) / 16) /* room for members of 32 bytes */
+			s->n_slots *= 2;
 		s->key = xcalloc(s->n_slots, sizeof *s->key);
 		for (size_t i = 0; i < n; i++)
 			if (old[i].object)
@@ -270,15 +272,11 @@ static void check_number(struct parser *s)
 	n = (size_t)(s->p - start);
 	if (n > MAX_NUMBER)
 		malformed(s, start, "number has too many digits");
-	if (exact && n <= 15 && *start != '-') { /* below 2^53 */
-		s->numbers++;
-		return;
-	}
 	memcpy(copy, start, n);
 	copy[n] = '\0';
 	if (exponent && !isfinite(strtod(copy, NULL)))
 		malformed(s, start, "number is too large");
-	if (exact) {
+	if (exact && (n > 15 || *start == '-')) { /* fewer digits are below 2^53 */
 		errno = 0;
 		long long i = strtoll(copy, NULL, 10);
 		exact = !errno && i >= -(1ll << 53) && i <= 1ll << 53 && !(i == 0 && copy[0] == '-');
@@ -411,16 +409,13 @@ static void mark_inexact(const struct parser *s, cJSON *v, size_t *number, size_
 
 struct json *json_parse(const char *text, size_t n, const char *name)
 {
-	struct parser s = {.start = text, .p = text, .end = text + n, .name = name, .n_slots = 64};
+	struct parser s = {.start = text, .p = text, .end = text + n, .name = name};
 	struct json *doc;
 	size_t number = 0, next = 0;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	s.salt = ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uint64_t)(uintptr_t)&s) * 0x9e3779b97f4a7c15;
-	while (s.n_slots < n / 16) /* room for a member of 32 bytes, or it grows */
-		s.n_slots *= 2;
-	s.key = xcalloc(s.n_slots, sizeof *s.key);
 	check_value(&s);
 	skip_blanks(&s);
 	if (s.p != s.end)

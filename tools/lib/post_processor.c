@@ -11,8 +11,7 @@ static void put(const struct json *doc, const json_value *id, struct ids *out, c
 
 	if (i < 0 || i > UINT32_MAX)
 		die_input("cannot use tokenizer: %s: id %lld of the post_processor is out of range", path, (long long)i);
-	GROW(out->id, out->n, out->cap);
-	out->id[out->n++] = (uint32_t)i;
+	ids_put(out, (uint32_t)i);
 }
 
 /* ["</s>", 2] */

@@ -113,8 +113,7 @@ static void put_affix(struct ids *out, int64_t id)
 {
 	if (id < 0)
 		return;
-	GROW(out->id, out->n, out->cap);
-	out->id[out->n++] = (uint32_t)id;
+	ids_put(out, (uint32_t)id);
 }
 
 /* GPT-2's or RoBERTa's: the latter has <mask>. */
@@ -325,8 +324,7 @@ static void encode_normal(const struct tokenizer *t, struct tok_scratch *s, cons
 
 		if (done < start)
 			t->kind->encode(t->model, s->scratch, text + done, start - done, part | PIECE_END, out);
-		GROW(out->id, out->n, out->cap);
-		out->id[out->n++] = found->id;
+		ids_put(out, found->id);
 		done = end;
 	}
 	if (done < n)
@@ -355,8 +353,7 @@ void tokenizer_encode_part(const struct tokenizer *t, struct tok_scratch *s, con
 		while ((found = added_next(&scan, &start, &end))) {
 			if (done < start)
 				encode_piece(t, s, text + done, start - done, (done ? PIECE_START : first) | PIECE_END, special, out);
-			GROW(out->id, out->n, out->cap);
-			out->id[out->n++] = found->id;
+			ids_put(out, found->id);
 			done = end;
 		}
 	if (done < n)

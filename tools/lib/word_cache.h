@@ -54,13 +54,18 @@ static inline uint32_t word_slot(const uint64_t key[2], int bits)
 	return (uint32_t)((key[0] * UINT64_C(0x9e3779b97f4a7c15) + key[1] * UINT64_C(0xd6e8feb86659fd93)) >> (64 - bits));
 }
 
+static inline uint64_t word_differs(const struct word *e, const uint64_t key[2])
+{
+	return (e->key[0] ^ key[0]) | (e->key[1] ^ key[1]);
+}
+
 /* The word in that pair; NULL if it is not there. */
 static inline const struct word *word_find(const word_pair *cache, uint32_t slot, const uint64_t key[2])
 {
 	const struct word *e = cache[slot];
 
-	e += ((e->key[0] ^ key[0]) | (e->key[1] ^ key[1])) != 0; /* no branch: which of the two it is, nobody foresees */
-	return ((e->key[0] ^ key[0]) | (e->key[1] ^ key[1])) == 0 ? e : NULL;
+	e += word_differs(e, key) != 0; /* no branch: which of the two it is, nobody foresees */
+	return word_differs(e, key) ? NULL : e;
 }
 
 /* Enters a word that is not there; ids are copied if they are WORD_IDS at most. */

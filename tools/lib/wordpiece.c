@@ -466,15 +466,13 @@ static void encode_word(const struct wordpiece *w, struct scratch *s, size_t byt
 			n--;
 		if (id == NO_ID)
 			goto unknown;
-		GROW(out->id, out->n, out->cap);
-		out->id[out->n++] = (uint32_t)id;
+		ids_put(out, (uint32_t)id);
 		start += n;
 	}
 	return;
 unknown:
 	out->n = before;
-	GROW(out->id, out->n, out->cap);
-	out->id[out->n++] = w->unk;
+	ids_put(out, w->unk);
 }
 
 /* Room for one more character in the word. */

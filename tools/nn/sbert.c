@@ -226,12 +226,6 @@ void sbert_hash(const struct sbert *s, uint8_t out[HASH_BYTES])
 	free(how);
 }
 
-static void append(struct ids *out, uint32_t id)
-{
-	GROW(out->id, out->n, out->cap);
-	out->id[out->n++] = id;
-}
-
 static bool is_full(const struct sbert *s, const struct ids *out)
 {
 	return out->n >= s->max_ids - 1;
@@ -273,7 +267,7 @@ void sbert_ids(struct sbert *s, const char *text, size_t n, struct ids *out)
 	size_t which = 0;
 
 	out->n = 0;
-	append(out, (uint32_t)s->special[CLS]);
+	ids_put(out, (uint32_t)s->special[CLS]);
 	while (n > 0 && !is_full(s, out)) {
 		size_t at = find_special(s, text, n, &which);
 
@@ -281,14 +275,14 @@ void sbert_ids(struct sbert *s, const char *text, size_t n, struct ids *out)
 		text += at;
 		n -= at;
 		if (n > 0) {
-			append(out, (uint32_t)s->special[which]);
+			ids_put(out, (uint32_t)s->special[which]);
 			text += strlen(specials[which]);
 			n -= strlen(specials[which]);
 		}
 	}
 	if (is_full(s, out))
 		out->n = s->max_ids - 1;
-	append(out, (uint32_t)s->special[SEP]);
+	ids_put(out, (uint32_t)s->special[SEP]);
 }
 
 /* ids of the texts in `order`, padded to the longest -> their vectors */
