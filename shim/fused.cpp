@@ -1,21 +1,17 @@
 /*
  * fused.cpp: dropout, GELU, SwiGLU, RMS norm, rotary positions, the last layer with its loss, and checkpointing: operations for which libtorch's own are
- * slow or hold too much memory. On the cpu they run on kernels.cpp and libtorch's matrix products; on other devices
- * they are put together from libtorch's operations.
+ * slow or hold too much memory. On the cpu they run on kernels.cpp and product.cpp; on other devices they are put together from libtorch's operations.
  */
 #include "fused_parts.h"
 #include "graph.h"
 
 #include <ATen/Context.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/native_dropout.h>
@@ -163,77 +159,6 @@ Tensor fused_embedding(const Tensor &w, const Tensor &id)
 	return w.scalar_type() == at::kBFloat16 ? Embedding::apply(w, id) : at::embedding(w, id);
 }
 
-/* ---- products in f32 ---- */
-
-/*
- * libtorch multiplies f32 by MKL, which has no AVX-512 on processors that are not Intel's: there oneDNN's products take a tenth less time, those
- * with a vocabulary a third; on Intel's they take a tenth more. libtorch offers them as an operator of its compiler.
- */
-static const std::optional<c10::OperatorHandle> &onednn_linear()
-{
-	static const std::optional<c10::OperatorHandle> op =
-	    c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
-	return op;
-}
-
-static bool has_products(const Tensor &x, const Tensor &w)
-{
-	return x.is_cpu() && x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat && x.numel() > 0 && w.numel() > 0 &&
-	       w.dim() == 2 && x.size(-1) == w.size(1) && machine_has_avx512() && !machine_is_intel() && onednn_linear().has_value();
-}
-
-/* x (n, I) w^T + b, w (O, I) in any layout */
-static Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
-{
-	if (!has_products(x, w))
-		return at::linear(x, w, optional(b));
-	const at::AutoDispatchBelowADInplaceOrView guard;
-	std::vector<c10::IValue> stack{x, w, b.defined() ? c10::IValue(b) : c10::IValue(), "none",
-				       c10::List<std::optional<at::Scalar>>(), c10::IValue()};
-	onednn_linear()->callBoxed(&stack);
-	return stack[0].toTensor();
-}
-
-struct Product : Function<Product> {
-	static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &w, const std::optional<Tensor> &b)
-	{
-		ctx->save_for_backward({x, w});
-		ctx->saved_data["bias"] = b && b->requires_grad();
-		return multiply(x, w, b.value_or(Tensor()));
-	}
-
-	static variable_list backward(AutogradContext *ctx, variable_list grad)
-	{
-		const variable_list saved = ctx->get_saved_variables();
-		const Tensor &x = saved[0], &w = saved[1], g = grad[0].contiguous();
-		Tensor dx, dw, db;
-
-		if (ctx->needs_input_grad(0))
-			dx = multiply(g, w.t(), Tensor());
-		if (ctx->needs_input_grad(1)) /* in the layout of w */
-			dw = w.is_contiguous() ? at::mm(g.t(), x) : at::mm(x.t(), g).t();
-		if (ctx->saved_data["bias"].toBool())
-			db = g.sum(0);
-		return {dx, dw, db};
-	}
-};
-
-Tensor fused_linear(const Tensor &x, const Tensor &w, const Tensor &b)
-{
-	if (!has_products(x, w) || (b.defined() && b.scalar_type() != at::kFloat))
-		return at::linear(x, w, optional(b));
-	std::vector<int64_t> shape = x.sizes().vec();
-	shape.back() = w.size(0);
-	return Product::apply(x.reshape({-1, w.size(1)}).contiguous(), w, optional(b)).view(shape);
-}
-
-Tensor fused_affine(const Tensor &x, const Tensor &w, const Tensor &b)
-{
-	if (x.scalar_type() == at::kFloat)
-		return fused_linear(x, w.t(), b);
-	return b.defined() ? at::addmm(b, x, w) : x.mm(w);
-}
-
 /* ---- GELU ---- */
 
 static Tensor gelu_pass(const Tensor &x, const Tensor &g) /* g undefined: forward */
@@ -276,7 +201,7 @@ struct GeluAffine : Function<GeluAffine> {
 	{
 		ctx->save_for_backward({x, w});
 		ctx->saved_data["bias"] = b && b->requires_grad();
-		return fused_affine(gelu_pass(x, Tensor()), w, b.value_or(Tensor()));
+		return multiply(gelu_pass(x, Tensor()), w.t(), b.value_or(Tensor()));
 	}
 
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
@@ -286,11 +211,11 @@ struct GeluAffine : Function<GeluAffine> {
 		Tensor dx, dw, db;
 
 		if (ctx->needs_input_grad(1))
-			dw = at::mm(gelu_pass(x, Tensor()).t(), g);
+			dw = multiply_turned(gelu_pass(x, Tensor()), g);
 		if (ctx->needs_input_grad(0))
-			dx = gelu_pass(x, fused_affine(g, w.t(), Tensor()));
+			dx = gelu_pass(x, multiply(g, w, Tensor()));
 		if (ctx->saved_data["bias"].toBool())
-			db = g.sum(0);
+			db = sum_rows(g);
 		return {dx, dw, db};
 	}
 };
@@ -344,12 +269,6 @@ Tensor fused_swiglu(const Tensor &gate, const Tensor &up)
 }
 
 /* ---- norm by the root of the mean square ---- */
-
-/* Of the sum over rows: pieces whose size depends on nothing but n, added in order: the same for any number of threads. */
-static int64_t piece_rows(int64_t n)
-{
-	return std::max<int64_t>(16, (n + 63) / 64);
-}
 
 struct RmsNorm : Function<RmsNorm> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &x_, const Tensor &w_, double eps)
@@ -550,13 +469,13 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 				at::mm_out(rows_h, logits, w);
 			}
 			if (need_w && n == N)
-				dw = at::mm(logits.t(), hc);
+				dw = multiply_turned(logits, hc);
 			else if (need_w && dw.defined() && dw.scalar_type() == h.scalar_type())
 				dw.addmm_(logits.t(), hc);
 			else if (need_w && dw.defined())
-				dw.add_(at::mm(logits.t(), hc));
+				dw.add_(multiply_turned(logits, hc));
 			else if (need_w)
-				dw = at::mm(logits.t(), hc).to(wide);
+				dw = multiply_turned(logits, hc).to(wide);
 			if (need_b)
 				db.add_(logits.sum(0, false, wide));
 		}

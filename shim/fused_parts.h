@@ -1,4 +1,4 @@
-/* fused_parts.h: what fused.cpp and attention.cpp share. */
+/* fused_parts.h: what fused.cpp, product.cpp and attention.cpp share. */
 #ifndef PALIMPSEST_FUSED_PARTS_H
 #define PALIMPSEST_FUSED_PARTS_H
 
@@ -45,6 +45,17 @@ inline char *bytes_of(const Tensor &x)
 {
 	return static_cast<char *>(x.data_ptr());
 }
+
+/* Of the sum over n rows: pieces whose size depends on nothing but n, added in order: the same for any number of threads. */
+inline int64_t piece_rows(int64_t n)
+{
+	return std::max<int64_t>(16, (n + 63) / 64);
+}
+
+/* Matrix products, without gradients of their own. */
+Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b); /* x (n, I) w^T + b, w (O, I) in any layout; b may be undefined */
+Tensor multiply_turned(const Tensor &a, const Tensor &b);	    /* a^T b: (n, I), (n, O) to (I, O) */
+Tensor sum_rows(const Tensor &x);				    /* (n, C) to (C); contiguous */
 
 /* An undefined tensor may not be autograd's input. */
 inline std::optional<Tensor> optional(const Tensor &t)

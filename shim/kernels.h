@@ -81,6 +81,9 @@ struct kernel_table {
 	 */
 	double (*cross_entropy_row)(void *x, int64_t n, int64_t target, double scale, bool gradient);
 
+	/* sum[j] += x[i * ld + j], i < rows, j < columns; sums as f32, or f64 for f64 */
+	void (*add_rows)(const void *x, int64_t ld, int64_t rows, int64_t columns, void *sum);
+
 	/* For products of f32 and bfloat16; NULL for f64. */
 
 	/* y[j * ldy + i] = x[i * ldx + j], as elements; i < rows, j < columns; of elements, and of sums */

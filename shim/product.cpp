@@ -1,0 +1,161 @@
+/*
+ * product.cpp: matrix products of layers, with a bias, and their gradients, where libtorch's own way to the library that multiplies is a detour.
+ */
+#include "fused_parts.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+/*
+ * oneDNN's product with a bias, which libtorch offers as an operator of its compiler. Its own operators, in bfloat16, first fill the result with the
+ * bias, and then read it: a fifth more time. In f32 they multiply by MKL, which has no AVX-512 on processors that are not Intel's: there oneDNN
+ * takes a tenth less time, with a vocabulary a third; on Intel's it takes a tenth more.
+ */
+static const std::optional<c10::OperatorHandle> &onednn_linear()
+{
+	static const std::optional<c10::OperatorHandle> op =
+	    c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+	return op;
+}
+
+static bool multiplies_bf16(const Tensor &x)
+{
+	return x.is_cpu() && x.scalar_type() == at::kBFloat16 && machine_has_bf16();
+}
+
+static bool has_products(const Tensor &x, const Tensor &w)
+{
+	const bool wide = x.is_cpu() && x.scalar_type() == at::kFloat && machine_has_avx512() && !machine_is_intel();
+
+	return (wide || multiplies_bf16(x)) && w.is_cpu() && w.scalar_type() == x.scalar_type() && x.numel() > 0 && w.numel() > 0 &&
+	       w.dim() == 2 && x.size(-1) == w.size(1) && onednn_linear().has_value();
+}
+
+/* Columns of a product that are made at a time where there are many: with the vocabulary's all at once oneDNN takes a fifth more time. */
+static const int64_t PART = 4096;
+
+static Tensor multiply_by_parts(const Tensor &x, const Tensor &w, const Tensor &b)
+{
+	const int64_t O = w.size(0);
+	Tensor y = at::empty({x.size(0), O}, x.options());
+
+	for (int64_t i = 0; i < O; i += PART) {
+		const int64_t m = std::min(PART, O - i);
+		const Tensor part = w.narrow(0, i, m).t();
+		Tensor columns = y.narrow(1, i, m);
+		if (b.defined())
+			at::addmm_out(columns, b.narrow(0, i, m), x, part);
+		else
+			at::mm_out(columns, x, part);
+	}
+	return y;
+}
+
+Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
+{
+	if (!has_products(x, w))
+		return at::linear(x, w, optional(b));
+	if (multiplies_bf16(x) && x.dim() == 2 && w.size(0) > 2 * PART)
+		return multiply_by_parts(x, w, b);
+	const at::AutoDispatchBelowADInplaceOrView guard;
+	std::vector<c10::IValue> stack{x, w, b.defined() ? c10::IValue(b) : c10::IValue(), "none",
+				       c10::List<std::optional<at::Scalar>>(), c10::IValue()};
+	onednn_linear()->callBoxed(&stack);
+	return stack[0].toTensor();
+}
+
+/* to (m, n) = x (n, m)^T */
+static void turn(const Tensor &x, Tensor &to)
+{
+	const int64_t n = x.size(0), m = x.size(1), ld = x.stride(0), size = x.element_size();
+	const kernel_table *kernels = kernels_of(x);
+	const char *from = bytes_of(x);
+	char *y = bytes_of(to);
+
+	at::parallel_for(0, (n + 31) / 32, 1 + 16384 / (32 * m), [&](int64_t begin, int64_t end) {
+		const int64_t first = 32 * begin;
+		kernels->transpose(from + first * ld * size, ld, y + first * size, n, std::min(n, 32 * end) - first, m);
+	});
+}
+
+/*
+ * In bfloat16 the first factor is turned in memory, some of its columns at a time: oneDNN turns it too, but so slowly that with AMX the product takes a
+ * third more time.
+ */
+Tensor multiply_turned(const Tensor &a, const Tensor &b)
+{
+	const int64_t n = a.size(0), I = a.size(1);
+
+	if (!multiplies_bf16(a) || a.numel() == 0 || a.stride(1) != 1)
+		return at::mm(a.t(), b);
+	Tensor y = at::empty({I, b.size(1)}, a.options()), turned = at::empty({std::min(I, PART), n}, a.options());
+	for (int64_t i = 0; i < I; i += PART) {
+		const int64_t m = std::min(PART, I - i);
+		Tensor here = turned.narrow(0, 0, m), rows = y.narrow(0, i, m);
+		turn(a.narrow(1, i, m), here);
+		at::mm_out(rows, here, b);
+	}
+	return y;
+}
+
+Tensor sum_rows(const Tensor &x)
+{
+	if (!has_kernels(x))
+		return x.sum(0);
+	const kernel_table *kernels = kernels_of(x);
+	const int64_t n = x.size(0), C = x.size(1), rows = piece_rows(n), pieces = (n + rows - 1) / rows;
+	Tensor sums = at::zeros({pieces, C}, x.options().dtype(sum_type(x)));
+	const char *from = bytes_of(x);
+	char *to = bytes_of(sums);
+
+	at::parallel_for(0, pieces, 1 + 16384 / (rows * C + 1), [&](int64_t begin, int64_t end) {
+		for (int64_t i = begin; i < end; i++)
+			kernels->add_rows(from + i * rows * C * x.element_size(), C, std::min(rows, n - i * rows), C,
+					  to + i * C * sums.element_size());
+	});
+	return sums.sum(0).to(x.scalar_type());
+}
+
+struct Product : Function<Product> {
+	static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &w, const std::optional<Tensor> &b)
+	{
+		ctx->save_for_backward({x, w});
+		ctx->saved_data["bias"] = b && b->requires_grad();
+		return multiply(x, w, b.value_or(Tensor()));
+	}
+
+	static variable_list backward(AutogradContext *ctx, variable_list grad)
+	{
+		const variable_list saved = ctx->get_saved_variables();
+		const Tensor &x = saved[0], &w = saved[1], g = grad[0].contiguous();
+		Tensor dx, dw, db;
+
+		if (ctx->needs_input_grad(0))
+			dx = multiply(g, w.t(), Tensor());
+		if (ctx->needs_input_grad(1)) /* in the layout of w */
+			dw = w.is_contiguous() ? multiply_turned(g, x) : multiply_turned(x, g).t();
+		if (ctx->saved_data["bias"].toBool())
+			db = sum_rows(g);
+		return {dx, dw, db};
+	}
+};
+
+Tensor fused_linear(const Tensor &x, const Tensor &w, const Tensor &b)
+{
+	if (!has_products(x, w) || (b.defined() && b.scalar_type() != x.scalar_type()))
+		return at::linear(x, w, optional(b));
+	std::vector<int64_t> shape = x.sizes().vec();
+	shape.back() = w.size(0);
+	return Product::apply(x.reshape({-1, w.size(1)}).contiguous(), w, optional(b)).view(shape);
+}
+
+Tensor fused_affine(const Tensor &x, const Tensor &w, const Tensor &b)
+{
+	if (x.scalar_type() == at::kFloat || has_products(x, w.t()))
+		return fused_linear(x, w.t(), b);
+	return b.defined() ? at::addmm(b, x, w) : x.mm(w);
+}
