@@ -161,19 +161,28 @@ Tensor fused_embedding(const Tensor &w, const Tensor &id)
 
 /* ---- GELU ---- */
 
-static Tensor gelu_pass(const Tensor &x, const Tensor &g) /* g undefined: forward */
+static Tensor gelu_pass(const Tensor &x)
 {
 	Tensor y = at::empty_like(x);
 	const kernel_table *kernels = kernels_of(x);
 	const int64_t size = x.element_size();
-	char *from = bytes_of(x), *grad = g.defined() ? bytes_of(g) : nullptr, *to = bytes_of(y);
+	char *from = bytes_of(x), *to = bytes_of(y);
 	at::parallel_for(0, x.numel(), 16384, [&](int64_t begin, int64_t end) {
-		if (grad)
-			kernels->gelu_grad(from + begin * size, grad + begin * size, to + begin * size, end - begin);
-		else
-			kernels->gelu(from + begin * size, to + begin * size, end - begin);
+		kernels->gelu(from + begin * size, to + begin * size, end - begin);
 	});
 	return y;
+}
+
+/* to: g times the slope at x, may be g; y, if defined: gelu(x) again */
+static void gelu_grad_pass(const Tensor &x, const Tensor &g, const Tensor &to, const Tensor &y)
+{
+	const kernel_table *kernels = kernels_of(x);
+	const int64_t size = x.element_size();
+	char *from = bytes_of(x), *slope = bytes_of(g), *d = bytes_of(to), *again = y.defined() ? bytes_of(y) : nullptr;
+	at::parallel_for(0, x.numel(), 16384, [&](int64_t begin, int64_t end) {
+		const int64_t at = begin * size;
+		kernels->gelu_grad(from + at, slope + at, d + at, again ? again + at : nullptr, end - begin);
+	});
 }
 
 struct Gelu : Function<Gelu> {
@@ -181,12 +190,15 @@ struct Gelu : Function<Gelu> {
 	{
 		const Tensor x = x_.contiguous();
 		ctx->save_for_backward({x});
-		return gelu_pass(x, Tensor());
+		return gelu_pass(x);
 	}
 
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
 	{
-		return {gelu_pass(ctx->get_saved_variables()[0], grad[0].contiguous())};
+		const Tensor x = ctx->get_saved_variables()[0], dx = at::empty_like(x);
+
+		gelu_grad_pass(x, grad[0].contiguous(), dx, Tensor());
+		return {dx};
 	}
 };
 
@@ -201,19 +213,23 @@ struct GeluAffine : Function<GeluAffine> {
 	{
 		ctx->save_for_backward({x, w});
 		ctx->saved_data["bias"] = b && b->requires_grad();
-		return multiply(gelu_pass(x, Tensor()), w.t(), b.value_or(Tensor()));
+		return multiply(gelu_pass(x), w.t(), b.value_or(Tensor()));
 	}
 
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
 	{
 		const variable_list saved = ctx->get_saved_variables();
 		const Tensor &x = saved[0], &w = saved[1], g = grad[0].contiguous();
-		Tensor dx, dw, db;
+		Tensor dx, dw, db, y;
 
+		if (ctx->needs_input_grad(0)) {
+			dx = multiply(g, w, Tensor()); /* of y, so far */
+			if (ctx->needs_input_grad(1))
+				y = at::empty_like(x);
+			gelu_grad_pass(x, dx, dx, y);
+		}
 		if (ctx->needs_input_grad(1))
-			dw = multiply_turned(gelu_pass(x, Tensor()), g);
-		if (ctx->needs_input_grad(0))
-			dx = gelu_pass(x, multiply(g, w, Tensor()));
+			dw = multiply_turned(y.defined() ? y : gelu_pass(x), g);
 		if (ctx->saved_data["bias"].toBool())
 			db = sum_rows(g);
 		return {dx, dw, db};

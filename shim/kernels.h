@@ -49,9 +49,9 @@ struct kernel_table {
 	                         double lse, double delta, const mask *m, int64_t index, uint32_t *words);
 	void (*scale_row)(const void *sum, void *y, int64_t n, double factor); /* y = factor sum, as elements */
 
-	/* GPT-2's GELU, with tanh; gelu_grad: y = g times its slope at x. y may be x or g. */
+	/* GPT-2's GELU, with tanh; gelu_grad: d = g times its slope at x, and y = gelu(x) again, unless NULL. d may be g. */
 	void (*gelu)(const void *x, void *y, int64_t n);
-	void (*gelu_grad)(const void *x, const void *g, void *y, int64_t n);
+	void (*gelu_grad)(const void *x, const void *g, void *d, void *y, int64_t n);
 
 	/* y = silu(a) b, and from its gradient g those of a and b. y may be a or b; da and db any of a, b and g. */
 	void (*swiglu)(const void *a, const void *b, void *y, int64_t n);

@@ -96,8 +96,14 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	keep(x, type);
 	t->gelu(y, x, n);
 	keep(x, type);
-	t->gelu_grad(y, x, x, n);
+	t->gelu_grad(y, x, x, d, n);
 	keep(x, type);
+	keep(d, type);
+	fill();
+	t->add_rows(x, n / 3, 3, n / 3, s);
+	t->add_rows(x, 1, n, 1, g);
+	keep(s, sums);
+	keep(g, sums);
 	fill();
 	t->swiglu(x, y, d, n);
 	keep(d, type);
