@@ -27,7 +27,7 @@ static bool multiplies_bf16(const Tensor &x)
 	return x.is_cpu() && x.scalar_type() == at::kBFloat16 && machine_has_bf16();
 }
 
-static bool has_products(const Tensor &x, const Tensor &w)
+static bool takes_onednn(const Tensor &x, const Tensor &w)
 {
 	const bool wide = x.is_cpu() && x.scalar_type() == at::kFloat && machine_has_avx512() && !machine_is_intel();
 
@@ -57,7 +57,7 @@ static Tensor multiply_by_parts(const Tensor &x, const Tensor &w, const Tensor &
 
 Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
 {
-	if (!has_products(x, w))
+	if (!takes_onednn(x, w))
 		return at::linear(x, w, optional(b));
 	if (multiplies_bf16(x) && x.dim() == 2 && w.size(0) > 2 * PART)
 		return multiply_by_parts(x, w, b);
@@ -146,7 +146,7 @@ struct Product : Function<Product> {
 
 Tensor fused_linear(const Tensor &x, const Tensor &w, const Tensor &b)
 {
-	if (!has_products(x, w) || (b.defined() && b.scalar_type() != x.scalar_type()))
+	if (!takes_onednn(x, w) || (b.defined() && b.scalar_type() != x.scalar_type()))
 		return at::linear(x, w, optional(b));
 	std::vector<int64_t> shape = x.sizes().vec();
 	shape.back() = w.size(0);
@@ -155,7 +155,5 @@ Tensor fused_linear(const Tensor &x, const Tensor &w, const Tensor &b)
 
 Tensor fused_affine(const Tensor &x, const Tensor &w, const Tensor &b)
 {
-	if (x.scalar_type() == at::kFloat || has_products(x, w.t()))
-		return fused_linear(x, w.t(), b);
-	return b.defined() ? at::addmm(b, x, w) : x.mm(w);
+	return fused_linear(x, w.t(), b);
 }
