@@ -92,7 +92,7 @@ def bench_train():
     directory, tok = model("gpt2-small", **GPT2_SMALL), tokens(2 << 20)
     nanogpt, llmc = os.environ.get("NANOGPT"), os.environ.get("LLMC")
     starts = []
-    for precision in "f32", "bf16":
+    for precision in os.environ.get("PRECISION", "f32 bf16").split():
         def ceiling():  # 6 operations a weight and token (forward 2, backward 4), and the causal half of attention
             return product_rate(precision) / (6 * GPT2_WEIGHTS + 6 * 12 * 768 * 1024)
         for dropout in "0", "0.1":
