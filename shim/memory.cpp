@@ -1,30 +1,12 @@
-/* memory.cpp: where tensors of the CPU get their memory: from malloc(), which keeps what it has, in huge pages. */
-#include <atomic>
+/* memory.cpp: where tensors of the CPU get their memory: from malloc(), which keeps what it has. */
 #include <cstdint>
 #include <cstdlib>
 #include <malloc.h>
-#if defined __GLIBC__
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 
 namespace {
-
-/* What the heap has grown by since the last call; the system need not have huge pages. */
-void use_huge_pages()
-{
-#if defined __GLIBC__ && defined MADV_HUGEPAGE
-	static std::atomic<uintptr_t> asked{0};
-	const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-	const uintptr_t end = reinterpret_cast<uintptr_t>(sbrk(0)) / page * page, begin = asked.exchange(end);
-
-	if (begin && begin < end)
-		madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
-#endif
-}
 
 /*
  * libtorch's own takes aligned memory of malloc(): in glibc a piece that is freed is then too small for the next one of its size, by what might
@@ -37,7 +19,6 @@ struct Memory final : c10::Allocator {
 	{
 		char *p = n > SIZE_MAX - ALIGN - sizeof p ? nullptr : static_cast<char *>(malloc(n + ALIGN + sizeof p));
 
-		use_huge_pages();
 		TORCH_CHECK(p, "out of memory: cannot allocate ", n, " bytes");
 		void **data = reinterpret_cast<void **>((reinterpret_cast<uintptr_t>(p) + sizeof p + ALIGN - 1) / ALIGN * ALIGN);
 		data[-1] = p;
@@ -74,6 +55,5 @@ __attribute__((constructor)) static void keep_memory()
 	mallopt(M_TRIM_THRESHOLD, -1); /* never */
 	mallopt(M_TOP_PAD, 64 << 20);
 #endif
-	use_huge_pages();
 	c10::SetCPUAllocator(&memory);
 }
