@@ -48,7 +48,7 @@ class Run:
         self.cpu = usage.ru_utime + usage.ru_stime
         self.peak = usage.ru_maxrss * 1024
         self.out = b"".join(self.lines).decode(errors="replace")
-        if status and not (enough and len(self.matches) >= enough[1]):
+        if len(self.matches) < enough[1] if enough else status:
             with open(os.path.join(DIR, "stderr")) as f:
                 raise Failed(f"{' '.join(map(str, command))}: status {status}: {f.read().strip().splitlines()[-1:]}")
 
