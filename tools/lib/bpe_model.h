@@ -1,4 +1,4 @@
-/* The inside of a BPE model: bpe_load.c makes it, bpe.c reads it. */
+/* The inside of a BPE model: bpe_load.c and bpe_settings.c make it, bpe.c reads it. */
 #ifndef PALIMPSEST_BPE_MODEL_H
 #define PALIMPSEST_BPE_MODEL_H
 
@@ -57,6 +57,9 @@ struct bpe {
 	uint32_t (*byte_pair)[256]; /* rank by two bytes; NO_MERGE: none */
 	uint64_t *pair_filter;      /* a bit for each hash_pair() >> FILTER_SHIFT that some pair has */
 };
+
+/* How texts become words, and words tokens, by tokenizer.json; what would change the ids and is not supported: exit 3. */
+void bpe_read_settings(struct bpe *b, const struct json *doc, const char *path);
 
 enum { FILTER_BITS = 19, FILTER_SHIFT = 64 - FILTER_BITS };
 
