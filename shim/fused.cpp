@@ -484,14 +484,12 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 				Tensor rows_h = dh.narrow(0, r, n);
 				at::mm_out(rows_h, logits, w);
 			}
-			if (need_w && n == N)
-				dw = multiply_turned(logits, hc);
-			else if (need_w && dw.defined() && dw.scalar_type() == h.scalar_type())
+			if (need_w && dw.defined() && dw.scalar_type() == h.scalar_type()) {
 				dw.addmm_(logits.t(), hc);
-			else if (need_w && dw.defined())
-				dw.add_(multiply_turned(logits, hc));
-			else if (need_w)
-				dw = multiply_turned(logits, hc).to(wide);
+			} else if (need_w) {
+				const Tensor some = multiply_turned(logits, hc);
+				dw = dw.defined() ? dw.add_(some) : n == N ? some : some.to(wide);
+			}
 			if (need_b)
 				db.add_(logits.sum(0, false, wide));
 		}
