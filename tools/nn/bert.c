@@ -30,7 +30,7 @@ struct bert {
 	int n_layers;
 	double eps;
 	nn_activation *act;
-	bool wide;   /* what goes from layer to layer, norms, and the products of the last half of the layers in f32, whatever we compute in */
+	bool wide;   /* what goes from layer to layer, norms, and the products of the last two thirds of the layers in f32, whatever we compute in */
 	bool offset; /* RoBERTa: positions are counted from behind the padding's */
 	int64_t pad; /* -1: none */
 	th_tensor *word, *position, *type; // (V, C), (positions, C), (types, C): the parameters whatever we compute in
@@ -81,7 +81,7 @@ static void load_encoder(struct nn_model *m)
 	b->layer = xcalloc((size_t)b->n_layers, sizeof *b->layer);
 	for (int i = 0; i < b->n_layers; i++) {
 		struct layer *l = &b->layer[i];
-		const bool wide = b->wide && i >= b->n_layers / 2;
+		const bool wide = b->wide && i >= (b->n_layers + 2) / 3;
 		char name[80];
 #define NAME(what) (snprintf(name, sizeof name, "encoder.layer.%d." what, i), name)
 		l->query = linear_params(m, C, C, NAME("attention.self.query"), wide);
