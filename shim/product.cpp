@@ -102,7 +102,7 @@ Tensor multiply_turned(const Tensor &a, const Tensor &b)
 	if (!multiplies_bf16(a) || a.numel() == 0 || a.stride(1) != 1)
 		return at::mm(a.t(), b);
 	Tensor y = at::empty({I, O}, a.options()), room = at::empty({std::min(I, PART), n}, a.options());
-	if (I * O <= 1 << 20) {
+	if (I <= PART && I * O <= 1 << 20) {
 		at::parallel_for(0, (I + 31) / 32, 1, [&](int64_t begin, int64_t end) {
 			const at::AutoDispatchBelowADInplaceOrView guard;
 			const int64_t i = 32 * begin, m = std::min(I, 32 * end) - i;
