@@ -38,11 +38,6 @@ static bool replaces(const struct json *doc, const json_value *v, const char *fr
 
 #define MARK "\xe2\x96\x81" /* U+2581 */
 
-static bool flag(const struct json *doc, const json_value *v, const char *key, bool otherwise)
-{
-	return json_get_bool(doc, v, key, otherwise);
-}
-
 /* Of a model of characters: U+2581 for blanks, by the normalizer or by the pre-tokenizer. */
 static void check_chars(struct bpe *b, const struct json *doc, const json_value *root, const char *path)
 {
@@ -63,8 +58,8 @@ static void check_chars(struct bpe *b, const struct json *doc, const json_value 
 		if (!is_type(doc, v, "Metaspace") || metaspace || strcmp(json_get_string(doc, v, "replacement", MARK), MARK) != 0)
 			REFUSE("%s: pre_tokenizer \"%s\" is not supported in this form", path, type_of(doc, v));
 		metaspace = true;
-		b->split_blanks = flag(doc, v, "split", true);
-		if (!flag(doc, v, "add_prefix_space", true) || strcmp(scheme, "never") == 0)
+		b->split_blanks = json_get_bool(doc, v, "split", true);
+		if (!json_get_bool(doc, v, "add_prefix_space", true) || strcmp(scheme, "never") == 0)
 			b->prefix = PREFIX_NEVER;
 		else if (strcmp(scheme, "always") == 0)
 			b->prefix = PREFIX_ALWAYS;
@@ -110,16 +105,16 @@ static void check_bytes(struct bpe *b, const struct json *doc, const json_value 
 
 		if (!pretoken_find(regex, &b->pattern))
 			REFUSE("%s: pre_tokenizer \"Split\" with the pattern %s is not supported", path, regex);
-		if (strcmp(json_get_string(doc, split, "behavior", "?"), "Isolated") != 0 || flag(doc, split, "invert", false))
+		if (strcmp(json_get_string(doc, split, "behavior", "?"), "Isolated") != 0 || json_get_bool(doc, split, "invert", false))
 			REFUSE("%s: pre_tokenizer \"Split\" in other ways than \"Isolated\" is not supported", path);
-		if (flag(doc, level, "add_prefix_space", true))
+		if (json_get_bool(doc, level, "add_prefix_space", true))
 			REFUSE("%s: pre_tokenizer \"Split\" with add_prefix_space is not supported", path);
-		if (flag(doc, level, "use_regex", true))
+		if (json_get_bool(doc, level, "use_regex", true))
 			REFUSE("%s: pre_tokenizer \"Split\" with use_regex is not supported", path);
 	} else {
-		if (!flag(doc, level, "use_regex", true))
+		if (!json_get_bool(doc, level, "use_regex", true))
 			REFUSE("%s: pre_tokenizer without use_regex is not supported", path);
-		b->prefix = flag(doc, level, "add_prefix_space", true) ? PREFIX_ALWAYS : PREFIX_NEVER;
+		b->prefix = json_get_bool(doc, level, "add_prefix_space", true) ? PREFIX_ALWAYS : PREFIX_NEVER;
 	}
 	if (!is_type(doc, decoder, "ByteLevel"))
 		REFUSE("%s: decoder \"%s\" is not supported", path, type_of(doc, decoder));
@@ -130,8 +125,8 @@ void bpe_read_settings(struct bpe *b, const struct json *doc, const char *path)
 	static const char *const affix[] = {"continuing_subword_prefix", "end_of_word_suffix"};
 	const json_value *root = json_root(doc), *model = json_get(root, "model");
 
-	b->chars = flag(doc, model, "byte_fallback", false);
-	b->ignore_merges = flag(doc, model, "ignore_merges", false);
+	b->chars = json_get_bool(doc, model, "byte_fallback", false);
+	b->ignore_merges = json_get_bool(doc, model, "ignore_merges", false);
 	(b->chars ? check_chars : check_bytes)(b, doc, root, path);
 	b->word_tokens = b->ignore_merges && (!b->chars || b->split_blanks);
 	if (json_get_real(doc, model, "dropout", 0) != 0)
