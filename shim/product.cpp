@@ -82,37 +82,36 @@ static void turn(const Tensor &x, Tensor &to)
 	});
 }
 
-/* y (m, O) = a^T b, of a (n, m), turned in room for (m, n) or more */
-static void multiply_some_turned(const Tensor &a, const Tensor &b, const Tensor &room, Tensor y)
-{
-	Tensor turned = room.narrow(0, 0, a.size(1));
+static const int64_t SMALL = 1 << 20; /* elements of a product, up to which oneDNN makes some, such as 768 x 768, in one thread */
 
-	turn(a, turned);
-	at::mm_out(y, turned, b);
+/* y (m, O) = a^T b, of a (n, m), turned in room for (m, n); a small one is divided among threads */
+static void multiply_part_turned(const Tensor &a, const Tensor &b, const Tensor &room, const Tensor &y)
+{
+	const int64_t m = a.size(1), grain = y.numel() <= SMALL ? 1 : m;
+
+	at::parallel_for(0, (m + 31) / 32, grain, [&](int64_t begin, int64_t end) {
+		const at::AutoDispatchBelowADInplaceOrView guard;
+		const int64_t i = 32 * begin, some = std::min(m, 32 * end) - i;
+		Tensor turned = room.narrow(0, i, some), rows = y.narrow(0, i, some);
+		turn(a.narrow(1, i, some), turned);
+		at::mm_out(rows, turned, b);
+	});
 }
 
 /*
  * In bfloat16 the first factor is turned in memory, some of its columns at a time: oneDNN turns it too, but so slowly that with AMX the product takes a
- * third more time. Small products, of which oneDNN makes some in one thread, are divided here.
+ * third more time.
  */
 Tensor multiply_turned(const Tensor &a, const Tensor &b)
 {
-	const int64_t n = a.size(0), I = a.size(1), O = b.size(1);
+	const int64_t n = a.size(0), I = a.size(1);
 
 	if (!multiplies_bf16(a) || a.numel() == 0 || a.stride(1) != 1)
 		return at::mm(a.t(), b);
-	Tensor y = at::empty({I, O}, a.options()), room = at::empty({std::min(I, PART), n}, a.options());
-	if (I <= PART && I * O <= 1 << 20) {
-		at::parallel_for(0, (I + 31) / 32, 1, [&](int64_t begin, int64_t end) {
-			const at::AutoDispatchBelowADInplaceOrView guard;
-			const int64_t i = 32 * begin, m = std::min(I, 32 * end) - i;
-			multiply_some_turned(a.narrow(1, i, m), b, room.narrow(0, i, m), y.narrow(0, i, m));
-		});
-		return y;
-	}
+	Tensor y = at::empty({I, b.size(1)}, a.options()), room = at::empty({std::min(I, PART), n}, a.options());
 	for (int64_t i = 0; i < I; i += PART) {
 		const int64_t m = std::min(PART, I - i);
-		multiply_some_turned(a.narrow(1, i, m), b, room, y.narrow(0, i, m));
+		multiply_part_turned(a.narrow(1, i, m), b, room, y.narrow(0, i, m));
 	}
 	return y;
 }
