@@ -1,4 +1,5 @@
-# chain.awk: order.tsv -> make rules for one sequence of training steps, in terms of cpt.mk's `step`.
+# chain.awk: order.tsv -> make rules for one sequence of training steps, in terms of cpt.mk's `step`; and for each step a file in the folder
+# steps, which holds its domain and is written when that is another than before: what was trained on another domain is older then.
 function fail(message) {
 	print "cpt.mk: " FILENAME ": " message > "/dev/stderr"
 	exit failed = 3
@@ -10,6 +11,15 @@ function rate(k) {
 	if (policy == "rewarmed")
 		return sprintf("--lr %.9g --lr-floor %.9g --schedule cosine --warmup 0.1", lr, lr / 10)
 	return ""
+}
+function note(file, domain,   old) {
+	if ((getline old < file) > 0 && old == domain)
+		return close(file)
+	close(file)
+	print domain > file
+	close(file)
+	if (old == "") # and nothing is older than the first
+		system("touch -t 197001020000 " file)
 }
 BEGIN {
 	for (i = split(domains, list, " "); i; i--)
@@ -41,6 +51,8 @@ END {
 	if (n != total)
 		fail(n " of " total " domains")
 	printf "chain.%s :=%s\n", order, all
-	for (k = 1; k <= n; k++)
+	for (k = 1; k <= n; k++) {
+		note(steps "/" k, chain[k])
 		printf "$(eval $(call step,%s,%d,%s,%d,%s,%s))\n", order, k, chain[k], k - 1, k < n ? k + 1 : "", rate(k)
+	}
 }

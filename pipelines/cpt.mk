@@ -1,13 +1,13 @@
 # cpt.mk: a whole study of continual pretraining.
 #
-#	make -f pipelines/cpt.mk OUT=run/x MODEL=DIR DATA=DIR SBERT=DIR ORDER='similar random:1'
+#	make -f pipelines/cpt.mk OUT=run/x MODEL=DIR DATA=DIR SBERT=DIR BASE_TEXT=FILE ORDER='similar random:1'
 #	make -f pipelines/cpt.mk OUT=run/x            # goes on, with the settings it was begun with
 #	make -f pipelines/cpt.mk OUT=run/x status     # or show
 #
 # Each checkpoint and each row of the matrix is one target: stop it as you like, start it again, and it makes what is
 # missing. -j runs evaluations beside the training (and orders, and FT, beside each other) and gives the same files.
 #
-# What is studied; kept in OUT/settings.mk, and no other values are accepted for the same OUT:
+# What is studied; kept in OUT/settings.mk, and no other values are accepted for the same OUT once something has been made with them:
 #   MODEL         the model to begin with, M0: a directory with config.json, model.safetensors and its tokenizer
 #   DATA          domain texts and domains.tsv, as m2d2-split writes them
 #   CORPUS        instead of DATA: files or folders for m2d2-split, with SPLIT_FLAGS
@@ -15,10 +15,11 @@
 #   EMBED_FLAGS   for embed-domains, such as -n 1000
 #   EMBED_TOGETHER  domains that one embed-domains takes (default 1): more save starts of it, half a second each, but a group is
 #                 one job, and begins anew if it is stopped
-#   BASE_TEXT     a sample of the text that MODEL was trained on, where `similar` begins; or
-#   BASE_VECTORS  a file with its vector, named @base
+#   BASE_TEXT     a sample of the text that MODEL was trained on: `similar` begins at the domain nearest to it; or
+#   BASE_VECTORS  a file with its vector, named @base; or
+#   START         the domain where `similar` and `farthest` begin
 #   PORTIONS      the sequence of portions for similar and farthest
-#   TRAIN_BYTES   no more training text than this for a domain; TEST_BYTES likewise; from the file's head
+#   TRAIN_BYTES   no more training text than this for a domain (200k, 5M); TEST_BYTES likewise; from the file's head
 #   STEP_FLAGS    for cpt-step, such as '--lr 5e-5 --epochs 1'; EVAL_FLAGS for ppl-eval
 #   CHAIN_FLAGS   more for cpt-step along a sequence, not for FT, such as --keep-optimizer
 #   POLICY        learning rate of each new domain: fresh (default: the schedule of STEP_FLAGS anew), continued (one straight
@@ -82,14 +83,35 @@ ifeq ($(OUT),)
 $(error give OUT=DIR, the folder of the study)
 endif
 override OUT := $(abspath $(OUT))
+run := $(OUT)/.run
+
+# Two makes would take each other's checkpoints away: a second waits for the first, or for what a killed one has left running.
+watching := $(filter status show watch checkpoint,$(MAKECMDGOALS))
+ifeq ($(watching)$(MAKE_RESTARTS),)
+$(shell alive() { { read -r p h < $(run)/make && [ $$h = $$(uname -n) ] && [ $$p != $$PPID ] && grep -q make /proc/$$p/comm; } 2>/dev/null; }; \
+	! alive || echo "another make, process $$p, works on $(OUT): waiting for it" >&2; while alive; do sleep 0.2; done)
+endif
 
 # --- settings ---------------------------------------------------------------------------------
 
-settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS EMBED_TOGETHER BASE_TEXT BASE_VECTORS PORTIONS TRAIN_BYTES TEST_BYTES \
-            STEP_FLAGS CHAIN_FLAGS POLICY LR EVAL_FLAGS SEED THREADS TOK_IN VECTORS_IN M0_IN FT_IN
+settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS EMBED_TOGETHER BASE_TEXT BASE_VECTORS START PORTIONS TRAIN_BYTES \
+            TEST_BYTES STEP_FLAGS CHAIN_FLAGS POLICY LR EVAL_FLAGS SEED THREADS TOK_IN VECTORS_IN M0_IN FT_IN
 late     := TABLES TABLE_FLAGS NGRAMS NGRAM_FLAGS BIGBENCH BIGBENCH_FLAGS
 paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN NGRAMS BIGBENCH
 
+hash   := \#
+bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ = $(hash) : % $$
+unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
+# is VALUE PATTERN: VALUE, if it matches as a whole
+is = $(if $(call unsafe,$(1)),,$(shell echo '$(1)' | grep -xE '$(2)'))
+positive = $(if $(call is,$(1),([0-9]+\.?[0-9]*|\.[0-9]+)(e-?[0-9]+)?),$(if $(call is,$(1),[0.]+(e.*)?),,1))
+# bytes SETTING: as a plain number
+units := k 1000 M 1000000 G 1000000000 Ki 1024 Mi 1048576 Gi 1073741824
+bytes = $(if $($(1)),$(if $(call is,$($(1)),[1-9][0-9]{0$(comma)14}([kMG]i?|Ki)?),$(shell echo '$($(1)) 1 $(units)' | \
+	awk '{ n = $$1 + 0; sub(/^[0-9]+/, "", $$1); for (i = 3; i < NF; i += 2) if ($$i == $$1) $$2 = $$(i + 1); printf "%.0f", n * $$2 }'),\
+	$(error $(1)=$($(1)): a number of bytes, perhaps with k, M or G)))
+
+$(call only_known,OUT ORDER FT KEEP CELLS SAMPLE REFERENCE TABLES_AT BIGBENCH_AT GIVEN Q TITLE M TO $(settings) $(late))
 $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))
 
 -include $(OUT)/settings.mk
@@ -97,8 +119,15 @@ $(foreach v,$(settings) $(late),$(if $(filter undefined,$(origin $(v))),$(eval $
 SEED    := $(or $(SEED),1)
 THREADS := $(or $(THREADS),$(shell nproc))
 same     = $(if $(subst x$(1)x,,x$(2)x),,1)
-$(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,\
-	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it))))
+# made SETTING: files in OUT that would not be what they are with another value of it; of most settings, all that there are
+made.checkpoints := $(wildcard $(addprefix $(OUT)/,*/M*.done */M*.partial ft/*.done ft/*.partial))
+made.rows        := $(wildcard $(addprefix $(OUT)/,rows/*.tsv tables/*.tsv */rows/*.tsv))
+made.orders      := $(wildcard $(addprefix $(OUT)/,base.vectors.tsv vectors.tsv */order.tsv))
+made.anything    := $(filter-out $(OUT)/settings.mk,$(wildcard $(OUT)/*))
+made = $(made.$(or $(patsubst %,checkpoints,$(filter STEP_FLAGS CHAIN_FLAGS POLICY LR,$(1))),$(patsubst %,rows,$(filter EVAL_FLAGS,$(1))),\
+	$(patsubst %,orders,$(filter BASE_TEXT BASE_VECTORS START PORTIONS,$(1))),anything))
+$(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,$(if $(call made,$(v)),\
+	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it),$(eval changed := 1)))))
 $(foreach v,$(late),$(if $(filter undefined,$(origin set.$(v))),,$(if $($(v)),$(if $(call same,$($(v)),$(set.$(v))),,\
 	$(error $(OUT) has been measured with $(v)='$(set.$(v))', not '$($(v))': take another OUT)))))
 
@@ -121,29 +150,30 @@ endif
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
 endif
-ifeq ($(SBERT)$(VECTORS_IN),)
-$(foreach o,$(filter similar similar:% farthest farthest:%,$(ORDER)),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR))
-endif
+walks := $(filter similar similar:% farthest farthest:%,$(ORDER))
+$(if $(SBERT)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR)))
+$(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) begins at the domain nearest to what MODEL \
+was trained on: give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN)))
+train_bytes := $(call bytes,TRAIN_BYTES)
+test_bytes  := $(call bytes,TEST_BYTES)
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
-$(if $(shell echo '$(EMBED_TOGETHER)' | grep -vxE '|[1-9][0-9]{0,5}'),$(error EMBED_TOGETHER=$(EMBED_TOGETHER): a number from 1 on))
+$(if $(EMBED_TOGETHER),$(if $(call is,$(EMBED_TOGETHER),[1-9][0-9]{0$(comma)5}),,$(error EMBED_TOGETHER=$(EMBED_TOGETHER): a number from 1 on)))
+$(if $(LR),$(if $(call positive,$(LR)),,$(error LR=$(LR): a learning rate)))
 $(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last none bf16 delta,$(KEEP)),,$(error KEEP=$(KEEP): all, last, none, bf16 or delta))
 $(if $(filter all past ends,$(CELLS)),,$(error CELLS=$(CELLS): all, past or ends))
-$(if $(SAMPLE),$(if $(shell awk 'BEGIN { if (ARGV[1] + 0 > 0) print "ok" }' '$(SAMPLE)'),,$(error SAMPLE=$(SAMPLE): a number of nats)))
+$(if $(SAMPLE),$(if $(call positive,$(SAMPLE)),,$(error SAMPLE=$(SAMPLE): a number of nats)))
 $(if $(filter --by-class% --rank% --per-window%,$(EVAL_FLAGS)),$(error EVAL_FLAGS=$(EVAL_FLAGS): all rows would write one file; TABLES makes tables))
 $(if $(SAMPLE),$(if $(filter --windows%,$(EVAL_FLAGS)),$(error EVAL_FLAGS=$(EVAL_FLAGS): not with SAMPLE)))
 $(if $(filter-out classes ranks,$(TABLES)),$(error TABLES=$(TABLES): classes, ranks or both))
-$(foreach v,TABLES_AT BIGBENCH_AT,$(if $(shell echo '$($(v))' | grep -vxE '[0-9]{1,6}'),$(error $(v)=$($(v)): a number)))
+$(foreach v,TABLES_AT BIGBENCH_AT,$(if $(call is,$($(v)),[0-9]{1$(comma)6}),,$(error $(v)=$($(v)): a number)))
 
 # A folder of BIG-bench is a task's, or has one folder for each task.
 bigbench_tasks := $(foreach b,$(BIGBENCH),$(or $(filter %.json,$(b)),$(wildcard $(b)/task.json),$(sort $(wildcard $(b)/*/task.json)),\
 	$(error BIGBENCH=$(b): no task.json there)))
 
 # Names go through make, the shell and perhaps ssh's second shell unquoted, so some characters cannot be in them.
-hash   := \#
-bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ $(hash) : % $$
-unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
 $(foreach v,$(paths),$(if $(call unsafe,$($(v))),$(error $(v)=$($(v)): cannot work with '$(call unsafe,$($(v)))' in a name)))
 $(foreach v,$(filter-out CORPUS BASE_TEXT BIGBENCH,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
 
@@ -152,19 +182,20 @@ define newline
 
 endef
 gnuplot := $(shell command -v gnuplot)
-run := $(OUT)/.run
 $(shell mkdir -p $(run))
 ifeq ($(wildcard $(run)/trace.tsv),)
 $(file >$(run)/trace.tsv,$(trace_head))
 endif
-ifeq ($(wildcard $(OUT)/settings.mk),)
+ifneq ($(if $(wildcard $(OUT)/settings.mk),$(changed),1),)
 $(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
-$(foreach v,ORDER FT KEEP CELLS SAMPLE TABLES_AT BIGBENCH_AT,first.$(v) := $($(v))$(newline))))
+$(foreach v,$(late),$(if $(set.$(v)),set.$(v) := $(set.$(v))$(newline)))\
+$(foreach v,ORDER FT KEEP CELLS SAMPLE TABLES_AT BIGBENCH_AT,first.$(v) := $(or $(first.$(v)),$($(v)))$(newline))))
+$(shell rm -f $(OUT)/*/chain.mk)
 $(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
 endif
 $(foreach v,$(late),$(if $($(v)),$(if $(filter undefined,$(origin set.$(v))),$(file >>$(OUT)/settings.mk,set.$(v) := $($(v))))))
-ifeq ($(MAKE_RESTARTS),)
-$(shell date +%s > $(run)/session)
+ifeq ($(watching)$(MAKE_RESTARTS),)
+$(shell date +%s > $(run)/session; echo $$PPID $$(uname -n) > $(run)/make)
 endif
 export RUN := $(run)
 
@@ -195,11 +226,11 @@ endif
 
 # The list of domains, their sizes and the plan: make reads it, and begins anew when it has been made.
 $(OUT)/domains.mk: $(data)/domains.tsv $(pipelines)/domains.awk
-	@awk -F '\t' -v data=$(data) -v train_bytes=$(TRAIN_BYTES) -v test_bytes=$(TEST_BYTES) -f $(pipelines)/domains.awk $< > $@.new
+	@awk -F '\t' -v data=$(data) -v train_bytes=$(train_bytes) -v test_bytes=$(test_bytes) -f $(pipelines)/domains.awk $< > $@.new
 	@mv $@.new $@
 
 # `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
-ifeq ($(filter status show watch checkpoint,$(MAKECMDGOALS)),)
+ifeq ($(watching),)
 include $(OUT)/domains.mk
 else
 -include $(OUT)/domains.mk
@@ -209,10 +240,10 @@ test_tok := $(domains:%=$(tok_in)/tok/%.test.tok)
 # of one row on the average, for the time left
 row_size := $(if $(domains),$(shell echo $$(($(test_size)$(if $(filter past,$(CELLS)),/2)$(if $(filter ends,$(CELLS)),/$(words $(domains)))$(if $(SAMPLE),/4)))))
 
-# Groups of domains that are embedded together, with colons between; each has a file, FIRST.tsv or, with N more, FIRST+N.tsv.
+# Groups of domains that are embedded together, with colons between; each has a file, FIRST.tsv or, with N more, @FIRST+N.tsv.
 embedded    := $(shell echo $(domains) | xargs -n $(or $(EMBED_TOGETHER),1) | tr ' ' :)
 more_than_1  = $(if $(word 2,$(1)),+$(words $(wordlist 2,$(words $(1)),$(1))))
-vector_file  = $(vectors_in)/vectors/$(firstword $(1))$(call more_than_1,$(1)).tsv
+vector_file  = $(vectors_in)/vectors/$(if $(word 2,$(1)),@)$(firstword $(1))$(call more_than_1,$(1)).tsv
 vector_files = $(foreach g,$(embedded),$(call vector_file,$(subst :, ,$(g))))
 
 # The steps after which all domains have tables, and those after which BIG-bench is done: each K-th and the last.
@@ -247,18 +278,18 @@ $(tok_in)/counts.tok: $(tok_in)/text/@counts.txt $(model)
 # cut: whole lines from the head of a text; if the first alone is too long, whole words of it
 cut = @mkdir -p $(@D) && LC_ALL=C awk -v max=$(1) '(n += length() + 1) <= max { print; next } \
 	NR == 1 { $$0 = substr($$0, 1, max - 1); sub(/ [^ ]*$$/, ""); print } { exit }' $< > $@.new && mv $@.new $@
-ifneq ($(TRAIN_BYTES),)
+ifneq ($(train_bytes),)
 $(tok_in)/text/%.train.txt: $(data)/%/train.txt
-	$(call cut,$(TRAIN_BYTES))
+	$(call cut,$(train_bytes))
 $(tok_in)/tok/%.train.tok: $(tok_in)/text/%.train.txt $(model)
 	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 else
 $(tok_in)/tok/%.train.tok: $(data)/%/train.txt $(model)
 	@$(job) $@ 'tokenizing $*, training text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 endif
-ifneq ($(TEST_BYTES),)
+ifneq ($(test_bytes),)
 $(tok_in)/text/%.test.txt: $(data)/%/test.txt
-	$(call cut,$(TEST_BYTES))
+	$(call cut,$(test_bytes))
 $(tok_in)/tok/%.test.tok: $(tok_in)/text/%.test.txt $(model)
 	@$(job) $@ 'tokenizing $*, test text' $(ON_TOKENIZE) $(meter) $(TOKENIZE) $(Q) -t $(MODEL) -o $@ $<
 else
@@ -294,10 +325,11 @@ $(OUT)/ngrams.tsv: $(data)/domains.tsv
 define order
 $(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(GIVEN))
 	@$$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $$(meter) $(ORDER_DOMAINS) --order $(2) \
-		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))),--seed $(or $(3),$(SEED))) \
+		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))) $(addprefix --start ,$(START)),--seed $(or $(3),$(SEED))) \
 		$(addprefix --vectors ,$(vectors)) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
-$(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(pipelines)/chain.awk
-	@awk -F '\t' -v order=$(1) -v domains='$(domains)' -v policy=$(or $(POLICY),fresh) -v lr='$(LR)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
+$(OUT)/$(1)/chain.mk: $(OUT)/$(1)/order.tsv $(OUT)/domains.mk $(pipelines)/chain.awk
+	@mkdir -p $(run)/chain/$(1)
+	@awk -F '\t' -v order=$(1) -v domains="$$$$(sed -n 's/^domains := *//p' $(OUT)/domains.mk)" -v steps=$(run)/chain/$(1) -v policy=$(or $(POLICY),fresh) -v lr='$(LR)' -f $(pipelines)/chain.awk $$< > $$@.new && mv $$@.new $$@
 endef
 $(foreach o,$(ORDER),$(eval $(call order,$(call order_folder,$(o)),$(firstword $(subst :, ,$(o))),$(word 2,$(subst :, ,$(o))))))
 
@@ -308,8 +340,8 @@ eval_command = $(ON_EVAL) $(meter) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(1),$(d)=$(tok_in)/tok/$(d).test.tok)
 # cells ORDER K CELLS: domains to be measured after step K; chain.ORDER has them in their sequence
 cells        = $(if $(filter all,$(3)),$(domains),$(if $(filter past,$(3)),$(wordlist 1,$(2),$(chain.$(1))),$(word $(2),$(chain.$(1)))))
-# drop FILES DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when all FILES are there
-drop         = $(if $(filter all,$(KEEP)),,@if $(foreach f,$(1),[ -e $(f) ] &&) :; then $(retire) $(2) $(3) $(4); fi)
+# drop FILES DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when all FILES are there and were made of it as it is
+drop         = $(if $(filter all,$(KEEP)),,@if $(foreach f,$(1),[ -e $(f) ] && [ ! $(2).done -nt $(f) ] &&) :; then $(retire) $(2) $(3) $(4); fi)
 # measured ORDER K: all that is wanted of a checkpoint
 measured     = $(OUT)/$(1)/rows/M$(2).tsv $(if $(TABLES),$(OUT)/$(1)/tables/M$(2).tsv) $(if $(filter $(2),$(bigbench_at)),$(OUT)/$(1)/bigbench/M$(2).tsv)
 # done_with ORDER K K-1 NEXT: when it has been measured and, unless it is the last, gone on from, it goes
@@ -320,7 +352,9 @@ retire       = PACK='$(MODEL_PACK)' MERGE='$(MODEL_MERGE)' sh $(pipelines)/retir
 checkpoint   = $(if $(filter 0,$(2)),$(MODEL),$(OUT)/$(1)/M$(2))
 minus        = $(words $(wordlist 2,$(1),$(steps)))
 plus         = $(words $(wordlist 1,$(1),$(steps)) x)
-there        = @[ -d $(1) ] || { echo '$(1) is needed again but was not kept: remove $(1).done, or take KEEP=all' >&2; exit 1; }
+# there FOLDER [K]: FOLDER, or FOLDER/MK; if it has been retired, which steps are to be made again
+there        = @k='$(2)' again=; while [ ! -d $(1)$$$${k:+/M$$$$k} ] && [ "$$$$k" != 0 ]; do again="$(1)$$$${k:+/M$$$$k}.done$$$${again:+ $$$$again}"; \
+	k=$$$$(($$$${k:-1} - 1)); done; [ -z "$$$$again" ] || { echo "$(1)$(if $(2),/M$(2)) is needed again but was not kept: to train it again, rm $$$$again" >&2; exit 1; }
 
 ngrams           = $(if $(filter ranks,$(TABLES)),$(or $(NGRAMS),$(OUT)/ngrams.tsv))
 counts           = $(if $(filter classes,$(TABLES)),$(tok_in)/counts.tok)
@@ -350,7 +384,6 @@ FORCE:
 # What a row holds is noted where it is less than everything, "CELLS SAMPLE" in .run/noted; more.ROW: what it is to hold
 # instead, where that is more, with a comma.
 note       = $(run)/noted/$(1)
-comma     := ,
 $(foreach w,$(shell cd $(run)/noted 2>/dev/null && awk -v cells=$(CELLS) -v sample=$(SAMPLE) '\
 	BEGIN { rank["ends"] = 1; rank["past"] = 2; rank["all"] = 3 } \
 	{ c = rank[cells] > rank[$$1] ? cells : $$1; e = sample + 0 < $$2 + 0 ? sample : $$2 } \
@@ -372,34 +405,37 @@ rows_of    = $(patsubst $(OUT)/%/M1.done,$(OUT)/%/rows/M1.tsv,$(patsubst $(ft_in
 # row_cells ROW NEXT: CELLS for it; after the last step, when NEXT is empty, all
 row_cells  = $(if $(2),$(call cells_of,$(1)),all)
 
-# step ORDER K DOMAIN K-1 NEXT FLAGS, NEXT empty after the last: called by ORDER/chain.mk
+# step ORDER K DOMAIN K-1 NEXT FLAGS, NEXT empty after the last: called by ORDER/chain.mk. Its files are precious because the job has
+# made them whole when a recipe is interrupted in what comes after the job; .run/chain/ORDER/K changes when DOMAIN does.
 define step
-$(OUT)/$(1)/M$(2).done: $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(model),$(OUT)/$(1)/M$(4).done)
-	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1)/M$(4)))
+.PRECIOUS: $(OUT)/$(1)/M$(2).done $(call measured,$(1),$(2))
+$(OUT)/$(1)/M$(2).done: $(run)/chain/$(1)/$(2) $(tok_in)/tok/$(3).train.tok $(if $(filter 0,$(4)),$(model),$(OUT)/$(1)/M$(4).done)
+	$(if $(filter 0,$(4)),,$(call there,$(OUT)/$(1),$(4)))
 	@$$(job) -d $(OUT)/$(1)/M$(2) $$@ '$(1) M$(2): training on $(3)' $$(step_command) \
-		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $$<
+		-m $(if $(filter 0,$(4)),$(MODEL),$(OUT)/$(1)/M$(4)) -o $(OUT)/$(1)/M$(2) $(CHAIN_FLAGS) $(6) $(tok_in)/tok/$(3).train.tok
 	$(if $(filter 0,$(4)),,$(call done_with,$(1),$(4),$(call minus,$(4)),$(2)))
 $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(if $(more.$(1)-M$(2)),FORCE) | $(if $(SAMPLE),$(reference)) $(call tables_of,$(1),$(2))
-	$(call there,$(OUT)/$(1)/M$(2))
+	$(call there,$(OUT)/$(1),$(2))
 	$(call noted_first,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(5)))
 	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(call sampled,$(1)-M$(2)) \
 		$$(call known,$(1)) $(addprefix --known ,$(call tables_of,$(1),$(2))) $$(call tests,$$(call cells,$(1),$(2),$(call row_cells,$(1)-M$(2),$(5))))
 	$(call noted_last,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(5)))
 	$(call done_with,$(1),$(2),$(4),$(5))
 $(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngrams)
-	$(call there,$(OUT)/$(1)/M$(2))
+	$(call there,$(OUT)/$(1),$(2))
 	@$$(job) -c $$@ '$(1) M$(2): tables of tokens' $$(tables_command) -m $(OUT)/$(1)/M$(2) --name M$(2) \
 		$$(call tests,$(if $(filter $(2),$(tables_at)),$(domains),$(3)))
 	$$(clean_tables)
 	$(call done_with,$(1),$(2),$(4),$(5))
 $(OUT)/$(1)/bigbench/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(bigbench_tasks)
-	$(call there,$(OUT)/$(1)/M$(2))
+	$(call there,$(OUT)/$(1),$(2))
 	@$$(job) -c $$@ '$(1) M$(2): BIG-bench' $$(bigbench_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(bigbench_tasks)
 	$(call done_with,$(1),$(2),$(4),$(5))
 endef
 
 # ft DOMAIN
 define ft
+.PRECIOUS: $(ft_in)/ft/$(1).done $(ft_in)/rows/FT-$(1).tsv
 $(ft_in)/ft/$(1).done: $(tok_in)/tok/$(1).train.tok $(model)
 	@$$(job) -d $(ft_in)/ft/$(1) $$@ 'FT: training on $(1) alone' $$(step_command) -m $(MODEL) -o $(ft_in)/ft/$(1) $$<
 $(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok $(if $(more.FT-$(1)),FORCE) | $(if $(SAMPLE),$(reference))
@@ -413,7 +449,7 @@ endef
 $(if $(FT_IN),,$(foreach d,$(domains),$(eval $(call ft,$(d)))))
 
 ifneq ($(domains),)
-ifeq ($(filter status show watch checkpoint,$(MAKECMDGOALS)),)
+ifeq ($(watching),)
 include $(orders:%=$(OUT)/%/chain.mk)
 endif
 endif
@@ -425,7 +461,7 @@ rows = $(m0_in)/rows/M0.tsv $(steps:%=$(OUT)/$(1)/rows/M%.tsv) $(if $(filter 1,$
 # matrix ORDER
 define matrix
 $(OUT)/matrix/$(1)/matrix.tsv: $(OUT)/$(1)/order.tsv $(call rows,$(1))
-	@$$(job) $$@ '$(1): matrix' $(ON_MATRIX) $$(meter) $(MATRIX) --name $(1) --order $$< -o $$(@D) $$(filter-out $$<,$$^) > $(run)/$(1).txt
+	@$$(job) $$@ '$(1): matrix' $(ON_MATRIX) $$(meter) $(MATRIX) --name $(1) --order $$< -o $$(@D) $$(filter-out $$<,$$^)
 endef
 $(foreach o,$(orders),$(eval $(call matrix,$(o))))
 
@@ -442,14 +478,15 @@ along := $(foreach o,$(orders),$(patsubst %,$(OUT)/tables/$(o)/%.tsv,$(TABLES) $
 # The page is about all orders that there are by now.
 matrices := $(sort $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(wildcard $(OUT)/matrix/*/matrix.tsv))
 $(OUT)/report.html: $(matrices)
-	@$(job) -c $@ 'report' $(meter) env TRANSFER_REPORT=$(TRANSFER_REPORT) sh $(pipelines)/report.sh -t '$(TITLE)' $(^D)
+	@$(job) -c $@ 'report' $(meter) env TRANSFER_REPORT='$(TRANSFER_REPORT)' sh $(pipelines)/report.sh -t '$(subst ','\'',$(TITLE))' $(^D)
 
 # Each checkpoint is wholly measured before the next one is made, unless -j lets both run. Then, what a killed run may have
 # left: checkpoints that were to go.
 matrices: $(if $(orders),$(m0_in)/rows/M0.tsv) $(foreach o,$(orders),$(foreach k,$(steps),$(call measured,$(o),$(k)))) \
 	$(orders:%=$(OUT)/matrix/%/matrix.tsv) $(along)
 ifneq ($(KEEP),all)
-	@$(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(steps)),[ ! -d $(OUT)/$(o)/M$(k) ] || \
+	@$(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(steps)),\
+		[ ! -d $(OUT)/$(o)/M$(k) ] && [ ! -d $(OUT)/$(o)/M$(k).retired ] || \
 		$(retire) $(OUT)/$(o)/M$(k) $(call checkpoint,$(o),$(call minus,$(k))) \
 		$(if $(filter $(words $(domains)),$(call plus,$(k))),,$(OUT)/$(o)/M$(call plus,$(k))) || exit;)) \
 	$(if $(filter none,$(KEEP)),$(foreach o,$(orders),$(retire) $(OUT)/$(o)/M$(words $(domains)) -;)) \

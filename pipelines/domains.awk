@@ -21,7 +21,7 @@ function size(file, max,   n) {
 }
 {
 	name = $column
-	if (name !~ /^[^[:space:][:cntrl:]'"`\\;&|<>(){}\[\]*?!~#:%$=\/]+$/ || name ~ /^[-@.]/)
+	if (name !~ /^[^[:space:][:cntrl:]'"`\\;&|<>(){}\[\]*?!~#:%$=,\/]+$/ || name ~ /^[-@.]/)
 		fail("cannot work with this name of a domain: " name)
 	names = names " " name
 	steps = steps " " ++n

@@ -144,7 +144,12 @@ if [ $code -ne 0 ]; then
 	trace $code || :
 	exit $code
 fi
-[ -z "$dir" ] || (cd "$dir" && sha256sum ./*.safetensors) >"$out"
+if [ "$dir" ] && ! (cd "$dir" && sha256sum ./*.safetensors) >"$out" 2>/dev/null; then
+	echo "$label: no model in $dir, though the command ended well" >&2
+	rm -f "$out"
+	trace 1
+	exit 1
+fi
 if [ "$capture$dir" ]; then
 	sync "$out"
 	mv "$out" "$target"

@@ -10,6 +10,7 @@
 #	title   Twenty-four domains
 #	corpus  demo24.jsonl
 #	sbert   minilm
+#	base-text openwebtext.txt
 #	model   small ../base
 #	model   large ../base-large
 #	base    batch=4 lr=3e-4
@@ -25,11 +26,13 @@
 # runs and their settings), study/ (tables of study-stats), figures/ (SVG and PDF) and report.html, which opens from a file; cost.tsv and disk.tsv from the
 # traces of all jobs (OUT/.../.run/trace.tsv).
 #
-# CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS, TABLES, NGRAMS, BIGBENCH  instead of the study file's lines
+# CORPUS, DATA, SBERT, BASE_TEXT, BASE_VECTORS, START, TABLES, NGRAMS, BIGBENCH  instead of the study file's lines
 # THREADS KEEP CELLS SAMPLE Q, programs and ON_...  as in cpt.mk
 # FT=0                                          no model trained on one domain alone
 
 include $(dir $(lastword $(MAKEFILE_LIST)))tools.mk
+
+$(call only_known,STUDY OUT CORPUS DATA SBERT BASE_TEXT BASE_VECTORS START TABLES NGRAMS BIGBENCH THREADS KEEP CELLS SAMPLE Q FT)
 
 .DEFAULT_GOAL := all
 .PHONY: all status plan partial vectors ngrams runs
@@ -47,10 +50,11 @@ $(shell mkdir -p $(OUT)/.run)
 ifeq ($(wildcard $(OUT)/.run/trace.tsv),)
 $(file >$(OUT)/.run/trace.tsv,$(trace_head))
 endif
-$(OUT)/study.d.mk: $(STUDY) $(pipelines)/study.awk
+# By content: another study file may be older than the one before.
+$(OUT)/study.d.mk: FORCE
 	@awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -f $(pipelines)/study.awk $(STUDY) > $@.new
-	@cmp -s $(OUT)/runs.tsv.new $(OUT)/runs.tsv && rm $(OUT)/runs.tsv.new || mv $(OUT)/runs.tsv.new $(OUT)/runs.tsv
-	@mv $@.new $@
+	@for f in $(OUT)/runs.tsv $@; do cmp -s $$f.new $$f && rm $$f.new || mv $$f.new $$f; done
+FORCE:
 include $(OUT)/study.d.mk
 
 # --- what the runs share ------------------------------------------------------------------------
@@ -62,6 +66,7 @@ DATA_        := $(abspath $(call of,DATA,data))
 SBERT_       := $(abspath $(call of,SBERT,sbert))
 BASE_TEXT_   := $(abspath $(call of,BASE_TEXT,base-text))
 BASE_VECTORS_ := $(abspath $(call of,BASE_VECTORS,base-vectors))
+START_       := $(call of,START,start)
 TABLES_      := $(call of,TABLES,tables)
 NGRAMS_      := $(or $(abspath $(call of,NGRAMS,ngrams)),$(if $(filter ranks,$(TABLES_)),$(OUT)/ngrams/all/ngrams.tsv))
 BIGBENCH_    := $(abspath $(call of,BIGBENCH,bigbench))
@@ -75,8 +80,17 @@ ifeq ($(variants),)
 else ifeq ($(CORPUS_)$(DATA_),)
 $(error $(STUDY): neither 'corpus' nor 'data': give CORPUS=FILE or DATA=DIR)
 endif
+walks := $(foreach v,$(variants),$(filter similar similar:% farthest farthest:%,$(run.$(v).order)))
+$(if $(SBERT_),,$(foreach o,$(walks),$(error $(STUDY): order $(o) needs domain vectors: 'sbert DIR')))
+$(if $(BASE_TEXT_)$(BASE_VECTORS_)$(START_),,$(foreach o,$(walks),$(error $(STUDY): order $(o) begins at the domain nearest to what the \
+model was trained on: 'base-text FILE', a sample of that text, or 'start DOMAIN')))
 
 .PRECIOUS: $(OUT)/data/domains.tsv
+ifeq ($(DATA_)$(if $(variants),,none),)
+split_of  := $(CORPUS_) $(study.split) --seed $(base.seed)
+split_was := $(if $(wildcard $(OUT)/data/domains.tsv),$(file <$(OUT)/.run/split),$(file >$(OUT)/.run/split,$(split_of)))
+$(if $(split_was),$(if $(subst x$(split_was)x,,x$(split_of)x),$(error $(OUT)/data was split with '$(split_was)', not '$(split_of)': take another OUT)))
+endif
 ifeq ($(DATA_),)
 $(OUT)/data/domains.tsv: $(CORPUS_)
 	@$(job) $@ 'splitting' $(ON_SPLIT) $(SPLIT) $(Q) -o $(OUT)/data --seed $(base.seed) $(study.split) $(CORPUS_)
@@ -91,7 +105,7 @@ less = $(if $(2),$(shell echo $$(($(1) < $(2) ? $(1) : $(2)))),$(1))
 # cpt PART NAME SETTINGS: cpt.mk in OUT/PART/NAME
 cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2) DATA=$(data) \
 	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) CELLS=$(CELLS_) SAMPLE=$(SAMPLE_) Q='$(Q)' \
-	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS= TABLES= NGRAMS= BIGBENCH=
+	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS= START= TABLES= NGRAMS= BIGBENCH=
 # What is measured beside rows, for those parts that measure.
 also = TABLES='$(TABLES_)' TABLES_AT=$(or $(study.tables-at),0) TABLE_FLAGS='$(study.table-flags)' NGRAMS=$(NGRAMS_) \
 	BIGBENCH='$(BIGBENCH_)' BIGBENCH_AT=$(or $(study.bigbench-at),1) BIGBENCH_FLAGS='$(study.bigbench-flags)'
@@ -136,7 +150,7 @@ $(if $(filter 1,$(FT)),$(foreach a,$(alones),$(eval $(call alone_rule,$(a)))))
 run = $(call cpt,runs,$(1)) MODEL=$(model.$(run.$(1).model)) TOK_IN=$(OUT)/texts/$(run.$(1).texts) M0_IN=$(OUT)/zero/$(run.$(1).model) \
 	FT_IN=$(OUT)/alone/$(run.$(1).alone) $(if $(SBERT_),VECTORS_IN=$(OUT)/vectors/all) TRAIN_BYTES=$(call train_bytes,$(texts.$(run.$(1).texts).balanced)) \
 	STEP_FLAGS='$(study.step) $(run.$(1).step)' CHAIN_FLAGS='$(run.$(1).chain)' POLICY=$(run.$(1).policy) LR=$(run.$(1).lr) \
-	SEED=$(run.$(1).seed) ORDER='$(run.$(1).order)' FT=$(FT) GIVEN='$(study.given)' $(also) $(2)
+	START=$(START_) SEED=$(run.$(1).seed) ORDER='$(run.$(1).order)' FT=$(FT) GIVEN='$(study.given)' $(also) $(2)
 
 define run_rule
 .PHONY: run.do.$(1) status.$(1)
@@ -169,7 +183,7 @@ page      = env STUDY_REPORT=$(STUDY_REPORT) sh $(pipelines)/study.sh
 $(matrices) $(along): runs
 	@:
 $(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices) $(along)
-	@$(job) $@ 'statistics' $(stats) -o $(@D) $< > $(OUT)/.run/findings.txt
+	@$(job) $@ 'statistics' $(stats) -o $(@D) $<
 $(OUT)/cost.tsv $(OUT)/disk.tsv: $(OUT)/%.tsv: $(OUT)/study/findings.tsv
 	@sh $(pipelines)/$*.sh $(OUT) > $@.new && mv $@.new $@
 $(OUT)/report.html: $(OUT)/study/findings.tsv $(OUT)/cost.tsv $(OUT)/disk.tsv

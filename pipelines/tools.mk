@@ -38,3 +38,11 @@ endef
 # The folder of an order of cpt.mk, such as similar-s2orc-wiki of similar:s2orc,wiki: make takes a comma for the end of an argument.
 comma := ,
 order_folder = $(subst $(comma),-,$(subst :,-,$(1)))
+
+# only_known VARIABLES: ends a make whose command line gives another variable, a mistake that would else go unnoticed. A make within a make
+# has the outer one's.
+known_everywhere := BIN PROGRAM_PREFIX SPLIT TOKENIZE EMBED ORDER_DOMAINS STEP EVAL KEY_NGRAMS BIGBENCH_EVAL MATRIX TRANSFER_REPORT MODEL_PACK \
+	MODEL_MERGE JOB_METER STUDY_STATS STUDY_REPORT MODEL_INIT ON_SPLIT ON_TOKENIZE ON_EMBED ON_ORDER ON_STEP ON_EVAL ON_MATRIX LABEL SHELL gnuplot
+given_here = $(foreach v,$(.VARIABLES),$(if $(filter-out -*,$(v)),$(if $(findstring command line,$(origin $(v))),$(v))))
+only_known = $(if $(filter 0,$(MAKELEVEL)),$(foreach v,$(filter-out $(known_everywhere) $(1),$(given_here)),\
+	$(error $(v)=$($(v)): there is no such setting; the head of $(firstword $(MAKEFILE_LIST)) lists them)))

@@ -87,6 +87,61 @@ same_as() { tree out | diff "$1.sums" -; }
 	[ "$before" = "$(stat -c %y out/random/M3.done)" ]
 }
 
+@test "what nothing has been made with can still be mended; what is no setting is refused" {
+	run study ORDER=random FT=0 TRAIN_BYTES=1k STEP_FLAGS='--batchsize 4'
+	[ "$status" -eq 2 ]
+	[[ $output == *"unknown option: --batchsize"* ]]
+	study ORDER=random FT=0 TRAIN_BYTES=1k
+	[ "$(wc -c <out/text/wood_a.train.txt)" -gt 900 ]
+	[ "$(wc -c <out/text/wood_a.train.txt)" -le 1000 ]
+	[ -s out/matrix/random/matrix.tsv ]
+	run study ORDER=random FT=0 TRAIN_BYTES=1k STEP_FLAGS='--batch 5'
+	[ "$status" -eq 2 ]
+	[[ $output == *"was begun with STEP_FLAGS='--batch 4 --lr 1e-3', not '--batch 5'"* ]]
+	unset MAKELEVEL # which is that of `make test`
+	run study STEPFLAGS='--batch 5'
+	[ "$status" -eq 2 ]
+	[[ $output == *"STEPFLAGS=--batch 5: there is no such setting"* ]]
+}
+
+@test "another sequence: what was trained on another domain is trained again, and all after it" {
+	given() { printf '%s\n' "$@" >given && study ORDER=given GIVEN=given FT=0 KEEP=last; }
+	given wood_a tool.b hue-c >log
+	sleep 1
+	run given wood_a hue-c tool.b
+	[ "$status" -eq 2 ]
+	[[ $output == *"given/M1 is needed again but was not kept: to train it again, rm $here/out/given/M1.done"* ]]
+	rm out/given/M1.done
+	given wood_a hue-c tool.b >log
+	keep_as changed
+	given wood_a hue-c tool.b >log
+	cmp out/matrix/given/matrix.tsv changed/matrix/given/matrix.tsv
+	cmp out/given/M3/model.safetensors changed/given/M3/model.safetensors
+}
+
+@test "a checkpoint that cannot be retired costs nothing but that" {
+	run study ORDER=random FT=0 KEEP=delta MODEL_PACK=false
+	[ "$status" -eq 2 ]
+	[ -s out/random/M2.done ]
+	study ORDER=random FT=0 KEEP=delta >log
+	! grep 'M2: training' log || false
+	[ -s out/random/M1.pack ]
+}
+
+@test "two makes on one OUT: the second waits for the first" {
+	printf '#!/bin/sh\nsleep 2\nexec "%s/cpt-step" "$@"\n' "$bin" >slow && chmod +x slow
+	study ORDER=random FT=0 KEEP=last STEP="$here/slow" >first &
+	while ! grep -q 'training' first; do sleep 0.1; done
+	run study status
+	[[ $output == *' done' ]]
+	run study ORDER=random FT=0 KEEP=last
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 2 ]
+	[[ ${lines[0]} == "another make, process "*", works on "*"/out: waiting for it" ]]
+	wait $!
+	[[ $(cat first) == *'complete: '* ]]
+}
+
 @test "portions of an order: its folder has no comma, which make would take for the end of an argument" {
 	mkdir vectors
 	printf '#palimpsest-vectors 1\n' >vectors/vectors.tsv
@@ -94,6 +149,8 @@ same_as() { tree out | diff "$1.sums" -; }
 	study ORDER=similar:indoor,outdoor VECTORS_IN="$here/vectors" FT=0 KEEP=last
 	[ "$(awk 'END { print $1, $2 }' out/similar-indoor-outdoor/order.tsv)" = "3 wood_a" ]
 	[ -s out/similar-indoor-outdoor/rows/M3.tsv ]
+	study ORDER=farthest VECTORS_IN="$here/vectors" FT=0 KEEP=last START=hue-c OUT="$here/start" PORTIONS=indoor,outdoor
+	[ "$(awk '$1 == 1 { print $2 }' start/farthest/order.tsv)" = hue-c ]
 	[ -s out/matrix/similar-indoor-outdoor/matrix.tsv ]
 }
 
@@ -117,7 +174,7 @@ same_as() { tree out | diff "$1.sums" -; }
 	vectors EMBED_TOGETHER=2
 	grep -v '^#\|^domain' out/vectors.tsv | cmp - alone
 	read -r first second third <<<"$(domains out/vectors.tsv)"
-	[ "$(domains "out/vectors/$first+1.tsv")" = "$first $second " ]
+	[ "$(domains "out/vectors/@$first+1.tsv")" = "$first $second " ]
 	[ "$(domains "out/vectors/$third.tsv")" = "$third " ]
 	echo 'One more line.' >>"out/data/$second/train.txt"
 	run vectors
@@ -398,6 +455,9 @@ fake_ssh() {
 	refused 'give DATA=DIR' OUT=out MODEL=toy/m0
 	refused 'no config.json there' OUT=out MODEL=nowhere DATA=toy
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
+	refused 'give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar SBERT=toy
+	refused 'TEST_BYTES=some: a number of bytes' OUT=out MODEL=toy/m0 DATA=toy ORDER=random TEST_BYTES=some
+	refused 'LR=x: a learning rate' OUT=out MODEL=toy/m0 DATA=toy ORDER=random POLICY=rewarmed LR=x
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
 	refused 'EMBED_TOGETHER=0: a number from 1 on' OUT=out MODEL=toy/m0 DATA=toy ORDER=random EMBED_TOGETHER=0
 	refused 'CELLS=some: all, past or ends' OUT=out MODEL=toy/m0 DATA=toy ORDER=random CELLS=some

@@ -133,6 +133,17 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	tree out | grep -v -e settings.mk -e about.tsv -e cost.tsv -e report.html | diff whole.sums -
 }
 
+@test "another study file under the same OUT counts, however old it is; another split does not go" {
+	study FT=0 runs >log
+	{ cat toy.study && echo 'vary batch 2'; } >other.study
+	touch -d '1 hour ago' other.study
+	study STUDY=other.study plan | grep -q 'small-batch2'
+	sed -i 's/--test-bytes 300/--test-bytes 400/' toy.study
+	run study FT=0 runs
+	[ "$status" -eq 2 ]
+	[[ $output == *"out/data was split with "*"--test-bytes 300"*", not "*"--test-bytes 400"* ]]
+}
+
 @test "a study file that is wrong is refused, with its line, before anything is made" {
 	refused() { # WORDS LINE...
 		local words=$1
@@ -156,6 +167,14 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused "'tables-at' needs a number" 'tables-at often'
 	refused "not a value of 'cells': some" 'cells some'
 	refused "not a value of 'sample': much" 'sample much'
+	refused "'train-bytes' needs a number of bytes" 'train-bytes many'
+	run env -u MAKELEVEL make -f "$root/pipelines/study.mk" STUDY=toy.study BASE=x
+	[ "$status" -eq 2 ]
+	[[ $output == *"BASE=x: there is no such setting"* ]]
+	printf '%s\n' 'corpus toy/corpus.jsonl' 'model small toy/m0' 'sbert toy' 'vary order similar' >walk.study
+	run make -f "$root/pipelines/study.mk" STUDY=walk.study OUT=walk
+	[ "$status" -eq 2 ]
+	[[ $output == *"order similar begins at the domain nearest to what the model was trained on: 'base-text FILE'"* ]]
 	run make -f "$root/pipelines/study.mk" STUDY=nowhere
 	[ "$status" -eq 2 ]
 	[[ $output == *"none named 'nowhere'"* ]]
