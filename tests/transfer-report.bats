@@ -77,6 +77,30 @@ need_gnuplot() {
 	transfer-report --text --color always similar random | grep -q "$(printf '\033\\[1m')"
 }
 
+@test "a mean over a part of the domains says so, is not compared with zero-shot, and is not the better one" {
+	# the last model was measured on domains 1 and 2 alone, and FT on domain 6 alone
+	awk -F '\t' '!($1 == "M6" && $3 !~ /_[12]$/) && !($1 ~ /^FT/ && $1 != "FT:domain_6")' in-similar/rows.tsv >some.tsv
+	transfer-matrix --order in-similar/order.tsv --name some -o some some.tsv >text
+	grep -qE '^ +over so many domains +2/3 +0/3 +2/6$' text
+	grep -qE '^\| all \| 6 \| [0-9.]+ \| [0-9.]+ \(1 of 6\) \| [0-9.]+ \(5 of 6\) \| [0-9.]+ \(2 of 6\) \| \+[0-9.]+ \(2 of 6\) \|$' some/summary.md
+	[ "$(cut -f 1,2,13- some/summary.tsv | tail -n 1)" = "all	6	6	1	5	2	2" ]
+	transfer-report some >page.html
+	row() { sed -n '/<th>ZS<\/th>/,/<\/table>/p' "$1" | sed -n "0,/<td class=\"l\">$2<.*/s/<td class=\"l\">\($2<.*\)/\1/p" | sed 's/<[^>]*>/ /g' | xargs; }
+	[[ $(row page.html all) =~ ^all\ 6\ [0-9.]+\ [0-9.]+\ \(1\ of\ 6\)\ [0-9.]+\ \(5\ of\ 6\)\ [0-9.]+\ \(2\ of\ 6\)$ ]]
+	transfer-report similar >page.html
+	[[ $(row page.html all) =~ ^all\ 6\ [0-9.]+(\ [0-9.]+\ [+−][0-9.]+\ %){3}$ ]]
+	transfer-report --text --color always some random >text
+	grep -qE '^LC: at the end +[0-9.]+ \(2 of 6\) +[0-9.]+$' text
+	# other domains: no better one at all
+	sed 's/domain_6	/other	/' in-random/order.tsv >order.tsv
+	sed 's/domain_6	/other	/g' in-random/rows.tsv >rows.tsv
+	transfer-matrix --order order.tsv --name other -o other rows.tsv >/dev/null
+	transfer-report --text --color always similar other | tail -n +2 >text
+	run ! grep -q "$(printf '\033')" text
+	transfer-report similar other >page.html
+	run ! grep -q '<td><b>' page.html
+}
+
 @test "refuses other protocols, other test data, one name twice" {
 	"$rows" 6 in-other
 	sed -i 's/	disjoint	/	m2d2	/' in-other/rows.tsv

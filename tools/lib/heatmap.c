@@ -161,6 +161,26 @@ static void say_change(FILE *out, const struct metrics *s, const char *measure, 
 	fputc('\n', out);
 }
 
+/* Below a row of means: over how many domains of how many, where one is not over all. */
+static void put_measured(FILE *out, const struct metrics *s, const char *measure, int columns, int label, int width,
+                         struct screen screen)
+{
+	const struct metric *all = metrics_find(s, measure, -1);
+	char text[32];
+
+	if (all->n == 0 || all->n == all->of)
+		return;
+	fprintf(out, "  %s", style(screen, FAINT));
+	put_padded(out, label > 6 ? "    over so many domains" : "of", label - 2, screen);
+	for (int c = 0; c < columns; c++) {
+		const struct metric *x = metrics_find(s, measure, c < columns - 1 ? c : -1);
+
+		snprintf(text, sizeof text, "%d/%d", x->n, x->of);
+		fprintf(out, "%*s", width, text);
+	}
+	fprintf(out, "%s\n", style(screen, PLAIN));
+}
+
 void summary_print(FILE *out, const struct matrix *m, const struct metrics *s, struct screen screen)
 {
 	int columns = m->n_portions > 1 ? m->n_portions + 1 : 1, width = 10, label = 40;
@@ -199,6 +219,7 @@ void summary_print(FILE *out, const struct matrix *m, const struct metrics *s, s
 				fprintf(out, "%*.*f", width, x < 1e5 ? 2 : 0, x);
 		}
 		fputc('\n', out);
+		put_measured(out, s, summary_rows[r].measure, columns, label, width, screen);
 	}
 	fprintf(out, "\n%schange in perplexity, mean over domains (below 0: better)%s\n", style(screen, FAINT),
 	        style(screen, PLAIN));

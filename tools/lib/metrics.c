@@ -51,10 +51,10 @@ const struct measure measures[] = {
 };
 
 const struct summary_row summary_rows[4] = {
-	{"ZS", "ZS.ppl", "before any training"},
-	{"FT", "FT.ppl", "trained on that domain alone"},
-	{"CPT", "CPT.ppl", "right after the domain's own step"},
-	{"LC", "LC.ppl", "after the whole sequence"},
+	{"ZS", "ZS.ppl", NULL, "before any training"},
+	{"FT", "FT.ppl", "FT-ZS", "trained on that domain alone"},
+	{"CPT", "CPT.ppl", "CPT-ZS", "right after the domain's own step"},
+	{"LC", "LC.ppl", "LC-ZS", "after the whole sequence"},
 };
 
 double percent(double change)
@@ -406,7 +406,8 @@ static void write_summary(const struct matrix *m, const struct metrics *s, FILE 
 	if (markdown)
 		fputs("| domains | n | ZS | FT | CPT | LC | LC - CPT |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n", out);
 	else
-		fputs("scope\tdomains\tzs\tft\tcpt\tlc\tfg\tzs_log\tft_log\tcpt_log\tlc_log\tfg_log\n", out);
+		fputs("scope\tdomains\tzs\tft\tcpt\tlc\tfg\tzs_log\tft_log\tcpt_log\tlc_log\tfg_log"
+		      "\tzs_n\tft_n\tcpt_n\tlc_n\tfg_n\n", out);
 	for (int i = 0; i <= (m->n_portions > 1 ? m->n_portions : 0); i++) {
 		static const char *const names[] = {"ZS.ppl",     "FT.ppl", "CPT.ppl", "LC.ppl",  "FG.cpt.ppl",
 		                                    "ZS.log",     "FT.log", "CPT.log", "LC.log",  "FG.cpt"};
@@ -416,15 +417,19 @@ static void write_summary(const struct matrix *m, const struct metrics *s, FILE 
 		fprintf(out, markdown ? "| %s | %d" : "%s\t%d", p < 0 ? "all" : markdown ? m->portion[p] : scope,
 		        metrics_find(s, "LC.ppl", p)->of);
 		for (int c = 0; c < (markdown ? 5 : 10); c++) {
-			double x = metrics_find(s, names[c], p)->value;
+			const struct metric *x = metrics_find(s, names[c], p);
 
 			if (!markdown)
-				fprintf(out, "\t%s", real_text(x));
-			else if (isnan(x))
+				fprintf(out, "\t%s", real_text(x->value));
+			else if (isnan(x->value))
 				fputs(" | -", out);
 			else
-				fprintf(out, c == 4 ? " | %+.2f" : " | %.2f", x);
+				fprintf(out, c == 4 ? " | %+.2f" : " | %.2f", x->value);
+			if (markdown && x->n && x->n < x->of)
+				fprintf(out, " (%d of %d)", x->n, x->of);
 		}
+		for (int c = 0; c < 5 && !markdown; c++)
+			fprintf(out, "\t%d", metrics_find(s, names[c], p)->n);
 		fputs(markdown ? " |\n" : "\n", out);
 		free(scope);
 	}

@@ -74,6 +74,7 @@ void metrics_write(const struct matrix *m, const struct metrics *s, const char *
 struct summary_row {
 	const char *name;    /* "ZS" ... */
 	const char *measure; /* "ZS.ppl" ... */
+	const char *change;  /* "FT-ZS" ...: over the domains for which there is zero-shot, too; NULL for ZS itself */
 	const char *meaning;
 };
 extern const struct summary_row summary_rows[4];

@@ -36,6 +36,19 @@ static void check_comparable(const struct study *a, const struct study *b)
 		}
 }
 
+static bool same_domains(const struct matrix *a, const struct matrix *b)
+{
+	for (int i = 0; i < a->n; i++) {
+		int j = 0;
+
+		while (j < b->n && strcmp(a->domain[i].name, b->domain[j].name))
+			j++;
+		if (j == b->n)
+			return false;
+	}
+	return a->n == b->n;
+}
+
 struct study *studies_load(const char *const *dirs, int n)
 {
 	struct study *v = xcalloc((size_t)n, sizeof *v);
@@ -45,6 +58,7 @@ struct study *studies_load(const char *const *dirs, int n)
 		v[i].m = matrix_load(dirs[i]);
 		v[i].base = file_part(v[i].m->name);
 		v[i].s = metrics_of(v[i].m);
+		v[i].alike = same_domains(v[0].m, v[i].m);
 		for (int j = 0; j < i; j++)
 			if (!strcmp(v[i].base, v[j].base))
 				die_input("%s and %s: both are named %s", v[j].dir, v[i].dir, v[i].m->name);
@@ -73,16 +87,16 @@ static const struct main_measure {
 	const char *measure, *label, *sentence;
 	enum show show;
 } main_measures[] = {
-	{"ZS.ppl", "ZS: perplexity before", "mean over all domains, of the model before any of this training", SHOW_VALUE},
+	{"ZS.ppl", "ZS: perplexity before", "mean over domains, of the model before any of this training", SHOW_VALUE},
 	{"FT.ppl", "FT: trained on one domain", "mean over the models that were trained on one domain alone, each on its own", SHOW_VALUE},
-	{"CPT.ppl", "CPT: right after its step", "mean over all domains, each right after the sequence had come to it", SHOW_VALUE},
-	{"LC.ppl", "LC: at the end", "mean over all domains, of the model after the whole sequence", SHOW_VALUE},
+	{"CPT.ppl", "CPT: right after its step", "mean over domains, each right after the sequence had come to it", SHOW_VALUE},
+	{"LC.ppl", "LC: at the end", "mean over domains, of the model after the whole sequence", SHOW_VALUE},
 	{"CPT-ZS", "learned, CPT / ZS", "how far a domain's own step, and all before it, moved its perplexity", SHOW_CHANGE},
 	{"FG.cpt", "forgotten, LC / CPT", "how far it moved from there until the end", SHOW_CHANGE},
 	{"LC-ZS", "left over, LC / ZS", "how far it moved from before all training until the end", SHOW_CHANGE},
 	{"CPT-FT", "from the others, CPT / FT", "the sequence up to a domain, against training on that domain alone", SHOW_CHANGE},
-	{"BWD", "on domains seen, BWD", "backward transfer: all checkpoints on all domains they have seen, against zero-shot", SHOW_GAIN},
-	{"FWD", "on domains not seen, FWD", "forward transfer: all checkpoints on all domains still to come, against zero-shot", SHOW_GAIN},
+	{"BWD", "on domains seen, BWD", "backward transfer: checkpoints on domains they have seen, against zero-shot", SHOW_GAIN},
+	{"FWD", "on domains not seen, FWD", "forward transfer: checkpoints on domains still to come, against zero-shot", SHOW_GAIN},
 	{"BWD.positive", "seen and still better", "share of the cells of domains seen that are better than zero-shot", SHOW_SHARE},
 	{"FWD.positive", "not seen and yet better", "share of the cells of domains still to come that are better than zero-shot", SHOW_SHARE},
 	{"BWD.reach", "steps until it is lost", "largest distance up to which domains seen are better than zero-shot on average", SHOW_STEPS},
@@ -114,7 +128,15 @@ static const char *show(char *text, enum show how, double x)
 	return text;
 }
 
-/* Is x the best of all studies? Not if they are all the same, or there is one alone. */
+static bool is_partial(const struct metric *x)
+{
+	return x->n > 0 && x->n < x->of;
+}
+
+/*
+ * Is x the best of all studies? Not if they are all the same, or there is one alone, or if one is a mean over
+ * other domains or over a part of them: a mean without the hard ones is lower.
+ */
 static bool is_best(const struct study *v, int n, const char *measure, double x)
 {
 	bool differ = false, best = !isnan(x);
@@ -122,6 +144,7 @@ static bool is_best(const struct study *v, int n, const char *measure, double x)
 	for (int i = 0; i < n; i++) {
 		const struct metric *y = metrics_find(v[i].s, measure, -1);
 
+		best = best && v[i].alike && !is_partial(y);
 		differ = differ || (y->value < x || y->value > x);
 		if (y->measure->better == BETTER_NEITHER || (y->measure->better == BETTER_LOWER ? y->value < x : y->value > x))
 			best = false;
@@ -129,14 +152,30 @@ static bool is_best(const struct study *v, int n, const char *measure, double x)
 	return best && differ;
 }
 
+/* Into a buffer of 64: with the number of cells, if it is not over all. */
+static const char *show_over(char *text, enum show how, const struct metric *x)
+{
+	size_t n = strlen(show(text, how, x->value));
+
+	if (is_partial(x))
+		snprintf(text + n, 64 - n, " (%d of %d)", x->n, x->of);
+	return text;
+}
+
 void report_text(FILE *out, const struct study *v, int n, struct screen screen)
 {
 	const char *bold = screen.color == COLOR_NONE ? "" : "\033[1m", *plain = screen.color == COLOR_NONE ? "" : "\033[0m";
-	char text[32];
+	char text[64];
 	int width = 12;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		width = (int)strlen(v[i].m->name) + 2 > width ? (int)strlen(v[i].m->name) + 2 : width;
+		for (int r = 0; r < N_MAIN; r++) {
+			int w = (int)strlen(show_over(text, main_measures[r].show, metrics_find(v[i].s, main_measures[r].measure, -1)));
+
+			width = w + 2 > width ? w + 2 : width;
+		}
+	}
 	fprintf(out, "%-28s", "");
 	for (int i = 0; i < n; i++)
 		fprintf(out, "%s%*s%s", bold, width, v[i].m->name, plain);
@@ -144,10 +183,10 @@ void report_text(FILE *out, const struct study *v, int n, struct screen screen)
 	for (int r = 0; r < N_MAIN; r++) {
 		fprintf(out, "%-28s", main_measures[r].label);
 		for (int i = 0; i < n; i++) {
-			double x = metrics_find(v[i].s, main_measures[r].measure, -1)->value;
-			bool best = is_best(v, n, main_measures[r].measure, x);
+			const struct metric *x = metrics_find(v[i].s, main_measures[r].measure, -1);
+			bool best = is_best(v, n, main_measures[r].measure, x->value);
 
-			fprintf(out, "%s%*s%s", best ? bold : "", width, show(text, main_measures[r].show, x), best ? plain : "");
+			fprintf(out, "%s%*s%s", best ? bold : "", width, show_over(text, main_measures[r].show, x), best ? plain : "");
 		}
 		fputc('\n', out);
 	}
@@ -163,8 +202,14 @@ static void put_shade(FILE *out, double x)
 	fprintf(out, " style=\"background:#%02x%02x%02x%s\"", c[0], c[1], c[2], heat_is_dark(c) ? ";color:#fff" : "");
 }
 
-/* A cell of a perplexity and how far it is from zero-shot. */
-static void put_relative(FILE *out, double ppl, double zs, double limit)
+static void put_over(FILE *out, const struct metric *x)
+{
+	if (is_partial(x))
+		fprintf(out, " <small>(%d of %d)</small>", x->n, x->of);
+}
+
+/* A cell of a perplexity and how far it is from zero-shot (NaN: that is not told); over: the mean that it is, or NULL. */
+static void put_relative(FILE *out, double ppl, double zs, double limit, const struct metric *over)
 {
 	char text[32];
 
@@ -181,6 +226,8 @@ static void put_relative(FILE *out, double ppl, double zs, double limit)
 		html_text(out, show(text, SHOW_CHANGE, log(ppl / zs)));
 		fputs("</small>", out);
 	}
+	if (over)
+		put_over(out, over);
 	fputs("</td>", out);
 }
 
@@ -197,7 +244,7 @@ static void put_tile(FILE *out, const struct study *x, const char *measure, bool
 	fprintf(out, "<div class=\"tile %s\"><b>", change < 0 ? "better" : "worse");
 	html_text(out, show(text, SHOW_CHANGE, change));
 	fprintf(out, "</b><span>%s", what);
-	if (y->n < y->of)
+	if (is_partial(y))
 		fprintf(out, " (%d of %d cells measured)", y->n, y->of);
 	fputs("</span></div>\n", out);
 }
@@ -214,10 +261,16 @@ static void put_tiles(FILE *out, const struct study *x)
 
 static void put_comparison(FILE *out, const struct study *v, int n)
 {
+	bool partial = false;
 	char text[32];
 
-	fprintf(out, "<p class=\"soft\">Means over all domains; changes are of perplexity, below 0 is better.%s</p>\n"
-	        "<div class=\"scroll\"><table>\n<tr><th class=\"l\">measure</th>", n > 1 ? " Bold: the better one." : "");
+	for (int r = 0; r < N_MAIN; r++)
+		for (int i = 0; i < n; i++)
+			partial = partial || is_partial(metrics_find(v[i].s, main_measures[r].measure, -1));
+	fprintf(out, "<p class=\"soft\">Means over domains; changes are of perplexity, below 0 is better.%s%s</p>\n"
+	        "<div class=\"scroll\"><table>\n<tr><th class=\"l\">measure</th>",
+	        partial ? " In brackets: over so many domains or cells of so many; the others were not measured." : "",
+	        n > 1 ? " Bold: the better one, where both are over the same." : "");
 	for (int i = 0; i < n; i++) {
 		fputs("<th>", out);
 		html_name(out, v[i].m->name);
@@ -229,12 +282,14 @@ static void put_comparison(FILE *out, const struct study *v, int n)
 
 		fprintf(out, "<tr><td class=\"l m\">%s<br><small>%s</small></td>", d->label, d->sentence);
 		for (int i = 0; i < n; i++) {
-			double x = metrics_find(v[i].s, d->measure, -1)->value;
-			bool best = is_best(v, n, d->measure, x);
+			const struct metric *x = metrics_find(v[i].s, d->measure, -1);
+			bool best = is_best(v, n, d->measure, x->value);
 
 			fputs(best ? "<td><b>" : "<td>", out);
-			html_text(out, show(text, d->show, x));
-			fputs(best ? "</b></td>" : "</td>", out);
+			html_text(out, show(text, d->show, x->value));
+			fputs(best ? "</b>" : "", out);
+			put_over(out, x);
+			fputs("</td>", out);
 		}
 		fputs("</tr>\n", out);
 	}
@@ -247,20 +302,23 @@ static void put_summary(FILE *out, const struct study *x)
 	double limit = heat_limit(m);
 	int portions = m->n_portions > 1 ? m->n_portions : 0;
 
-	fputs("<p class=\"soft\">Mean perplexity, and its change against zero-shot. ZS: before any training. "
+	fputs("<p class=\"soft\">Mean perplexity, and its change against zero-shot where both are over the same domains. ZS: before any training. "
 	      "FT: trained on that domain alone. CPT: right after the domain\u2019s own step. LC: after the whole sequence.</p>\n"
 	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">domains</th><th>n</th><th>ZS</th><th>FT</th><th>CPT</th><th>LC</th></tr>\n", out);
 	for (int i = 0; i <= portions; i++) {
 		int p = portions && i < portions ? i : -1;
-		double zs = metrics_find(x->s, "ZS.ppl", p)->value;
+		const struct metric *zs = metrics_find(x->s, "ZS.ppl", p);
 
 		fputs("<tr><td class=\"l\">", out);
 		html_name(out, p < 0 ? "all" : m->portion[p]);
-		fprintf(out, "</td><td>%d</td>", metrics_find(x->s, "ZS.ppl", p)->of);
-		put_relative(out, zs, NAN, limit);
-		put_relative(out, metrics_find(x->s, "FT.ppl", p)->value, zs, limit);
-		put_relative(out, metrics_find(x->s, "CPT.ppl", p)->value, zs, limit);
-		put_relative(out, metrics_find(x->s, "LC.ppl", p)->value, zs, limit);
+		fprintf(out, "</td><td>%d</td>", zs->of);
+		for (int r = 0; r < 4; r++) {
+			const struct summary_row *row = &summary_rows[r];
+			const struct metric *y = metrics_find(x->s, row->measure, p);
+			int both = row->change ? metrics_find(x->s, row->change, p)->n : 0;
+
+			put_relative(out, y->value, both && both == y->n && both == zs->n ? zs->value : NAN, limit, y);
+		}
 		fputs("</tr>\n", out);
 	}
 	fputs("</table></div>\n", out);
@@ -286,10 +344,10 @@ static void put_domains(FILE *out, const struct matrix *m)
 		html_name(out, d->portion);
 		fputs("</td>", out);
 		best = matrix_best(m, j, 0, &step);
-		put_relative(out, zs, NAN, limit);
-		put_relative(out, d->ft_ppl, zs, limit);
-		put_relative(out, matrix_ppl(m, j + 1, j), zs, limit);
-		put_relative(out, matrix_ppl(m, m->n, j), zs, limit);
+		put_relative(out, zs, NAN, limit, NULL);
+		put_relative(out, d->ft_ppl, zs, limit, NULL);
+		put_relative(out, matrix_ppl(m, j + 1, j), zs, limit, NULL);
+		put_relative(out, matrix_ppl(m, m->n, j), zs, limit, NULL);
 		if (isnan(best))
 			fputs("<td>-</td></tr>\n", out);
 		else
@@ -400,8 +458,7 @@ static void put_measures(FILE *out, const struct study *v, int n)
 			snprintf(text, sizeof text, strcmp(d->unit, "steps") ? "%.4f" : "%.0f", x->value);
 			fputs("<td>", out);
 			html_text(out, isnan(x->value) ? "-" : text);
-			if (x->n < x->of && !isnan(x->value))
-				fprintf(out, " <small>(%d of %d)</small>", x->n, x->of);
+			put_over(out, x);
 			fputs("</td>", out);
 		}
 		fputs("</tr>\n", out);

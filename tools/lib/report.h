@@ -13,6 +13,7 @@
 struct study {
 	const char *dir; /* of transfer-matrix */
 	char *base;      /* its name, as it begins the names of its figures */
+	bool alike;      /* of the same domains as the first */
 	struct matrix *m;
 	struct metrics *s;
 };
