@@ -110,6 +110,8 @@ need_gnuplot() {
 	sed -i 's/	data-domain_3	/	data-new	/' in-third/rows.tsv
 	transfer-matrix --order in-third/order.tsv --name third -o third in-third/rows.tsv >/dev/null
 	refused 3 domain_3 transfer-report -o page.html similar third
+	study none 2 # has no domain_3: the second and the third differ
+	refused 3 "third: domain domain_3: test data differ from those of similar" transfer-report -o page.html none similar third
 	cp -r similar again
 	refused 3 "both are named similar" transfer-report -o page.html similar again
 }

@@ -62,8 +62,8 @@ struct study *studies_load(const char *const *dirs, int n)
 		for (int j = 0; j < i; j++)
 			if (!strcmp(v[i].base, v[j].base))
 				die_input("%s and %s: both are named %s", v[j].dir, v[i].dir, v[i].m->name);
-		if (i > 0)
-			check_comparable(&v[0], &v[i]);
+		for (int j = 0; j < i; j++)
+			check_comparable(&v[j], &v[i]);
 	}
 	return v;
 }
