@@ -123,6 +123,11 @@ sequence() {
 	[ "$(sequence --order size domains.tsv)" = "cs.CL A__y B__y B__x math.AG A__x cs.AI math.NT" ]
 	[ "$(sequence --order size --portions s2orc,wiki domains.tsv)" = "cs.CL math.AG cs.AI math.NT A__y B__y B__x A__x" ]
 	[ "$(sequence --order interleave domains.tsv)" = "A__x B__x cs.AI math.AG A__y B__y cs.CL math.NT" ]
+	# groups that stand in both portions: what one took in the first does not count in the second
+	domains wiki/cs/a1:1 wiki/cs/a2:1 s2orc/cs/b1:1 s2orc/math/b2:1 s2orc/math/b3:1 >d.tsv
+	[ "$(sequence --order interleave --portions wiki,s2orc d.tsv)" = "a1 a2 b1 b2 b3" ]
+	[ "$(sequence --order interleave --portions s2orc,wiki d.tsv)" = "b1 b2 b3 a1 a2" ]
+	[ "$(sequence --order interleave --portions s2orc+wiki d.tsv)" = "a1 b2 a2 b3 b1" ]
 	[ "$(sequence --order reverse domains.tsv)" = "B__y math.NT math.AG cs.CL cs.AI B__x A__y A__x" ]
 }
 

@@ -251,13 +251,16 @@ static int by_round(const void *x, const void *y)
 	return a->round != b->round ? a->round - b->round : a->group - b->group;
 }
 
-/* Round-robin over the groups: the r-th round takes the r-th of each that has so many. Both keep the table's sequence. */
+/*
+ * Round-robin over the groups of each stage: the r-th round takes the r-th of each that has so many. Both keep the
+ * table's sequence.
+ */
 static void interleave(void)
 {
 	for (int i = 0; i < n_domains; i++) {
 		struct domain *d = &domain[i];
 
-		while (strcmp(domain[d->group].l1, d->l1))
+		while (domain[d->group].stage != d->stage || strcmp(domain[d->group].l1, d->l1))
 			d->group++;
 		for (int k = 0; k < i; k++)
 			d->round += domain[k].group == d->group;
