@@ -182,6 +182,8 @@ sequence() {
 	fails 3 "d.tsv: last line has no newline: the file is truncated" -- order-domains --order random d.tsv
 	sed 's/A__x/@base/' domains.tsv > d.tsv
 	fails 3 "d.tsv:3: bad domain name: @base" -- order-domains --order random d.tsv
+	sed 's/A__x/step/' domains.tsv > d.tsv
+	fails 3 "d.tsv:3: bad domain name: step" -- order-domains --order random d.tsv
 	fails 1 "cannot open missing: No such file" -- order-domains --order random missing
 	fails 1 "cannot open missing: No such file" -- order-domains --vectors missing domains.tsv
 }

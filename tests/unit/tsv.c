@@ -168,7 +168,7 @@ static void names(void **state)
 {
 	static const char *const good[] = {"cs.CL", "Culture_and_the_arts__Visual_arts", "a b", "\xc3\xa9", "...", "#x"};
 	static const char *const bad[] = {"", ".", "..", "-x", "@base", "a/b", "a\tb", "a\nb", "a\x7f", "\xff", "\xc3",
-	                                  "\xed\xa0\x80"};
+	                                  "\xed\xa0\x80", "step", "after"};
 	char longest[202];
 
 	(void)state;

@@ -281,5 +281,5 @@ int tsv_is_clean(const char *s)
 int is_domain_name(const char *s)
 {
 	return tsv_is_clean(s) && strlen(s) <= 200 && *s != '-' && *s != '@' && !strchr(s, '/') && strcmp(s, ".") &&
-	       strcmp(s, "..");
+	       strcmp(s, "..") && strcmp(s, "step") && strcmp(s, "after");
 }

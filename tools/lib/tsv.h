@@ -51,7 +51,10 @@ void tsv_begin(FILE *out, const char *kind);
 
 /* 1 if s can stand in a cell: valid UTF-8, not empty, no control characters. */
 int tsv_is_clean(const char *s);
-/* 1 if s is a domain name: clean, no '/', not "." or "..", not starting with '-' or '@', at most 200 bytes. */
+/*
+ * 1 if s is a domain name: clean, no '/', not "." or "..", not "step" or "after" (columns beside the domains' in
+ * matrix.tsv), not starting with '-' or '@', at most 200 bytes.
+ */
 int is_domain_name(const char *s);
 
 #endif
