@@ -1,5 +1,5 @@
 # distance.gp OUT.svg LIST: transfer by the distance in the sequence.
-# LIST: a line a sequence, its name, a tab, its directory.
+# LIST: a line a sequence, the directory of its tables, a tab, its name (which may begin with a '#').
 load 'style.gp'
 eval svg(640, 410)
 set output ARG1
@@ -14,12 +14,16 @@ stats ARG2 using 0 nooutput
 n = int(STATS_records)
 array name[n]
 array dir[n]
-stats ARG2 using (name[int($0) + 1] = strcol(1), dir[int($0) + 1] = strcol(2), 0) nooutput
+stats ARG2 using (dir[int($0) + 1] = strcol(1), name[int($0) + 1] = strcol(2), 0) nooutput
 set datafile columnheaders
 file(i) = dir[i] . '/distance.tsv'
-stats file(1) using 1 nooutput
-set xrange [STATS_min - 0.3:STATS_max + 0.3]
-if (STATS_max < 5) { set xtics 1 }
+far = 0
+do for [i = 1:n] {
+	stats file(i) using 1 nooutput
+	far = STATS_max > far ? STATS_max : far
+}
+set xrange [-far - 0.3:far + 0.3]
+if (far < 5) { set xtics 1 }
 plot 0 with lines lc rgb '#333333' lw 1.5 dt 3 notitle, \
-	for [i = 1:n] file(i) using 'distance':(pct(column('transfer'))) with lines lw 2.4 lc rgb c_study[(i - 1) % 6 + 1] title name[i], \
+	for [i = 1:n] file(i) using 'distance':(pct(column('transfer'))) with linespoints pt 7 ps 0.26 lw 2.4 lc rgb c_study[(i - 1) % 6 + 1] title name[i], \
 	for [i = 1:n] file(i) using (column('distance') == 0 ? 0 : NaN):(pct(column('transfer'))) with points pt 7 ps 0.8 lc rgb c_study[(i - 1) % 6 + 1] notitle

@@ -25,6 +25,16 @@ trap 'exit 1' HUP INT TERM
 
 about() { awk -F '\t' -v key="$2" '$1 == key { print $2; exit }' "$1/about.tsv"; }
 
+# tables DIR BASE: copies for gnuplot, which cuts cells at a '"'; prints their directory
+typographic() { sed 's/\t *"/\t“/g; s/"/”/g'; }
+tables() {
+	mkdir -p "$tmp/$2.tables"
+	for table in per-domain cells checkpoints distance l1; do
+		typographic <"$1/$table.tsv" >"$tmp/$2.tables/$table.tsv"
+	done
+	echo "$tmp/$2.tables"
+}
+
 # draw SCRIPT NAME [ARGUMENT...]
 draw() {
 	script=$1 svg=$tmp/$2.svg
@@ -43,13 +53,12 @@ limit=$(for dir; do about "$dir" limit; done | sort -g | tail -n 1)
 [ -n "$limit" ] || { echo "report.sh: not made by transfer-matrix: $1" >&2; exit 3; }
 for dir; do
 	base=$(about "$dir" name | tr -d '\n' | LC_ALL=C tr -c 'A-Za-z0-9._-' _)
+	tables=$(tables "$dir" "$base")
 	for figure in heat sequence forgetting l1; do
-		draw $figure "$base.$figure" "$(about "$dir" name)" "$dir" "$limit"
+		draw $figure "$base.$figure" "$(about "$dir" name)" "$tables" "$limit"
 	done
+	printf '%s\t%s\n' "$tables" "$(about "$dir" name)" | typographic >>"$tmp/list"
 done
-for dir; do
-	printf '%s\t%s\n' "$(about "$dir" name)" "$dir"
-done >"$tmp/list"
 for figure in course distance; do
 	draw $figure $figure "$tmp/list"
 done

@@ -173,6 +173,34 @@ need_gnuplot() {
 	[ "$(wc -c <big.html)" -lt 3000000 ]
 }
 
+@test "report.sh: names with quotation marks and hashes" {
+	need_gnuplot
+	for table in order rows; do
+		sed 's/domain_1	/"quo	/g; s/domain_2	/b"c	/g; s/domain_3	/#d	/g; s/wiki_field0/"L/; s/	s2orc	/	"s	/' "in-similar/$table.tsv" >$table.tsv
+	done
+	for name in '#x' '"x'; do
+		transfer-matrix --order order.tsv --name "$name" -o quoted rows.tsv >/dev/null
+		run --separate-stderr "$report" -o quoted.html -f quoted-figures quoted
+		[ "$status" -eq 0 ] && [ -z "$output$stderr" ]
+		grep -q ">${name/\"/“}: seen before<" quoted-figures/course.svg
+		grep -q ">${name/\"/“}<" quoted-figures/distance.svg
+	done
+	for name in “quo b”c '#d'; do
+		for figure in heat sequence forgetting; do grep -q ">$name<" "quoted-figures/_x.$figure.svg"; done
+	done
+	grep -q '>“L<' quoted-figures/_x.l1.svg
+	grep -q '&#34;quo' quoted.html
+}
+
+@test "report.sh: a shorter sequence before a longer one does not cut it" {
+	need_gnuplot
+	study short 4
+	study long 9
+	"$report" -o page.html -f figures short long
+	grep -q '> *9<' figures/course.svg
+	grep -q '> *8<' figures/distance.svg
+}
+
 @test "report.sh: wrong usage, and what transfer-matrix did not write" {
 	run --separate-stderr "$report"
 	[ "$status" -eq 2 ]
