@@ -52,6 +52,15 @@ do for [i = -99:200] {
 		if (x > -limit && x < limit && (i < 0 || limit < 0.6 || i % 2 == 0 || i == 1)) { set cbtics add (sprintf('%+d %%%%', p) x) }
 	}
 }
+# what was not measured is hatched, not white, which is close to no change
+missing = 0
+stats cells using (missing = missing + (column('step') > 0 && column('transfer') != column('transfer')), 0) nooutput
+if (missing) {
+	set object 1 rectangle from 0.5, 0.5 to N + 0.5, N + 0.5 behind fc rgb '#8a9299' fs pattern 4 noborder
+	x = (text + N * side + 22) / W
+	set object 2 rectangle from screen x, (below - 24) / H to screen x + 14.0 / W, (below - 10) / H fc rgb '#8a9299' fs pattern 4 border lc rgb '#8a9299'
+	set label 1 'not measured' at screen x + 18.0 / W, (below - 17) / H font ',10' textcolor rgb '#333333'
+}
 unset key
 prev = ''
 was(s) = (changed = column('step') > 1 && s ne prev, prev = s, changed)

@@ -293,6 +293,21 @@ bats_require_minimum_version 1.5.0
 	grep -q 'CPT right after the domain.s own step *80.00 *25.00 *61.67$' text
 }
 
+@test "the map of a matrix with cells that were not measured: a dot or a blank, and the legend says so" {
+	"$BATS_TEST_DIRNAME"/synthetic-rows.sh 20 ends
+	awk -F '\t' 'NR < 3 || $1 == "M0" || $1 == "M20" || $1 ~ /^M/ && "M" substr($3, 8) == $1' ends/rows.tsv >some.tsv
+	COLUMNS=400 transfer-matrix --order ends/order.tsv some.tsv >text
+	[ "$(tail -n 1 text)" = "   .: not measured" ]
+	[ "$(grep -cE '^ *[0-9]+ domain_[0-9]+ .* \. ' text)" -eq 19 ]
+	COLUMNS=60 transfer-matrix --order ends/order.tsv some.tsv >text
+	[ "$(tail -n 1 text)" = "   blank: not measured" ]
+	COLUMNS=60 transfer-matrix --color always --order ends/order.tsv some.tsv | sed 's/\x1b\[[0-9;]*m//g' >text
+	[ "$(tail -n 1 text)" = "   .: not measured" ]
+	grep -qE '^ 1 domain_1 *(o|<>|••)(\. ){11}│(\. ){8}$' text
+	transfer-matrix --order order.tsv rows.tsv >text
+	run ! grep -q 'not measured' text
+}
+
 @test "a matrix of 160 fits any terminal, quickly" {
 	"$BATS_TEST_DIRNAME"/synthetic-rows.sh 160 big
 	for width in 40 80 132 400; do

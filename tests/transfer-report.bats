@@ -201,6 +201,21 @@ need_gnuplot() {
 	grep -q '> *8<' figures/distance.svg
 }
 
+@test "report.sh: what was not measured is seen to be so, and a single step that was" {
+	need_gnuplot
+	points() { grep -c "<use xlink:href='#gpPt6' transform='translate([^)]*) scale(2.19)'" "$1"; }
+	"$rows" 50 in-ends
+	awk -F '\t' 'NR < 3 || $1 == "M0" || $1 == "M50" || $1 ~ /^M/ && "M" substr($3, 8) == $1' in-ends/rows.tsv >some.tsv
+	transfer-matrix --order in-ends/order.tsv --name ends -o ends some.tsv >/dev/null
+	"$report" -o page.html -f figures ends similar
+	grep -q '>not measured<' figures/ends.heat.svg
+	run ! grep -q '>not measured<' figures/similar.heat.svg
+	# the one of ends, and 5 of similar (its first step has none), each line's legend too
+	[ "$(points figures/course.svg)" -eq 8 ] || { points figures/course.svg; return 1; }
+	grep -q 'perplexities (hatched: not measured)</summary>' page.html
+	[ "$(grep -o '<td class="no">-</td>' page.html | wc -l)" -eq 2401 ]
+}
+
 @test "report.sh: wrong usage, and what transfer-matrix did not write" {
 	run --separate-stderr "$report"
 	[ "$status" -eq 2 ]

@@ -326,6 +326,8 @@ static void put_cell(FILE *out, const struct matrix *m, const struct layout *l, 
 		number_text(text, sizeof text, v);
 		fprintf(out, "%s%*s%s", diagonal ? style(s, BOLD) : "", l->cell - 1, text,
 		        !diagonal ? " " : s.color != COLOR_NONE && s.utf8 ? "◂" : "<");
+	} else if (s.color != COLOR_NONE && isnan(v) && !diagonal) {
+		fputs(l->cell == 1 ? "." : ". ", out);
 	} else if (s.color != COLOR_NONE) {
 		fputs(diagonal ? (l->cell == 1 ? (s.utf8 ? "•" : "o") : (s.utf8 ? "••" : "<>")) : l->cell == 1 ? " " : "  ", out);
 	} else {
@@ -421,4 +423,6 @@ void heatmap_print(FILE *out, const struct matrix *m, struct screen s)
 		fputc('\n', out);
 	}
 	put_legend(out, &l, s);
+	if (matrix_measured(m) < (m->n + 1) * m->n)
+		fprintf(out, "%*s%s: not measured\n", l.digits + 1, "", l.numbers || s.color != COLOR_NONE ? "." : "blank");
 }

@@ -124,6 +124,7 @@ const char html_style[] =
 	"max-width:36rem;line-height:1.35}td small{color:inherit;opacity:.85}td.m small{color:var(--soft);opacity:1}\n"
 	"table.matrix{font-size:.75rem}table.matrix td,table.matrix th{padding:.12rem .35rem;border:0}\n"
 	"table.matrix td.d{outline:2px solid #111;outline-offset:-2px;font-weight:700}\n"
+	"table.matrix td.no{background:repeating-linear-gradient(45deg,#fff 0 3px,#c9ced3 3px 4px)}\n"
 	"table.matrix th.c{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.35rem .12rem}\n"
 	"details{margin:.8rem 0}summary{cursor:pointer;font-weight:600;padding:.3rem 0}\n"
 	"code{font-size:.85em;overflow-wrap:anywhere}dl.about{font-size:.88rem}dl.about dt{font-weight:600}"

@@ -277,6 +277,15 @@ struct matrix *matrix_read(const char *order, const char *const *rows, int n_row
 	return m;
 }
 
+int matrix_measured(const struct matrix *m)
+{
+	int n = 0;
+
+	for (int i = 0; i < (m->n + 1) * m->n; i++)
+		n += !isnan(m->loss[i]);
+	return n;
+}
+
 double matrix_best(const struct matrix *m, int j, int first, int *step)
 {
 	double best = NAN;

@@ -74,6 +74,9 @@ static inline double matrix_change(const struct matrix *m, int k, int j)
 	return *matrix_at(m, k, j) - *matrix_at(m, 0, j);
 }
 
+/* How many of the (n + 1) n cells were measured. */
+int matrix_measured(const struct matrix *m);
+
 /* The lowest perplexity of domain j after any of the steps first..n-1, and that step; NaN if not all of them were measured. */
 double matrix_best(const struct matrix *m, int j, int first, int *step);
 

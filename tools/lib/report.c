@@ -362,8 +362,9 @@ static void put_matrix(FILE *out, const struct matrix *m)
 
 	if (m->n > 64) /* too many cells to read; the file is there */
 		return;
-	fputs("<details class=\"wide\"><summary>The whole matrix: perplexities</summary><div class=\"scroll\"><table class=\"matrix\">\n<tr><th></th><th></th>",
-	      out);
+	fprintf(out, "<details class=\"wide\"><summary>The whole matrix: perplexities%s</summary><div class=\"scroll\">"
+	        "<table class=\"matrix\">\n<tr><th></th><th></th>",
+	        matrix_measured(m) < (m->n + 1) * m->n ? " (hatched: not measured)" : "");
 	for (int j = 0; j < m->n; j++) {
 		fputs("<th class=\"c\">", out);
 		html_name(out, m->domain[j].name);
@@ -377,13 +378,14 @@ static void put_matrix(FILE *out, const struct matrix *m)
 		for (int j = 0; j < m->n; j++) {
 			double change = matrix_change(m, k, j), ppl = matrix_ppl(m, k, j);
 
+			if (isnan(ppl)) {
+				fputs(j == k - 1 ? "<td class=\"d no\">-</td>" : "<td class=\"no\">-</td>", out);
+				continue;
+			}
 			fputs(j == k - 1 ? "<td class=\"d\"" : "<td", out);
 			if (!isnan(change))
 				put_shade(out, change / limit);
-			if (isnan(ppl))
-				fputs(">-</td>", out);
-			else
-				fprintf(out, ">%.*f</td>", ppl < 1000 ? 1 : 0, ppl);
+			fprintf(out, ">%.*f</td>", ppl < 1000 ? 1 : 0, ppl);
 		}
 		fputs("</tr>\n", out);
 	}
