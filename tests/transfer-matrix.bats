@@ -83,6 +83,16 @@ bats_require_minimum_version 1.5.0
 	END
 }
 
+@test "summary.md: a portion with a bar, a huge perplexity" {
+	sed -i 's/informative/fact|news/' order.tsv
+	awk -F '\t' -v OFS='\t' '$1 == "M3" && $3 == "lore" { $10 = "1e40" } 1' rows.tsv >huge.tsv
+	transfer-matrix --order order.tsv -o out huge.tsv >text
+	grep -qxF '| fact\|news | 2 | 150.00 | 87.00 | 80.00 | 5e+39 | +5e+39 |' out/summary.md
+	grep -qE '^  LC  after the whole sequence +5e\+39 +25.00 +3.333e\+39$' text
+	grep -qE '^ +\+[0-9.]+e\+14 %  forgotten' text
+	[ "$(awk '{ print length }' text | sort -n | tail -n 1)" -le 100 ]
+}
+
 @test "metrics.tsv and metrics.json say the same, and every measure has its place in the manual" {
 	transfer-matrix --order order.tsv -o out rows.tsv
 	command -v jq >/dev/null || skip "jq is not installed"

@@ -71,6 +71,19 @@ need_gnuplot() {
 	grep -q 'a&#60;b&#62;&#38;&#34;c' page.html
 }
 
+@test "a huge perplexity is short, and what did not change is neither better nor worse" {
+	awk -F '\t' -v OFS='\t' '$1 == "M6" { $10 = "1e40" } 1' in-similar/rows.tsv >rows.tsv
+	transfer-matrix --order in-similar/order.tsv --name huge -o huge rows.tsv >/dev/null
+	transfer-report --text huge >text
+	grep -qE '^LC: at the end +1e\+40$' text
+	grep -qE '^left over, LC / ZS +\+[0-9.]{5}e\+40 %$' text
+	transfer-report huge >page.html
+	run ! grep -qE '0{30}|[0-9]{30}\.' page.html
+	study one 1
+	transfer-report one >page.html
+	grep -q '<div class="tile"><b>0.0 %</b><span><strong>forgotten' page.html
+}
+
 @test "bold for the better one, on a terminal that has it" {
 	transfer-report --text similar random >plain
 	run ! grep -q "$(printf '\033')" plain

@@ -152,10 +152,11 @@ static void put_padded(FILE *out, const char *s, int width, struct screen screen
 static void say_change(FILE *out, const struct metrics *s, const char *measure, const char *what)
 {
 	const struct metric *x = metrics_find(s, measure, -1);
+	char text[32];
 
 	if (isnan(x->value))
 		return;
-	fprintf(out, "  %+7.1f %%  %s", percent(x->value), what);
+	fprintf(out, "  %9s  %s", change_text(text, x->value), what);
 	if (x->n < x->of)
 		fprintf(out, " (%d of %d domains)", x->n, x->of);
 	fputc('\n', out);
@@ -212,11 +213,9 @@ void summary_print(FILE *out, const struct matrix *m, const struct metrics *s, s
 			put_padded(out, summary_rows[r].meaning, label - 6, screen);
 		for (int c = 0; c < columns; c++) {
 			double x = metrics_find(s, summary_rows[r].measure, c < columns - 1 ? c : -1)->value;
+			char text[32];
 
-			if (isnan(x))
-				fprintf(out, "%*s", width, "-");
-			else
-				fprintf(out, "%*.*f", width, x < 1e5 ? 2 : 0, x);
+			fprintf(out, "%*s", width, ppl_text(text, x));
 		}
 		fputc('\n', out);
 		put_measured(out, s, summary_rows[r].measure, columns, label, width, screen);

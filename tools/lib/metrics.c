@@ -7,6 +7,7 @@
 #include "checked.h"
 #include "json.h"
 #include "options.h"
+#include "table.h"
 #include "tsv.h"
 
 #define SATURATED 0.95 /* of the highest backward transfer: BWD.saturation */
@@ -60,6 +61,24 @@ const struct summary_row summary_rows[4] = {
 double percent(double change)
 {
 	return 100 * expm1(change);
+}
+
+char *ppl_text(char *text, double ppl)
+{
+	if (isnan(ppl))
+		return strcpy(text, "-");
+	snprintf(text, 32, fabs(ppl) < 1e5 ? "%.2f" : "%.4g", ppl);
+	return text;
+}
+
+char *change_text(char *text, double change)
+{
+	double x = percent(change);
+
+	if (isnan(x))
+		return strcpy(text, "-");
+	snprintf(text, 32, fabs(x) < 0.05 ? "0.0 %%" : fabs(x) < 1e5 ? "%+.1f %%" : "%+.4g %%", x);
+	return text;
 }
 
 void mean_add(struct mean *x, double value)
@@ -414,17 +433,21 @@ static void write_summary(const struct matrix *m, const struct metrics *s, FILE 
 		int p = m->n_portions > 1 && i < m->n_portions ? i : -1;
 		char *scope = metric_scope(m, &(struct metric){.portion = p});
 
-		fprintf(out, markdown ? "| %s | %d" : "%s\t%d", p < 0 ? "all" : markdown ? m->portion[p] : scope,
-		        metrics_find(s, "LC.ppl", p)->of);
+		if (markdown) {
+			fputs("| ", out);
+			md_text(out, p < 0 ? "all" : m->portion[p]);
+		} else {
+			fputs(scope, out);
+		}
+		fprintf(out, markdown ? " | %d" : "\t%d", metrics_find(s, "LC.ppl", p)->of);
 		for (int c = 0; c < (markdown ? 5 : 10); c++) {
 			const struct metric *x = metrics_find(s, names[c], p);
+			char text[32];
 
 			if (!markdown)
 				fprintf(out, "\t%s", real_text(x->value));
-			else if (isnan(x->value))
-				fputs(" | -", out);
 			else
-				fprintf(out, c == 4 ? " | %+.2f" : " | %.2f", x->value);
+				fprintf(out, " | %s%s", c == 4 && !signbit(x->value) && x->n ? "+" : "", ppl_text(text, x->value));
 			if (markdown && x->n && x->n < x->of)
 				fprintf(out, " (%d of %d)", x->n, x->of);
 		}

@@ -81,5 +81,8 @@ extern const struct summary_row summary_rows[4];
 
 /* exp(change) - 1 in percent: how much the perplexity moved. */
 double percent(double change);
+/* For a person, into a buffer of 32, "-" for NaN: "12.34", "+5.6 %" and "0.0 %"; of huge ones four digits. */
+char *ppl_text(char *text, double ppl);
+char *change_text(char *text, double change);
 
 #endif

@@ -104,27 +104,14 @@ static const struct main_measure {
 
 #define N_MAIN (int)(sizeof main_measures / sizeof *main_measures)
 
-/* Into a buffer of 32; signs are ASCII unless html. */
+/* Into a buffer of 32. */
 static const char *show(char *text, enum show how, double x)
 {
-	if (isnan(x))
-		return strcpy(text, "-");
-	switch (how) {
-	case SHOW_CHANGE:
-		snprintf(text, 32, "%+.1f %%", percent(x));
-		break;
-	case SHOW_GAIN:
-		snprintf(text, 32, "%+.1f %%", percent(-x));
-		break;
-	case SHOW_SHARE:
-		snprintf(text, 32, "%.0f %%", 100 * x);
-		break;
-	case SHOW_STEPS:
-		snprintf(text, 32, "%.0f", x);
-		break;
-	case SHOW_VALUE:
-		snprintf(text, 32, x < 1e5 ? "%.2f" : "%.4g", x);
-	}
+	if (how == SHOW_CHANGE || how == SHOW_GAIN)
+		return change_text(text, how == SHOW_GAIN ? -x : x);
+	if (how == SHOW_VALUE || isnan(x))
+		return ppl_text(text, x);
+	snprintf(text, 32, how == SHOW_SHARE ? "%.0f %%" : "%.0f", how == SHOW_SHARE ? 100 * x : x);
 	return text;
 }
 
@@ -220,10 +207,10 @@ static void put_relative(FILE *out, double ppl, double zs, double limit, const s
 	fputs("<td", out);
 	if (!isnan(zs))
 		put_shade(out, log(ppl / zs) / limit);
-	fprintf(out, ">%s", show(text, SHOW_VALUE, ppl));
+	fprintf(out, ">%s", ppl_text(text, ppl));
 	if (!isnan(zs)) {
 		fputs(" <small>", out);
-		html_text(out, show(text, SHOW_CHANGE, log(ppl / zs)));
+		html_text(out, change_text(text, log(ppl / zs)));
 		fputs("</small>", out);
 	}
 	if (over)
@@ -241,8 +228,9 @@ static void put_tile(FILE *out, const struct study *x, const char *measure, bool
 
 	if (isnan(change))
 		return;
-	fprintf(out, "<div class=\"tile %s\"><b>", change < 0 ? "better" : "worse");
-	html_text(out, show(text, SHOW_CHANGE, change));
+	change_text(text, change);
+	fprintf(out, "<div class=\"tile%s\"><b>", *text == '-' ? " better" : *text == '+' ? " worse" : "");
+	html_text(out, text);
 	fprintf(out, "</b><span>%s", what);
 	if (is_partial(y))
 		fprintf(out, " (%d of %d cells measured)", y->n, y->of);
@@ -334,6 +322,7 @@ static void put_domains(FILE *out, const struct matrix *m)
 	for (int j = 0; j < m->n; j++) {
 		const struct matrix_domain *d = &m->domain[j];
 		double zs = matrix_ppl(m, 0, j), best;
+		char text[32];
 		int step = 0;
 
 		fprintf(out, "<tr><td>%d</td><td class=\"l\">", j + 1);
@@ -351,7 +340,7 @@ static void put_domains(FILE *out, const struct matrix *m)
 		if (isnan(best))
 			fputs("<td>-</td></tr>\n", out);
 		else
-			fprintf(out, "<td>%.2f <small>M%d</small></td></tr>\n", best, step);
+			fprintf(out, "<td>%s <small>M%d</small></td></tr>\n", ppl_text(text, best), step);
 	}
 	fputs("</table></div></details>\n", out);
 }
@@ -385,7 +374,7 @@ static void put_matrix(FILE *out, const struct matrix *m)
 			fputs(j == k - 1 ? "<td class=\"d\"" : "<td", out);
 			if (!isnan(change))
 				put_shade(out, change / limit);
-			fprintf(out, ">%.*f</td>", ppl < 1000 ? 1 : 0, ppl);
+			fprintf(out, ppl < 1000 ? ">%.1f</td>" : ppl < 1e7 ? ">%.0f</td>" : ">%.3g</td>", ppl);
 		}
 		fputs("</tr>\n", out);
 	}
@@ -457,7 +446,7 @@ static void put_measures(FILE *out, const struct study *v, int n)
 			const struct metric *x = metrics_find(v[i].s, d->name, -1);
 			char text[64];
 
-			snprintf(text, sizeof text, strcmp(d->unit, "steps") ? "%.4f" : "%.0f", x->value);
+			snprintf(text, sizeof text, !strcmp(d->unit, "steps") ? "%.0f" : fabs(x->value) < 1e5 ? "%.4f" : "%.4g", x->value);
 			fputs("<td>", out);
 			html_text(out, isnan(x->value) ? "-" : text);
 			put_over(out, x);

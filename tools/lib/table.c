@@ -98,7 +98,7 @@ static void tsv_name(FILE *out, const char *name, int i)
 	fprintf(out, "%s%s", i ? "\t" : "", name);
 }
 
-static void md_cell(FILE *out, const char *s)
+void md_text(FILE *out, const char *s)
 {
 	for (; *s; s++)
 		fprintf(out, *s == '|' ? "\\|" : "%c", *s);
@@ -107,7 +107,7 @@ static void md_cell(FILE *out, const char *s)
 static void md_name(FILE *out, const char *name, int i)
 {
 	fputs(i ? " | " : "| ", out);
-	md_cell(out, name);
+	md_text(out, name);
 }
 
 static void tex_cell(FILE *out, const char *s, bool number)
@@ -159,7 +159,7 @@ static void write_md(const struct table *t, FILE *out)
 	fputs("|\n", out);
 	for (int i = 0; i < t->n; i++) {
 		fputs(i % t->n_columns ? " | " : "| ", out);
-		md_cell(out, t->cell[i].shown);
+		md_text(out, t->cell[i].shown);
 		if (i % t->n_columns == t->n_columns - 1)
 			fputs(" |\n", out);
 	}

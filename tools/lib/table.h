@@ -5,6 +5,8 @@
 #ifndef PALIMPSEST_TABLE_H
 #define PALIMPSEST_TABLE_H
 
+#include <stdio.h>
+
 struct table;
 
 /* kind: of the TSV's first line; columns: names separated by blanks. You table_free() it. */
@@ -16,5 +18,8 @@ void table_real(struct table *t, double x, const char *format); /* format: for p
 /* DIR/NAME.tsv, .md and .tex; dies if a row is not complete (a bug). */
 void table_write(const struct table *t, const char *dir, const char *name);
 void table_free(struct table *t);
+
+/* A cell's text in Markdown. */
+void md_text(FILE *out, const char *s);
 
 #endif
