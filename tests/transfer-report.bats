@@ -84,6 +84,17 @@ need_gnuplot() {
 	grep -q '<div class="tile"><b>0.0 %</b><span><strong>forgotten' page.html
 }
 
+@test "the page's first words say what was measured" {
+	transfer-report similar >page.html
+	grep -q 'pretrained on 6 domains one after another. Before the first step and after each of them' page.html
+	awk -F '\t' 'NR < 3 || $1 == "M0" || $1 == "M6"' in-random/rows.tsv >some.tsv
+	transfer-matrix --order in-random/order.tsv --partial --name ends -o ends some.tsv >/dev/null
+	study short 4
+	transfer-report ends short >page.html
+	grep -q 'pretrained on 4 to 6 domains one after another, in more than one sequence. .* 32 of 62 pairs' page.html
+	run ! grep -q 'after each of them' page.html
+}
+
 @test "bold for the better one, on a terminal that has it" {
 	transfer-report --text similar random >plain
 	run ! grep -q "$(printf '\033')" plain

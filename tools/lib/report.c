@@ -429,7 +429,7 @@ static void put_study(FILE *out, const struct study *x, int number, const char *
 
 static void put_measures(FILE *out, const struct study *v, int n)
 {
-	fputs("<h2 id=\"measures\">All measures</h2>\n<p>Over all domains. <i>nats</i> are differences or means of "
+	fputs("<h2 id=\"measures\">All measures</h2>\n<p>Over all domains that were measured. <i>nats</i> are differences or means of "
 	      "log-perplexity: 0.1 nats are about 10&nbsp;% of perplexity. Formulas and sources: transfer-matrix(1). "
 	      "By portion: metrics.tsv.</p>\n"
 	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">measure</th>", out);
@@ -483,6 +483,33 @@ static void put_provenance(FILE *out, const struct study *v, int n)
 	}
 }
 
+static void put_lead(FILE *out, const struct study *v, int n)
+{
+	int least = v[0].m->n, most = v[0].m->n, measured = 0, cells = 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct matrix *m = v[i].m;
+
+		least = m->n < least ? m->n : least;
+		most = m->n > most ? m->n : most;
+		measured += matrix_measured(m);
+		cells += (m->n + 1) * m->n;
+	}
+	fprintf(out, "<p class=\"lead\">A language model was pretrained on %d ", least);
+	if (most > least)
+		fprintf(out, "to %d ", most);
+	fprintf(out, "domains one after another%s. ", n > 1 ? ", in more than one sequence" : "");
+	if (measured == cells)
+		fputs("Before the first step and after each of them its perplexity was measured on the domains: on those it has seen, "
+		      "on the one it has just learned, and on those still to come.", out);
+	else
+		fprintf(out, "Its perplexity was measured in %d of %d pairs of a model (before the first step, or after one) "
+		        "and a domain; means are over those.", measured, cells);
+	fputs(" Changes are given against <i>zero-shot</i>, the model before any of this "
+	      "training; perplexity is a loss, so <b style=\"color:var(--better)\">below 0 is better</b>, "
+	      "<b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n", out);
+}
+
 void report_html(FILE *out, const char *title, const struct study *v, int n, const char *figures)
 {
 	double error = 0;
@@ -494,12 +521,9 @@ void report_html(FILE *out, const char *title, const struct study *v, int n, con
 	fputs(html_style, out);
 	fputs("</head>\n<body>\n<h1>", out);
 	html_name(out, title);
-	fprintf(out, "</h1>\n<p class=\"lead\">A language model was pretrained on %d domains one after another%s. Before the first step "
-	        "and after each of them its perplexity was measured on the domains: on those it has seen, on the one it has just "
-	        "learned, and on those still to come. Changes are given against <i>zero-shot</i>, the model before any of this "
-	        "training; perplexity is a loss, so <b style=\"color:var(--better)\">below 0 is better</b>, "
-	        "<b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n<nav>", v[0].m->n,
-	        n > 1 ? ", in more than one sequence" : "");
+	fputs("</h1>\n", out);
+	put_lead(out, v, n);
+	fputs("<nav>", out);
 	for (int i = 0; i < n; i++) {
 		fprintf(out, "<a href=\"#s%d\">", i + 1);
 		html_name(out, v[i].m->name);
