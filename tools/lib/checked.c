@@ -118,7 +118,7 @@ bool parse_real(const char *text, double *out)
 	double value;
 	char *end;
 
-	if (!*text || !strchr("+-.0123456789", *text)) /* strtod() skips blanks and takes "nan" */
+	if (text[strspn(text, "+-.0123456789eE")]) /* strtod() skips blanks, and takes "nan" and "0x10" */
 		return false;
 	value = strtod(text, &end);
 	if (end == text || *end || !isfinite(value))

@@ -50,7 +50,7 @@ char *path_last(const char *path);
  * bytes before or after the number, or does not fit.
  */
 bool parse_i64(const char *text, int64_t *out);  /* decimal */
-bool parse_real(const char *text, double *out);  /* C syntax; nan and inf are refused */
+bool parse_real(const char *text, double *out);  /* decimal; nan and inf are refused */
 bool parse_size(const char *text, uint64_t *out); /* decimal; k M G: powers of 1000, Ki Mi Gi: of 1024 */
 
 #endif
