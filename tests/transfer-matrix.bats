@@ -208,7 +208,7 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "refuses numbers that cannot be" {
-	for ppl in 0.5 nan inf -3 x ''; do
+	for ppl in 0.5 nan inf -3 x 0xc8 ''; do
 		cp rows.tsv bad.tsv
 		printf 'M0\thash-M0\tnews\tdisjoint\tdata-news\t1\t1000\t4000\t1\t%s\t1\t0\n' "$ppl" >>bad.tsv
 		rows=(bad.tsv)
@@ -356,6 +356,7 @@ bats_require_minimum_version 1.5.0
 	seen 2
 	kill -0 $pid
 	echo 'no table' >arriving/M2.tsv.tmp.1
+	mkdir arriving/folder.tsv
 	part '^M[2-4]$' arriving/rest.tsv
 	wait $pid
 	seen 3

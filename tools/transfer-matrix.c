@@ -73,7 +73,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The tables in a directory, sorted; *stamp changes whenever one of them does. A missing directory has none yet. */
+/* The tables, plain files, in a directory, sorted; *stamp changes whenever one of them does. A missing directory has none yet. */
 static int list_tables(const char *dir, char ***path, uint64_t *stamp)
 {
 	DIR *d = opendir(dir);
@@ -90,7 +90,7 @@ static int list_tables(const char *dir, char ***path, uint64_t *stamp)
 			continue;
 		GROW(*path, n, cap);
 		(*path)[n] = path_join(dir, e->d_name);
-		if (stat((*path)[n], &st) != 0) { /* gone meanwhile */
+		if (stat((*path)[n], &st) != 0 || !S_ISREG(st.st_mode)) { /* gone meanwhile, or no table */
 			free((*path)[n]);
 			continue;
 		}
