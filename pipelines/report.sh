@@ -25,12 +25,14 @@ trap 'exit 1' HUP INT TERM
 
 about() { awk -F '\t' -v key="$2" '$1 == key { print $2; exit }' "$1/about.tsv"; }
 
-# tables DIR BASE: copies for gnuplot, which cuts cells at a '"'; prints their directory
-typographic() { sed 's/\t *"/\t“/g; s/"/”/g'; }
+# gnuplot cuts cells at a '"', and takes '\n' for a new line
+for_gnuplot() { sed 's/\\/\\\\/g; s/\t *"/\t“/g; s/"/”/g'; }
+
+# tables DIR BASE: copies for gnuplot; prints their directory
 tables() {
 	mkdir -p "$tmp/$2.tables"
 	for table in per-domain cells checkpoints distance l1; do
-		typographic <"$1/$table.tsv" >"$tmp/$2.tables/$table.tsv"
+		for_gnuplot <"$1/$table.tsv" >"$tmp/$2.tables/$table.tsv"
 	done
 	echo "$tmp/$2.tables"
 }
@@ -57,7 +59,7 @@ for dir; do
 	for figure in heat sequence forgetting l1; do
 		draw $figure "$base.$figure" "$(about "$dir" name)" "$tables" "$limit"
 	done
-	printf '%s\t%s\n' "$tables" "$(about "$dir" name)" | typographic >>"$tmp/list"
+	printf '%s\t%s\n' "$tables" "$(about "$dir" name)" | for_gnuplot >>"$tmp/list"
 done
 for figure in course distance; do
 	draw $figure $figure "$tmp/list"

@@ -197,10 +197,10 @@ need_gnuplot() {
 	[ "$(wc -c <big.html)" -lt 3000000 ]
 }
 
-@test "report.sh: names with quotation marks and hashes" {
+@test "report.sh: names with quotation marks, hashes and backslashes" {
 	need_gnuplot
 	for table in order rows; do
-		sed 's/domain_1	/"quo	/g; s/domain_2	/b"c	/g; s/domain_3	/#d	/g; s/wiki_field0/"L/; s/	s2orc	/	"s	/' "in-similar/$table.tsv" >$table.tsv
+		sed 's/domain_1	/"quo	/g; s/domain_2	/b"c	/g; s/domain_3	/#d	/g; s/domain_4	/e\\nf	/g; s/wiki_field0/"L/; s/	s2orc	/	"s	/' "in-similar/$table.tsv" >$table.tsv
 	done
 	for name in '#x' '"x'; do
 		transfer-matrix --order order.tsv --name "$name" -o quoted rows.tsv >/dev/null
@@ -209,8 +209,8 @@ need_gnuplot() {
 		grep -q ">${name/\"/“}: seen before<" quoted-figures/course.svg
 		grep -q ">${name/\"/“}<" quoted-figures/distance.svg
 	done
-	for name in “quo b”c '#d'; do
-		for figure in heat sequence forgetting; do grep -q ">$name<" "quoted-figures/_x.$figure.svg"; done
+	for name in “quo b”c '#d' 'e\nf'; do
+		for figure in heat sequence forgetting; do grep -qF ">$name<" "quoted-figures/_x.$figure.svg"; done
 	done
 	grep -q '>“L<' quoted-figures/_x.l1.svg
 	grep -q '&#34;quo' quoted.html
