@@ -7,13 +7,13 @@ setup() {
 	scratch
 }
 
-# matrix NAME "DOMAIN..." OWN FADE AHEAD [TARGETS]: log-perplexity is 5 at first, 5 - OWN after a domain's own step, FADE more
+# matrix NAME "DOMAIN..." OWN FADE AHEAD [TARGETS [DATA]]: log-perplexity is 5 at first, 5 - OWN after a domain's own step, FADE more
 # with each step from there; 5 + AHEAD on domains not trained yet; 4.6 for FT. The first half
-# of the domains is of one portion, the others of another.
+# of the domains is of one portion, the others of another. DATA: what the hashes of test data begin with.
 matrix() {
 	mkdir -p in
-	awk -v list="$2" -v own="$3" -v fade="$4" -v ahead="$5" -v targets="${6:-1000}" 'function row(model, d, loss) {
-		printf "%s\thash-%s\td%d\tdisjoint:8\tdata-%d\t%.17g\t%d\t%.17g\n", model, model, d, d, loss * targets, targets, exp(loss) >"in/rows.tsv"
+	awk -v list="$2" -v own="$3" -v fade="$4" -v ahead="$5" -v targets="${6:-1000}" -v data="${7:-data}" 'function row(model, d, loss) {
+		printf "%s\thash-%s\td%d\tdisjoint:8\t%s-%d\t%.17g\t%d\t%.17g\n", model, model, d, data, d, loss * targets, targets, exp(loss) >"in/rows.tsv"
 	}
 	BEGIN {
 		n = split(list, d, " ")
@@ -199,13 +199,14 @@ straight='1 2 3 4 5 6 7 8 9 10'
 
 @test "what is too little is not decided" {
 	matrix a "$straight" 0.5 0.05 0.1
-	matrix b "$straight" 0.4 0.05 0.1 900
+	matrix b "$straight" 0.4 0.05 0.1 900 other
 	matrix few '1 2 3' 0.5 0.05 0.1
 	runs 'small/random-1 small 100 random:1 16 no - m/a' 'small/similar small 100 similar 16 no - m/a' \
 		'large/similar large 200 similar 16 no - m/b'
 	study-stats -o out runs.tsv >/dev/null
 	[ "$(value findings why '$c["finding"] == "random-better-lc"')" = 'too few random orders: 1 of 3' ]
 	[ "$(value findings why '$c["finding"] == "small-learns-most"')" = 'their tokenizers differ' ]
+	[ "$(awk -F '\t' '!/^#/ { print $1 }' out/differences.tsv | sort -u | tr '\n' ' ')" = 'order setting ' ]
 	[ "$(value findings evidence '$c["finding"] == "lc-beats-zs" && $c["where"] == "small/random"')" = 'cannot say' ]
 	[ "$(value findings evidence '$c["finding"] == "lc-beats-zs" && $c["where"] == "small/similar"')" = confirmed ]
 	runs 'small/similar small 100 similar 16 no - m/few'
@@ -407,6 +408,10 @@ along_straight() {
 @test "what cannot be compared or is malformed is refused, and nothing is written" {
 	matrix a "$straight" 0.5 0.05 0.1
 	matrix other '1 2 3 4 5 6 7 8 9 11' 0.5 0.05 0.1
+	matrix targets "$straight" 0.5 0.05 0.1 900
+	matrix text "$straight" 0.5 0.05 0.1 1000 other
+	sed 's/other-4\t/data-4\t/' in/rows.tsv >in/mixed.tsv
+	transfer-matrix --order in/order.tsv -o m/mixed in/mixed.tsv >/dev/null
 	matrix fewer '1 2 3' 0.5 0.05 0.1
 	sed -i 's/disjoint:8/m2d2:8/' in/rows.tsv
 	transfer-matrix --order in/order.tsv -o m/protocol in/rows.tsv >/dev/null
@@ -420,6 +425,11 @@ along_straight() {
 	refuse 3 'd11' 'a/similar a 1 similar 16 no - m/a' 'b/similar b 1 similar 16 no - m/other'
 	refuse 3 '3 domains, but 10' 'a/similar a 1 similar 16 no - m/a' 'b/similar b 1 similar 16 no - m/fewer'
 	refuse 3 'protocol' 'a/similar a 1 similar 16 no - m/fewer' 'b/similar b 1 similar 16 no - m/protocol'
+	# of one model, even if it is not the first; and of models that have a domain's test data in common
+	refuse 3 'm/targets: domain d1: test data differ from those of run a/similar' 'a/similar a 1 similar 16 no - m/a' 'a/random-1 a 1 random:1 16 no - m/targets'
+	refuse 3 'domain d1: test data differ from those of run a/similar' 'a/similar a 1 similar 16 no - m/a' 'a/random-1 a 1 random:1 16 no - m/text'
+	refuse 3 'run b/similar' 'a/similar a 1 similar 16 no - m/a' 'b/similar b 1 similar 16 no - m/text' 'b/reverse b 1 reverse 16 no - m/a'
+	refuse 3 'domain d1' 'a/similar a 1 similar 16 no - m/a' 'b/similar b 1 similar 16 no - m/mixed'
 	refuse 3 'stands twice' 'a/similar a 1 similar 16 no - m/a' 'a/similar a 1 similar 16 no - m/a'
 	refuse 3 'no matrix in' 'a/similar a 1 similar 16 no - m/a' 'b/similar b 1 similar 16 no - m/missing'
 	refuse 3 'parameters' 'a/similar a many similar 16 no - m/a'

@@ -143,7 +143,12 @@ static void write_groups(const struct sample *x)
 	table_free(t);
 }
 
-/* Every pair of groups that differ in one setting alone. */
+static bool comparable(const struct runs *s, int a, int b, int setting)
+{
+	return groups_differ_in(&s->group[a], &s->group[b], setting) && groups_same_tokens(s, &s->group[a], &s->group[b]);
+}
+
+/* Every pair of groups that differ in one setting alone, and not in their tokens. */
 static void write_differences(const struct sample *x)
 {
 	static const char *const names[N_SETTINGS] = {"model", "order", "seed", "batch", "lr", "epochs", "balanced", "policy", "optimizer"};
@@ -155,7 +160,7 @@ static void write_differences(const struct sample *x)
 	for (int set = 0; set < N_SETTINGS; set++)
 		for (int a = 0; a < s->n_groups; a++)
 			for (int b = 0; b < a; b++)
-				for (size_t k = 0; groups_differ_in(&s->group[a], &s->group[b], set) && k < sizeof effects / sizeof *effects; k++) {
+				for (size_t k = 0; comparable(s, a, b, set) && k < sizeof effects / sizeof *effects; k++) {
 					int n;
 					struct interval v = effect_of(x, (struct selection){.effect = effects[k], .portion = -1}, &s->group[a],
 					                              &s->group[b], &n);

@@ -123,17 +123,6 @@ static void ask(const struct asked *q, int claim, struct selection what, enum si
 	free(where);
 }
 
-/* Perplexities of models with different tokenizers are of different tokens. */
-static bool same_tokens(const struct runs *s, const struct group *a, const struct group *b)
-{
-	const struct run *x = &s->v[a->run[0]], *y = &s->v[b->run[0]];
-
-	for (int d = 0; d < s->n_domains; d++)
-		if (x->m->domain[x->at[d]].targets != y->m->domain[y->at[d]].targets)
-			return false;
-	return true;
-}
-
 static bool is_base(const struct group *g)
 {
 	return !strcmp(g->varied, "-");
@@ -360,10 +349,10 @@ static void ask_of_models(const struct asked *q, const struct group *a, const st
 	if (!is_base(a) || (!is_similar(a) && !is_random(a)) || !groups_differ_in(a, b, SET_MODEL) || !(a->parameters < b->parameters))
 		return;
 	ask(q, SMALL_LEARNS, ALL(CPT_ZS), BELOW, a, b);
-	if (!same_tokens(q->x->runs, a, b))
+	if (!groups_same_tokens(q->x->runs, a, b))
 		cannot_say(&q->f->v[q->f->n - 1], xstrdup("their tokenizers differ"));
 	ask(q, SMALL_FORGETS, ALL(LC_CPT), ABOVE, a, b);
-	if (!same_tokens(q->x->runs, a, b))
+	if (!groups_same_tokens(q->x->runs, a, b))
 		cannot_say(&q->f->v[q->f->n - 1], xstrdup("their tokenizers differ"));
 }
 

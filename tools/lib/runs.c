@@ -67,6 +67,40 @@ static void take_domains(struct runs *s, const struct matrix *m)
 	}
 }
 
+/* The first domain of whose text a and b scored other tokens; NULL: none. *kin: of some domain the ids are the same in both. */
+static const char *other_tokens(const struct runs *s, const struct run *a, const struct run *b, bool *kin)
+{
+	const char *other = NULL;
+
+	*kin = false;
+	for (int d = 0; d < s->n_domains; d++) {
+		const struct matrix_domain *x = &a->m->domain[a->at[d]], *y = &b->m->domain[b->at[d]];
+		bool same = x->data_hash && y->data_hash && !strcmp(x->data_hash, y->data_hash);
+
+		*kin = *kin || same;
+		if (!other && x->data_hash && y->data_hash && (!same || x->targets != y->targets))
+			other = s->domain[d];
+	}
+	return other;
+}
+
+bool groups_same_tokens(const struct runs *s, const struct group *a, const struct group *b)
+{
+	bool kin;
+
+	return !other_tokens(s, &s->v[a->run[0]], &s->v[b->run[0]], &kin);
+}
+
+/* Ids differ by right where tokenizers do: those of a model do not, nor those that agree on some domain. */
+static void check_test_data(const struct runs *s, const struct run *a, const struct run *b, const char *where)
+{
+	bool kin;
+	const char *domain = other_tokens(s, a, b, &kin);
+
+	if (domain && (kin || !strcmp(a->set[SET_MODEL], b->set[SET_MODEL])))
+		die_input("%s: domain %s: test data differ from those of run %s", where, domain, a->name);
+}
+
 static void place_domains(const struct runs *s, struct run *r, const char *where)
 {
 	if (r->m->n != s->n_domains)
@@ -81,6 +115,8 @@ static void place_domains(const struct runs *s, struct run *r, const char *where
 	}
 	if (strcmp(r->m->protocol, s->v[0].m->protocol))
 		die_input("%s: protocol %s: cannot be compared with %s of the first run", where, r->m->protocol, s->v[0].m->protocol);
+	for (int i = 0; i < s->n; i++)
+		check_test_data(s, &s->v[i], r, where);
 }
 
 static void read_sizes(struct runs *s, const char *path)

@@ -53,6 +53,8 @@ void runs_free(struct runs *s);
 
 /* Do they differ in this setting, and in no other? */
 bool groups_differ_in(const struct group *a, const struct group *b, enum setting setting);
+/* Were they measured on the same tokens? Not if their tokenizers differ. */
+bool groups_same_tokens(const struct runs *s, const struct group *a, const struct group *b);
 /* "similar", "random" ...: the order without what stands behind a colon. */
 bool group_is(const struct group *g, const char *kind);
 
