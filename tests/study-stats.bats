@@ -214,6 +214,27 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	[ "$(value findings why '$c["finding"] == "lc-beats-zs"')" = 'too few domains: 3 of 8' ]
 }
 
+@test "when gains saturate is not told where steps were not measured on domains trained before" {
+	local i sixty
+	sixty=$(seq -s ' ' 60)
+	for i in 1 2 3; do
+		# 95 % of the gain that is reached with step 26 are there after 25
+		matrix r$i "$sixty" 0.5 0 0
+		awk -F '\t' -v OFS='\t' '$1 ~ /^M[0-9]/ { k = substr($1, 2) + 0; if (k > 0) { l = 5 - (k < 26 ? k : 26) / 50; $6 = l * $7; $8 = exp(l) } } 1' in/rows.tsv >in/rising.tsv
+		transfer-matrix --order in/order.tsv -o m/r$i in/rising.tsv >/dev/null
+	done
+	runs 'small/random-1 small 100 random:1 16 no - m/r1' 'small/random-2 small 100 random:2 16 no - m/r2' 'small/random-3 small 100 random:3 16 no - m/r3'
+	study-stats -o out --draws 100 runs.tsv >/dev/null
+	[ "$(verdict saturation)" = confirmed ]
+	near "$(value findings value '$c["finding"] == "saturation"')" 25
+	# as with cells ends: own steps, and all domains at the end
+	awk -F '\t' '!/^M/ || $1 == "M0" || $1 == "M60" || $1 == "M" substr($3, 2)' in/rising.tsv >in/ends.tsv
+	transfer-matrix --order in/order.tsv -o m/r3 in/ends.tsv >/dev/null
+	study-stats -o out --draws 100 runs.tsv >/dev/null
+	[ "$(value findings evidence '$c["finding"] == "saturation"')" = 'cannot say' ]
+	[ "$(value findings why '$c["finding"] == "saturation"')" = 'not measured' ]
+}
+
 @test "parameters and family come from the model's own files" {
 	matrix a "$straight" 0.5 0.05 0.1
 	sh "$root/tests/toy.sh" toy

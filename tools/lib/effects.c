@@ -220,10 +220,27 @@ static double saturation_of_draw(const struct draw *d, void *arg)
 	return n ? total / n : NAN;
 }
 
+/* After every step on some domain trained before. */
+static bool backward_is_known(const struct matrix *m)
+{
+	for (int k = 2; k <= m->n; k++) {
+		struct cells all = {0};
+
+		for (int j = 0; j < k - 1; j++)
+			add(&all, matrix_change(m, k, j));
+		if (!all.n)
+			return false;
+	}
+	return true;
+}
+
 struct interval saturation_of(const struct sample *x, const struct group *g)
 {
 	struct curves c = {x, g};
 
+	for (int i = 0; i < g->n; i++)
+		if (!backward_is_known(x->runs->v[g->run[i]].m))
+			return (struct interval){NAN, NAN, NAN};
 	return stat_bootstrap(saturation_of_draw, &c, (const int[]){g->n, 0}, x->runs->n_domains, x->draws, x->seed);
 }
 

@@ -51,7 +51,10 @@ struct interval effect_of(const struct sample *x, struct selection what, const s
 /* One domain's value in one run; NaN: not measured. */
 double effect_on(const struct runs *s, const struct run *r, struct selection what, int domain);
 
-/* First step at which mean backward transfer reaches 95 % of its highest value; NaN if that is not above 0. */
+/*
+ * First step at which mean backward transfer reaches 95 % of its highest value; NaN if that is not above 0, or if after a
+ * step it was not measured.
+ */
 struct interval saturation_of(const struct sample *x, const struct group *g);
 
 /* --- what explains what ---------------------------------------------------------------------------- */
