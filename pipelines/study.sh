@@ -1,7 +1,8 @@
 #!/bin/sh
 # study.sh [-o REPORT.html] [-t TITLE] [-c COST.tsv] [-d DISK.tsv] RUNS.tsv STUDY_DIR FIGURES_DIR
 # The figures of a study as SVG and PDF into FIGURES_DIR, and one page with all of them, from what study-stats wrote into
-# STUDY_DIR and from the matrices that RUNS.tsv names. STUDY_REPORT and GNUPLOT name the programs.
+# STUDY_DIR and from the matrices that RUNS.tsv names. FIGURES_DIR is replaced as a whole; one that holds other things than figures
+# of its own is left alone. STUDY_REPORT and GNUPLOT name the programs.
 set -eu
 : "${STUDY_REPORT:=study-report}" "${GNUPLOT:=gnuplot}"
 out=- title='A study of continual pretraining' cost='' disk=''
@@ -17,7 +18,15 @@ while getopts o:t:c:d: option; do
 done
 shift $((OPTIND - 1))
 [ $# -eq 3 ] || usage
-runs=$1 study=$2 figures=$3
+runs=$1 study=$2 figures=${3%/}
+# Is it there, and neither an empty folder nor one with figures of a study and nothing else?
+is_foreign() {
+	[ -e "$1" ] || return 1
+	[ -d "$1" ] && [ -z "$(find "$1/" -mindepth 1 ! \( -type f \( -name '*.svg' -o -name '*.pdf' \) \) -print -quit)" ] &&
+		{ [ -e "$1/groups.svg" ] || [ -z "$(ls -A "$1")" ]; } || return 0
+	return 1
+}
+! is_foreign "$figures" || { echo "study.sh: cannot replace $figures: it holds other things than figures of a study: left alone" >&2; exit 1; }
 command -v "$GNUPLOT" >/dev/null || { echo "study.sh: gnuplot is missing" >&2; exit 1; }
 GNUPLOT_LIB=$(cd "$(dirname "$0")" && pwd)
 export GNUPLOT_LIB
@@ -25,7 +34,7 @@ mkdir -p "$(dirname "$figures")"
 tmp=$figures.tmp.$$
 rm -rf "$figures".tmp.*
 mkdir -p "$tmp"
-trap 'rm -rf "$tmp" "$out.tmp.$$"' EXIT
+trap 'rm -rf "$tmp" "$tmp.old" "$out.tmp.$$"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # draw SCRIPT NAME [ARGUMENT...]
@@ -113,6 +122,7 @@ else
 	cat "$tmp/page"
 	rm "$tmp/page"
 fi
-rm -rf "$figures"
+# one that is half removed would be foreign to the next
+[ ! -e "$figures" ] || mv "$figures" "$tmp.old"
 mv "$tmp" "$figures"
 [ "$out" = - ] || mv "$out.tmp.$$" "$out"

@@ -92,6 +92,27 @@ setup() {
 	[ ! -e other.html ] && [ ! -e other ]
 }
 
+@test "a folder of figures is replaced only if it is one" {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+	page() { sh "$root/pipelines/study.sh" -o page.html runs.tsv study "$@"; }
+	mkdir mine && touch mine/notes mine/groups.svg
+	fails 1 'cannot replace mine' -- page mine
+	fails 1 'cannot replace mine' -- page mine/
+	rm mine/notes && mv mine/groups.svg mine/drawing.svg
+	fails 1 'cannot replace mine' -- page mine
+	[ "$(ls mine)" = drawing.svg ]
+	mkdir mine/groups.svg
+	fails 1 'cannot replace mine' -- page mine
+	fails 1 'cannot replace runs.tsv' -- page runs.tsv
+	[ ! -e page.html ] && [ "$(echo *)" = "in m1 m2 mine runs.tsv study" ]
+	# an empty one, and one of its own beside what a killed run left
+	rm -r mine && mkdir mine
+	page mine/
+	cp -r mine mine.tmp.1.old && touch mine/other.svg
+	page mine
+	[ ! -e mine/other.svg ] && [ -e mine/groups.svg ] && [ "$(echo mine*)" = mine ]
+}
+
 @test "what is malformed is refused, and no page is written" {
 	fails 2 'are needed' -- study-report -o page.html runs.tsv
 	fails 2 'title' -- study-report -o page.html --title '' runs.tsv study
