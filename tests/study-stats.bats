@@ -214,6 +214,28 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	[ "$(value findings why '$c["finding"] == "lc-beats-zs"')" = 'too few domains: 3 of 8' ]
 }
 
+@test "a difference is over the domains that both groups have" {
+	difference() { value differences "$3" "\$c[\"setting\"] == \"$1\" && \$c[\"measure\"] == \"$2\""; }
+	# equal in all cells, one far off; and where that is not there in one of the two
+	matrix a "$straight" 0.5 0.05 0.1
+	awk -F '\t' -v OFS='\t' '$1 == "M10" && $3 == "d4" { $8 *= 5 } 1' in/rows.tsv >in/far.tsv
+	transfer-matrix --order in/order.tsv -o m/a in/far.tsv >/dev/null
+	grep -vP '^M10\t.*\td4\t' in/far.tsv >in/hole.tsv
+	transfer-matrix --order in/order.tsv -o m/b in/hole.tsv >/dev/null
+	matrix reverse '10 9 8 7 6 5 4 3 2 1' 0.5 0.05 0.1
+	runs 'small/similar small 100 similar 16 no - m/a' 'small-batch64/similar small 100 similar 64 no batch m/b' 'small/reverse small 100 reverse 16 no - m/reverse'
+	study-stats -o out runs.tsv >/dev/null
+	for m in LC-ZS LC-CPT; do
+		near "$(difference batch $m value)" 0
+		near "$(difference batch $m lo)" 0
+		[ "$(difference batch $m domains)" = 9 ]
+	done
+	[ "$(difference batch CPT-ZS domains)" = 10 ]
+	# the last domain of the one is the first of the other: eight have others after them, and before them, in both
+	[ "$(difference order BWD domains)" = 8 ] && [ "$(difference order FWD domains)" = 8 ]
+	near "$(difference order FWD value)" 0
+}
+
 @test "when gains saturate is not told where steps were not measured on domains trained before" {
 	local i sixty
 	sixty=$(seq -s ' ' 60)

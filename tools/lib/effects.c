@@ -159,20 +159,38 @@ static struct cells *table_of(const struct runs *s, struct selection what, const
 	return v;
 }
 
+static bool any_cell(const struct cells *v, const struct group *g, int n_domains, int d)
+{
+	for (int i = 0; i < g->n; i++)
+		if (v[i * n_domains + d].n)
+			return true;
+	return false;
+}
+
+/* Leaves the domains that both have. Returns how many. */
+static int take_common(struct tables *t, const struct group *a, const struct group *b)
+{
+	int common = 0;
+
+	for (int d = 0; d < t->n_domains; d++) {
+		bool both = any_cell(t->cells[0], a, t->n_domains, d) && (!b || any_cell(t->cells[1], b, t->n_domains, d));
+
+		for (int i = 0; !both && i < a->n; i++)
+			t->cells[0][i * t->n_domains + d] = (struct cells){0};
+		for (int i = 0; !both && b && i < b->n; i++)
+			t->cells[1][i * t->n_domains + d] = (struct cells){0};
+		common += both;
+	}
+	return common;
+}
+
 struct interval effect_of(const struct sample *x, struct selection what, const struct group *a, const struct group *b, int *n_domains)
 {
 	const struct runs *s = x->runs;
 	struct tables t = {s->n_domains, {table_of(s, what, a), b ? table_of(s, what, b) : NULL}};
+	int domains = take_common(&t, a, b);
 	struct interval out = stat_bootstrap(mean_of_draw, &t, (const int[]){a->n, b ? b->n : 0}, s->n_domains, x->draws, x->seed);
-	int domains = 0;
 
-	for (int d = 0; d < s->n_domains; d++) {
-		bool any = false;
-
-		for (int i = 0; i < a->n; i++)
-			any = any || t.cells[0][i * s->n_domains + d].n > 0;
-		domains += any;
-	}
 	if (domains == 1 && a->n == 1 && (!b || b->n == 1)) /* a point, however it is resampled */
 		out.lo = out.hi = NAN;
 	if (n_domains)

@@ -45,7 +45,10 @@ struct sample {
 	uint64_t seed;
 };
 
-/* Of one group; or, if b is not NULL, of a less that of b. n_domains (may be NULL): domains with a cell in it. */
+/*
+ * Of one group; or, if b is not NULL, of a less that of b on the domains that both have. n_domains (may be NULL): domains
+ * with a cell in it.
+ */
 struct interval effect_of(const struct sample *x, struct selection what, const struct group *a, const struct group *b, int *n_domains);
 
 /* One domain's value in one run; NaN: not measured. */
