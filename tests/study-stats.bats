@@ -214,6 +214,27 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	[ "$(value findings why '$c["finding"] == "lc-beats-zs"')" = 'too few domains: 3 of 8' ]
 }
 
+@test "the first domain has none before it, and a partial correlation no point where a predictor is not known" {
+	explain() { value explain "$4" "\$c[\"outcome\"] == \"$1\" && \$c[\"predictor\"] == \"$2\" && \$c[\"correlation\"] == \"$3\""; }
+	matrix a "$straight" 0.5 0.05 0.1
+	# forgetting falls with the step; but for the first, whose cosine is to @base, similarity rises with it
+	awk -F '\t' -v OFS='\t' '/^[0-9]/ { $5 = $1 == 1 ? 0.99 : $1 / 20 } 1' in/order.tsv >in/rising.tsv
+	transfer-matrix --order in/rising.tsv -o m/a in/rows.tsv >/dev/null
+	runs 'small/random-1 small 100 random:1 16 no - m/a'
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(value sequence previous_similarity '$c["step"] == 1')" = - ]
+	near "$(value sequence previous_similarity '$c["step"] == 2')" 0.1
+	near "$(explain forgetting similarity-to-previous spearman value)" -1
+	[ "$(explain forgetting similarity-to-previous spearman domains)" = 8 ] # neither the first nor the last
+	[ "$(explain forgetting position spearman domains)" = 9 ]
+	[ "$(explain forgetting position partial domains)" = 8 ]
+	# of two runs: in some run
+	matrix b '10 9 8 7 6 5 4 3 2 1' 0.5 0.05 0.1
+	runs 'small/random-1 small 100 random:1 16 no - m/a' 'small/random-2 small 100 random:2 16 no - m/b'
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(explain forgetting position spearman domains)" = 10 ]
+}
+
 @test "a difference is over the domains that both groups have" {
 	difference() { value differences "$3" "\$c[\"setting\"] == \"$1\" && \$c[\"measure\"] == \"$2\""; }
 	# equal in all cells, one far off; and where that is not there in one of the two

@@ -200,7 +200,7 @@ static void write_sequence(const struct runs *s)
 				table_real(t, effect_on(s, &s->v[i], (struct selection){.effect = effects[k], .portion = -1}, d), "%.4f");
 			table_real(t, s->size[d], "%.0f");
 			table_real(t, s->similarity[d], "%.3f");
-			table_real(t, s->v[i].m->domain[j].cosine, "%.3f");
+			table_real(t, similarity_to_previous(s->v[i].m, j), "%.3f");
 			table_real(t, half, "%.1f");
 			table_text(t, isnan(half) ? "-" : ended ? "yes" : "no");
 		}

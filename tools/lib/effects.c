@@ -271,6 +271,11 @@ struct points {
 	double *draw[N_PREDICTORS + 2];       /* (n_domains) of one run, without NaN */
 };
 
+double similarity_to_previous(const struct matrix *m, int j)
+{
+	return j ? m->domain[j].cosine : NAN;
+}
+
 static double predictor_of(const struct runs *s, const struct run *r, enum predictor by, int domain)
 {
 	switch (by) {
@@ -281,7 +286,7 @@ static double predictor_of(const struct runs *s, const struct run *r, enum predi
 	case BY_SIMILARITY:
 		return s->similarity[domain];
 	default:
-		return r->m->domain[r->at[domain]].cosine;
+		return similarity_to_previous(r->m, r->at[domain]);
 	}
 }
 
@@ -293,6 +298,15 @@ static double outcome_of(const struct runs *s, const struct run *r, enum outcome
 	if (y == OUT_FORGETTING && r->at[domain] == r->m->n - 1)
 		return NAN;
 	return effect_on(s, r, (struct selection){.effect = effect[y], .portion = -1}, domain);
+}
+
+static bool is_point(const struct points *p, size_t at)
+{
+	bool known = !isnan(p->y[at]) && !isnan(p->by[at]);
+
+	for (int o = 0; o < p->n_others; o++)
+		known = known && !isnan(p->other[o][at]);
+	return known;
 }
 
 static double correlation_of_draw(const struct draw *d, void *arg)
@@ -308,15 +322,13 @@ static double correlation_of_draw(const struct draw *d, void *arg)
 
 		for (int k = 0; k < d->n_domains; k++) {
 			size_t at = row + (size_t)d->domain[k];
-			bool known = !isnan(p->y[at]) && !isnan(p->by[at]);
 
-			for (int o = 0; o < p->n_others; o++) {
-				known = known && !isnan(p->other[o][at]);
+			if (!is_point(p, at))
+				continue;
+			for (int o = 0; o < p->n_others; o++)
 				p->draw[2 + o][n] = p->other[o][at];
-			}
 			y[n] = p->y[at];
-			by[n] = p->by[at];
-			n += known;
+			by[n++] = p->by[at];
 		}
 		r = p->how == SPEARMAN  ? stat_spearman(y, by, n)
 		  : p->how == KENDALL ? stat_kendall(y, by, n)
@@ -353,12 +365,9 @@ struct interval correlation_of(const struct sample *x, const struct group *g, en
 
 	p.by = predictor_table(s, g, by, &any);
 	p.y = xcalloc((size_t)g->n * (size_t)s->n_domains, sizeof *p.y);
-	*n_domains = 0;
 	for (int i = 0; i < g->n; i++)
-		for (int d = 0; d < s->n_domains; d++) {
+		for (int d = 0; d < s->n_domains; d++)
 			p.y[i * s->n_domains + d] = outcome_of(s, &s->v[g->run[i]], y, d);
-			*n_domains += i == 0 && !isnan(p.y[d]) && !isnan(p.by[d]);
-		}
 	for (int o = 0; how == PARTIAL && o < N_PREDICTORS; o++) {
 		double *v = (enum predictor)o == by ? NULL : predictor_table(s, g, o, &any);
 
@@ -366,6 +375,14 @@ struct interval correlation_of(const struct sample *x, const struct group *g, en
 			p.other[p.n_others++] = v;
 		else
 			free(v);
+	}
+	*n_domains = 0;
+	for (int d = 0; d < s->n_domains; d++) {
+		bool any_run = false;
+
+		for (int i = 0; i < g->n; i++)
+			any_run = any_run || is_point(&p, (size_t)i * (size_t)s->n_domains + (size_t)d);
+		*n_domains += any_run;
 	}
 	for (int i = 0; i < N_PREDICTORS + 2; i++)
 		p.draw[i] = xcalloc((size_t)s->n_domains, sizeof *p.draw[i]);

@@ -68,9 +68,12 @@ enum correlation { SPEARMAN, KENDALL, PARTIAL };
 
 extern const char *const outcome_names[N_OUTCOMES], *const predictor_names[N_PREDICTORS];
 
+/* Of what step j + 1 trains on to the domain before it: NaN for the first, where orders have that to @base. */
+double similarity_to_previous(const struct matrix *m, int j);
+
 /*
  * Mean over runs of the rank correlation over domains; PARTIAL: Spearman's with the other predictors that are known
- * held constant.
+ * held constant. n_domains: with a point in some run.
  */
 struct interval correlation_of(const struct sample *x, const struct group *g, enum outcome y, enum predictor by,
                                enum correlation how, int *n_domains);
