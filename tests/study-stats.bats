@@ -447,7 +447,7 @@ along_straight() {
 	wrong classes 'a domain that is not in the sequence: d11' 's/\td4\t/\td11\t/'
 	wrong classes 'domain d4: another text' 's/data-4/data-5/'
 	wrong classes 'protocol' '$s/disjoint/m2d2/'
-	wrong classes "of the first run" 's/disjoint/m2d2/'
+	wrong classes 'of run small/similar' 's/disjoint/m2d2/'
 	wrong classes '11 targets, but 10 of M0' '/^M10\t.*\td7\t.*digits/s/10$/11/'
 	wrong classes 'nll is below 0' '0,/digits\t/s//&-/'
 	wrong classes 'truncated' '$s/$/\n#palimpsest-classes 1/'
@@ -459,7 +459,22 @@ along_straight() {
 	wrong bigbench 'M0, task arithmetic: stands twice' '/\tarithmetic\t.*_score/p'
 	wrong bigbench 'normalized is no number' '0,/\t50\t0\t100\t50\t/s//\t50\t0\t100\tx\t/'
 	wrong bigbench 'protocol' '$s/bigbench:x/bigbench:y/'
-	wrong bigbench 'task physics: another than the first run was asked' 's/hash-physics/hash-p/'
+	wrong bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'
+	wrong bigbench 'm/a/bigbench.tsv: task physics: another than run small/similar was asked' '/^M5/s/hash-physics/hash-p/'
+	# not only with the first run, which may have no such table
+	matrix c "$straight" 0.5 0.05 0.1
+	tables a "$straight"
+	along 'large/similar large 100 similar 16 no - m/c' 'small/similar small 100 similar 16 no - m/a' 'other/similar other 100 similar 16 no - m/b'
+	other() { # TABLE WORDS SED
+		tables b "$straight"
+		sed -i "$3" "m/b/$1.tsv"
+		fails 3 "$2" -- study-stats -o out runs.tsv
+		[ ! -e out ]
+	}
+	other classes 'm/b/classes.tsv: protocol m2d2:8: cannot be compared with disjoint:8 of run small/similar' 's/disjoint/m2d2/'
+	other ranks 'm/b/ranks.tsv: protocol m2d2:8: cannot be compared with disjoint:8 of run small/similar' 's/disjoint/m2d2/'
+	other bigbench 'm/b/bigbench.tsv: protocol bigbench:y: cannot be compared with bigbench:x of run small/similar' 's/bigbench:x/bigbench:y/'
+	other bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'
 	fails 3 'truncated' -- env head=1 sh -c 'head -c -1 m/b/ranks.tsv >m/a/ranks.tsv; exec study-stats runs.tsv'
 	# without tables it is as without the column
 	rm m/[ab]/classes.tsv m/[ab]/ranks.tsv m/[ab]/bigbench.tsv

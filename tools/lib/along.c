@@ -399,21 +399,32 @@ struct along *along_read(const char *dir, const struct matrix *m)
 	return a;
 }
 
-static void check_protocol(const char *a, const char *b, const char *where, const char *what)
+static void check_protocol(const char *a, const char *run, const char *b, const char *where, const char *what)
 {
 	if (a && b && strcmp(a, b))
-		die_input("%s/%s.tsv: protocol %s: cannot be compared with %s of the first run", where, what, b, a);
+		die_input("%s/%s.tsv: protocol %s: cannot be compared with %s of run %s", where, what, b, a, run);
 }
 
-void along_check_same(const struct along *a, const struct along *b, const char *where)
+/* Of the first model that was asked it, M0 as a rule; NULL: none. */
+static const char *hash_of_task(const struct along *a, const char *task)
 {
-	check_protocol(a->protocol[CLASSES], b->protocol[CLASSES], where, "classes");
-	check_protocol(a->protocol[RANKS], b->protocol[RANKS], where, "ranks");
-	check_protocol(a->bigbench_protocol, b->bigbench_protocol, where, "bigbench");
-	for (int i = 0; i < b->n_score; i++)
-		for (int k = 0; k < a->n_score; k++)
-			if (!strcmp(a->score[k].task, b->score[i].task) && strcmp(a->score[k].hash, b->score[i].hash))
-				die_input("%s/bigbench.tsv: task %s: another than the first run was asked", where, b->score[i].task);
+	for (int i = 0; i < a->n_score; i++)
+		if (!strcmp(a->score[i].task, task))
+			return a->score[i].hash;
+	return NULL;
+}
+
+void along_check_same(const struct along *a, const char *run, const struct along *b, const char *where)
+{
+	check_protocol(a->protocol[CLASSES], run, b->protocol[CLASSES], where, "classes");
+	check_protocol(a->protocol[RANKS], run, b->protocol[RANKS], where, "ranks");
+	check_protocol(a->bigbench_protocol, run, b->bigbench_protocol, where, "bigbench");
+	for (int i = 0; i < b->n_score; i++) {
+		const char *hash = hash_of_task(a, b->score[i].task);
+
+		if (hash && strcmp(hash, b->score[i].hash))
+			die_input("%s/bigbench.tsv: task %s: another than run %s was asked", where, b->score[i].task, run);
+	}
 }
 
 void along_free(struct along *a)

@@ -20,8 +20,11 @@ struct along;
  */
 struct along *along_read(const char *dir, const struct matrix *m);
 void along_free(struct along *a);
-/* Ends the tool (exit 3) if numbers of the two cannot be compared; where: what b was read from. */
-void along_check_same(const struct along *a, const struct along *b, const char *where);
+/*
+ * Ends the tool (exit 3) if numbers of the two, which may be one, cannot be compared. run: whose a is; where: what b was
+ * read from.
+ */
+void along_check_same(const struct along *a, const char *run, const struct along *b, const char *where);
 
 /* --- classes of tokens ------------------------------------------------------------------------------ */
 

@@ -289,8 +289,9 @@ struct runs *runs_read(const char *path, const char *domains, const char *vector
 		free(dir);
 		dir = beside(path, cell(t, i, "tables"));
 		r->along = along_read(dir, r->m);
-		along_check_same(s->v[0].along, r->along, dir);
 		s->n++;
+		for (int k = 0; k < s->n; k++)
+			along_check_same(s->v[k].along, s->v[k].name, r->along, dir);
 		model = beside(path, cell(t, i, "model_dir"));
 		put_into_group(s, s->n - 1, cell(t, i, "varied"), strcmp(cell(t, i, "model_dir"), "-") ? model : "-",
 		               strcmp(parameters, "-") ? tsv_real(t, i, tsv_column(t, "parameters")) : NAN, cell(t, i, "family"));
