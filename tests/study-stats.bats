@@ -457,6 +457,7 @@ along_straight() {
 	wrong ranks 'M0, domain d1: stands twice' '3p'
 	wrong bigbench 'task_hash is missing' '2s/task_hash/taskhash/'
 	wrong bigbench 'M0, task arithmetic: stands twice' '/\tarithmetic\t.*_score/p'
+	wrong bigbench 'M0, task physics: stands twice' '/^M0\t.*\tphysics\t.*multiple_choice_grade/{h;p;d}; /^M0\t.*\tphysics\t/{p;x}'
 	wrong bigbench 'normalized is no number' '0,/\t50\t0\t100\t50\t/s//\t50\t0\t100\tx\t/'
 	wrong bigbench 'protocol' '$s/bigbench:x/bigbench:y/'
 	wrong bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'

@@ -327,6 +327,37 @@ static void add_score(struct along *a, const struct tsv *t, int row, const struc
 	};
 }
 
+struct score_key {
+	int step, row;
+	int64_t shots;
+	const char *task, *metric;
+};
+
+static int by_key(const void *a, const void *b)
+{
+	const struct score_key *x = a, *y = b;
+	int order = x->step != y->step ? x->step - y->step : strcmp(x->task, y->task);
+
+	if (order)
+		return order;
+	return x->shots != y->shots ? (x->shots < y->shots ? -1 : 1) : strcmp(x->metric, y->metric);
+}
+
+/* No score twice, whether it is taken or not. */
+static void check_once(const struct tsv *t, const struct score_columns *c, const struct matrix *m)
+{
+	struct score_key *v = xcalloc((size_t)t->n_rows + 1, sizeof *v);
+
+	for (int i = 0; i < t->n_rows; i++)
+		v[i] = (struct score_key){step_of(t, i, c->model, c->model_hash, m), i, tsv_int(t, i, c->shots), tsv_string(t, i, c->task),
+		                          tsv_string(t, i, c->metric)};
+	qsort(v, (size_t)t->n_rows, sizeof *v, by_key);
+	for (int i = 1; i < t->n_rows; i++)
+		if (by_key(&v[i - 1], &v[i]) == 0)
+			tsv_die(t, v[i].row, "M%d, task %s: stands twice", v[i].step, v[i].task);
+	free(v);
+}
+
 /*
  * One row is taken for each model, task and number of shots: the aggregate's, or, where that was not computed, as in tasks that
  * prefer a metric which needs another model, the first that has a scale.
@@ -340,8 +371,9 @@ static void read_scores(struct along *a, struct tsv *t, const struct matrix *m)
 	char **group;
 	int n_groups = groups_in(t, &c, &group), *chosen = xcalloc((size_t)t->n_rows + 1, sizeof *chosen), n = 0;
 
+	check_once(t, &c, m);
 	for (int i = 0; i < t->n_rows; i++) {
-		int step = step_of(t, i, c.model, c.model_hash, m), k;
+		int k;
 		bool aggregate = !strcmp(tsv_string(t, i, c.metric), AGGREGATE);
 
 		same_protocol(t, i, c.protocol, &a->bigbench_protocol);
@@ -353,8 +385,6 @@ static void read_scores(struct along *a, struct tsv *t, const struct matrix *m)
 				break;
 		if (k < 0)
 			chosen[n++] = i;
-		else if (!strcmp(t->cell[chosen[k]][c.metric], t->cell[i][c.metric]))
-			tsv_die(t, i, "M%d, task %s: stands twice", step, t->cell[i][c.task]);
 		else if (aggregate)
 			chosen[k] = i;
 	}
