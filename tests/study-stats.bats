@@ -186,6 +186,11 @@ straight='1 2 3 4 5 6 7 8 9 10'
 		[ "$(verdict $f)" = 'cannot say' ]
 	done
 	[ "$(value findings why '$c["finding"] == "saturation"')" = 'too few domains: 20 of 50' ]
+	# no caveat hides another, and each is of the group that has one run
+	[ "$(value findings why '$c["finding"] == "backward-reach" && $c["where"] == "small/similar"')" = \
+		'one run: the interval is over domains alone; with 20 domains, 10 to 19 steps back' ]
+	[ "$(value findings why '$c["finding"] == "random-better-lc"')" = 'one run of small/similar: the interval knows nothing of its seeds' ]
+	[ "$(value findings why '$c["finding"] == "batch-lc"')" = 'one run: the interval is over domains alone' ]
 	# what a difference is: small batch less large
 	near "$(value differences value '$c["setting"] == "batch" && $c["measure"] == "CPT-ZS"')" 0.2
 	grep -q '^confirmed: ' text

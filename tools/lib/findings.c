@@ -26,9 +26,10 @@ const struct claim claims[] = {
 	{"first-forgotten-most", "What was learned first is forgotten most.", "rank correlation of position and LC / CPT, below 0"},
 	{"backward-reach", "Under the order by similarity backward transfer is positive some 30 domains back.",
 	 "perplexity against zero-shot in the far half of the last 30 steps, below 0"},
-	{"no-forward", "Under the order by similarity there is no positive forward transfer.", "perplexity against zero-shot on domains not trained yet, above 0"},
-	{"forward-other-portion", "Under a random order forward transfer to the second portion (S2ORC) is positive.",
-	 "perplexity against zero-shot on its domains not trained yet, below 0"},
+	{"no-forward", "Under the order by similarity there is no positive forward transfer on average.",
+	 "perplexity against zero-shot on domains not trained yet, mean of all steps and domains, above 0"},
+	{"forward-other-portion", "Under a random order forward transfer to the second portion (S2ORC) is positive on average.",
+	 "perplexity against zero-shot on its domains not trained yet, mean of all steps and domains, below 0"},
 	{"saturation", "Under a random order gains saturate after about 25 domains.", "first step with 95 % of the highest mean backward transfer, 25"},
 	{"small-learns-most", "The smaller a model, the more it learns.", "CPT / ZS, small against large, below 0"},
 	{"small-forgets-most", "The smaller a model, the more it forgets.", "LC / CPT, small against large, above 0"},
@@ -64,6 +65,16 @@ static void cannot_say(struct evidence *e, char *why)
 	free(e->why);
 	e->why = why;
 	e->verdict = VERDICT_CANNOT_SAY;
+}
+
+/* Beside what it says already. */
+static void add_why(struct evidence *e, char *why)
+{
+	char *both = *e->why ? xasprintf("%s; %s", e->why, why) : xstrdup(why);
+
+	free(e->why);
+	free(why);
+	e->why = both;
 }
 
 static void nowhere(const struct asked *q, int claim, const char *why)
@@ -104,10 +115,12 @@ static void decide(struct evidence *e, enum side side, const struct group *a, co
 		e->verdict = VERDICT_REFUTED;
 	else
 		cannot_say(e, xstrdup(side == SAME ? "the interval is wider than 1 %" : "the interval holds 0"));
-	if (e->runs == 1 && e->verdict != VERDICT_CANNOT_SAY) {
-		free(e->why);
-		e->why = xasprintf("one run: the interval is over %s alone", e->unit == UNIT_POINTS ? "examples" : "domains");
-	}
+	if (e->runs > 1 || e->verdict == VERDICT_CANNOT_SAY)
+		return;
+	if (b && a->n != b->n)
+		add_why(e, xasprintf("one run of %s: the interval knows nothing of its seeds", a->n == 1 ? a->name : b->name));
+	else
+		add_why(e, xasprintf("one run: the interval is over %s alone", e->unit == UNIT_POINTS ? "examples" : "domains"));
 }
 
 /* The effect in one group, or in a against b. */
@@ -205,10 +218,8 @@ static void ask_reach(const struct asked *q, const struct group *g)
 
 	ask(q, BACKWARD_REACH, (struct selection){BACKWARD_FAR, (far + 1) / 2, far, -1}, BELOW, g, NULL);
 	e = &q->f->v[q->f->n - 1];
-	if (far < FAR && e->verdict != VERDICT_CANNOT_SAY) {
-		free(e->why);
-		e->why = xasprintf("with %d domains, %d to %d steps back", n, (far + 1) / 2, far);
-	}
+	if (far < FAR && e->verdict != VERDICT_CANNOT_SAY)
+		add_why(e, xasprintf("with %d domains, %d to %d steps back", n, (far + 1) / 2, far));
 }
 
 /* --- arithmetic ------------------------------------------------------------------------------------- */

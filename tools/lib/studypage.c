@@ -728,7 +728,7 @@ void study_page(FILE *out, const struct study_page *p)
 		if (is(about, r, "key", "runs") || is(about, r, "key", "domains"))
 			fprintf(out, "%s%s %s", is(about, r, "key", "runs") ? " in " : "Language models were pretrained on ", cell(about, r, "value"),
 			        is(about, r, "key", "runs") ? "runs" : "domains one after another,");
-	fputs(" that differ in model, order and settings. After every step perplexity was measured on all domains. Here is what that says about the findings of "
+	fputs(" that differ in model, order and settings. Perplexity was measured along the way. Here is what that says about the findings of "
 	      "<i>Investigating Continual Pretraining in Large Language Models</i> (Y\u0131ld\u0131z et al., arXiv 2402.17400). Perplexity is a loss: "
 	      "<b style=\"color:var(--better)\">below 0 is better</b>, <b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n"
 	      "<nav><a href=\"#findings\">findings</a><a href=\"#perplexity\">perplexity</a><a href=\"#groups\">learned and forgotten</a>"
