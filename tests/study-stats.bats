@@ -154,6 +154,15 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	near "$(value explain value '$c["outcome"] == "forgetting" && $c["predictor"] == "position" && $c["correlation"] == "spearman"')" -1
 }
 
+@test "groups have names of their own" {
+	matrix a "$straight" 0.5 0.05 0
+	runs 'x/random-1 small 100 random:1 16 no - m/a' 'x/random-64 small 100 random:1 64 no batch m/a' 'x/random-2 small 100 random:2 16 no - m/a'
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(awk -F '\t' '!/^#/ && $7 == "FT-ZS" && $8 == "all" { print $1, $6 }' out/groups.tsv)" = $'x/random 2\nx/random-64 1' ]
+	runs 'x/random-1 small 100 random:1 16 no - m/a' 'x/random small 100 similar 16 no - m/a'
+	fails 3 'run x/random: a group of other runs has this name' -- study-stats runs.tsv
+}
+
 @test "every finding that can be put to such runs is confirmed, or refuted where its sign is turned" {
 	twenty=$(seq -s ' ' 20)
 	# all SIMILAR RANDOM LARGE BATCH64 BALANCED SWAPPED: each "OWN FADE AHEAD"

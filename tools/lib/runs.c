@@ -196,14 +196,28 @@ static void look_at_model(struct group *g, const char *dir)
 	closedir(d);
 }
 
-/* "small-batch16/random" for the run small-batch16/random-1 */
-static char *group_name(const struct run *r)
+static bool is_taken(const struct runs *s, const char *name)
+{
+	for (int i = 0; i < s->n_groups; i++)
+		if (!strcmp(s->group[i].name, name))
+			return true;
+	return false;
+}
+
+/* "small-batch16/random" for the run small-batch16/random-1; the run's own name if another group has that one. */
+static char *group_name(const struct runs *s, const struct run *r)
 {
 	const char *slash = strrchr(r->name, '/');
+	bool random = is_random(r->set[SET_ORDER]) && slash;
+	char *name = random ? xasprintf("%.*s/random", (int)(slash - r->name), r->name) : xstrdup(r->name);
 
-	if (!is_random(r->set[SET_ORDER]) || !slash)
-		return xstrdup(r->name);
-	return xasprintf("%.*s/random", (int)(slash - r->name), r->name);
+	if (is_taken(s, name)) {
+		free(name);
+		name = xstrdup(r->name);
+	}
+	if (is_taken(s, name))
+		die_input("run %s: a group of other runs has this name", r->name);
+	return name;
 }
 
 static void put_into_group(struct runs *s, int i, const char *varied, const char *model_dir, double parameters, const char *family)
@@ -227,10 +241,10 @@ static void put_into_group(struct runs *s, int i, const char *varied, const char
 		free(one.family);
 		return;
 	}
+	one.name = group_name(s, r);
 	s->group = xreallocarray(s->group, (size_t)s->n_groups + 1, sizeof *s->group);
 	g = &s->group[s->n_groups++];
 	*g = one;
-	g->name = group_name(r);
 	g->run = xcalloc(1, sizeof *g->run);
 	g->run[0] = i;
 	g->n = 1;
