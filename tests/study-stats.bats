@@ -399,7 +399,9 @@ along_straight() {
 	near "$(score physics 5 stderr)" "$(awk 'BEGIN { p = 13.5 / 52; printf "%.17g", 100 / 0.75 * sqrt(p * (1 - p) / 52) }')"
 	[ "$(score few_shot_nlg 5 metric)" = bleu ] && [ "$(score few_shot_nlg 5 stderr)" = - ]
 	[ "$(score arithmetic 5 portion)" = wiki ] && [ "$(score arithmetic 10 portion)" = s2orc ] && [ "$(score arithmetic 0 portion)" = - ]
+	[ "$(score arithmetic 5 part)" = 1 ] && [ "$(score arithmetic 10 part)" = 2 ] && [ "$(score arithmetic 0 part)" = - ]
 	[ "$(grep -c '^small' out/bigbench.tsv)" -eq 9 ]
+	study-report runs.tsv out | grep 'small/similar</td><td class="l">arithmetic' | grep -q '−20.0 <small>.*−10.0 <small>'
 	# ten more of a hundred twice is within the interval: falls, but whether it recovers cannot be told
 	evidence() { value findings "$2" "\$c[\"finding\"] == \"arithmetic\" && \$c[\"where\"] ~ /$1/"; }
 	[ "$(verdict arithmetic)" = confirmed ]
@@ -421,6 +423,9 @@ along_straight() {
 	tables a '1 6 2 7 3 8 4 9 5 10'
 	study-stats -o out runs.tsv >/dev/null
 	[ "$(value findings why '$c["finding"] == "arithmetic"')" = 'not one portion after the other' ]
+	# and the page says nothing of the end of the first
+	[ "$(awk -F '\t' '/^small/ { print $NF }' out/bigbench.tsv | sort -u)" = - ]
+	study-report runs.tsv out | grep 'small/similar</td><td class="l">arithmetic' | grep -q '<td class="two">-</td><td class="two">−10.0 <small>'
 }
 
 @test "scores and classes of several runs: their mean, and an interval that goes over them" {

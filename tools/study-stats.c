@@ -408,6 +408,7 @@ static const char *portion_of_step(const struct runs *s, const struct group *g, 
 static void put_score(struct table *t, const struct runs *s, const struct group *g, const struct along_score *a)
 {
 	struct score_change v = score_change_of(s, g, a->task, a->shots, 0, a->step);
+	int first = steps_of_first_portion(s, g);
 
 	if (!v.runs)
 		return;
@@ -424,11 +425,12 @@ static void put_score(struct table *t, const struct runs *s, const struct group 
 	table_real(t, v.from, "%.2f");
 	put_interval(t, a->step ? v.change : (struct interval){NAN, NAN, NAN}, "%.2f");
 	table_int(t, v.runs);
+	table_text(t, !first || !a->step ? "-" : a->step <= first ? "1" : "2");
 }
 
 static void write_scores(const struct runs *s)
 {
-	struct table *t = table_new("study-bigbench", "group step portion task tasks shots metric examples value stderr zero change lo hi runs");
+	struct table *t = table_new("study-bigbench", "group step portion task tasks shots metric examples value stderr zero change lo hi runs part");
 
 	for (int i = 0; i < s->n_groups; i++) {
 		const struct group *g = &s->group[i];

@@ -226,19 +226,6 @@ static void ask_reach(const struct asked *q, const struct group *g)
 
 #define ARITHMETIC_TASK "arithmetic"
 
-/* Steps of the first of exactly two portions that come one after the other; 0: it is not so. */
-static int steps_of_first_portion(const struct runs *s, const struct group *g)
-{
-	int first = first_portion(s, g), n = 1;
-
-	while (n < s->n_domains && portion_at(s, g, n + 1) == first)
-		n++;
-	for (int k = n + 1; k <= s->n_domains; k++)
-		if (portion_at(s, g, k) != portion_at(s, g, n + 1))
-			return 0;
-	return n < s->n_domains ? n : 0;
-}
-
 /* The last step in first..last for which there is a score; -1: none. */
 static int last_scored(const struct runs *s, const struct group *g, int64_t shots, int first, int last)
 {

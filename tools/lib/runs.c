@@ -36,6 +36,31 @@ bool groups_differ_in(const struct group *a, const struct group *b, enum setting
 	return true;
 }
 
+static int first_steps(const struct matrix *m)
+{
+	int n = 1;
+
+	while (n < m->n && m->domain[n].portion_id == m->domain[0].portion_id)
+		n++;
+	for (int j = n; j < m->n; j++)
+		if (m->domain[j].portion_id != m->domain[n].portion_id)
+			return 0;
+	return n < m->n ? n : 0;
+}
+
+int steps_of_first_portion(const struct runs *s, const struct group *g)
+{
+	const struct matrix *one = s->v[g->run[0]].m, *other;
+	int n = first_steps(one);
+
+	for (int i = 1; i < g->n; i++) {
+		other = s->v[g->run[i]].m;
+		if (first_steps(other) != n || strcmp(other->domain[0].portion, one->domain[0].portion))
+			return 0;
+	}
+	return n;
+}
+
 /* --- domains ------------------------------------------------------------------------------------ */
 
 static int find_domain(const struct runs *s, const char *name)

@@ -53,6 +53,8 @@ void runs_free(struct runs *s);
 
 /* Do they differ in this setting, and in no other? */
 bool groups_differ_in(const struct group *a, const struct group *b, enum setting setting);
+/* Steps of the first of exactly two portions that come one after the other; 0: it is not so, or not the same in all runs. */
+int steps_of_first_portion(const struct runs *s, const struct group *g);
 /* Were they measured on the same tokens? Not if their tokenizers differ. */
 bool groups_same_tokens(const struct runs *s, const struct group *a, const struct group *b);
 /* "similar", "random" ...: the order without what stands behind a colon. */

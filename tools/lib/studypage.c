@@ -533,34 +533,14 @@ static void put_ranks(FILE *out, const struct study_page *p, const struct tsv *t
 	put_data(out, p, "ranks");
 }
 
-/* The last row of the same task that still belongs to the first portion; -1: none, or there is one portion alone. */
-static int end_of_first_portion(const struct tsv *t, int row)
+/* The last row of the same task, if any but this, and within the first part of the sequence if so asked; -1: none. */
+static int last_of_task(const struct tsv *t, int row, bool first_part)
 {
-	static const char *const task[] = {"group", "task", "shots"};
 	int last = -1;
-	const char *first = NULL;
-
-	for (int r = row + 1; r < t->n_rows; r++) {
-		bool same = true;
-
-		for (size_t c = 0; c < sizeof task / sizeof *task; c++)
-			same = same && is(t, r, task[c], cell(t, row, task[c]));
-		if (!same)
-			continue;
-		first = first ? first : cell(t, r, "portion");
-		if (!is(t, r, "portion", first))
-			return last;
-		last = strcmp(first, "-") ? r : -1;
-	}
-	return -1;
-}
-
-static int last_of_task(const struct tsv *t, int row)
-{
-	int last = row;
 
 	for (int r = row + 1; r < t->n_rows; r++)
-		if (is(t, r, "group", cell(t, row, "group")) && is(t, r, "task", cell(t, row, "task")) && is(t, r, "shots", cell(t, row, "shots")))
+		if (is(t, r, "group", cell(t, row, "group")) && is(t, r, "task", cell(t, row, "task")) && is(t, r, "shots", cell(t, row, "shots")) &&
+		    (!first_part || is(t, r, "part", "1")))
 			last = r;
 	return last;
 }
@@ -573,11 +553,8 @@ static void put_scores(FILE *out, const struct study_page *p, const struct tsv *
 	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">task</th><th>shots</th><th>examples</th><th>before</th><th>change by the end<br>of the first portion</th>"
 	                 "<th>change by<br>the end</th>");
 	for (int r = 0; r < t->n_rows; r++) {
-		int end;
-
 		if (!is(t, r, "step", "0"))
 			continue;
-		end = last_of_task(t, r);
 		fputs("<tr>", out);
 		put_name_cell(out, cell(t, r, "group"));
 		put_name_cell(out, cell(t, r, "task"));
@@ -589,8 +566,8 @@ static void put_scores(FILE *out, const struct study_page *p, const struct tsv *
 			fputs("</small>", out);
 		}
 		fputs("</td>", out);
-		put_sister(out, SHOW_POINTS, t, end_of_first_portion(t, r), "change", "lo", "hi");
-		put_sister(out, SHOW_POINTS, t, end == r ? -1 : end, "change", "lo", "hi");
+		put_sister(out, SHOW_POINTS, t, last_of_task(t, r, true), "change", "lo", "hi");
+		put_sister(out, SHOW_POINTS, t, last_of_task(t, r, false), "change", "lo", "hi");
 		fputs("</tr>\n", out);
 	}
 	fputs("</table></div>\n", out);
