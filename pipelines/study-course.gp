@@ -1,7 +1,5 @@
 # study-course.gp OUT CHECKPOINTS.tsv LIST: domains seen and not yet seen after each step, with intervals, for each group of LIST.
 load 'style.gp'
-eval svg(640, 520)
-set output ARG1
 set title 'Domains seen, and not yet seen, after each step, with 95 % intervals'
 set ylabel 'perplexity against zero-shot, %'
 set xlabel "step\n "
@@ -12,6 +10,8 @@ unset datafile columnheaders
 n = 0
 array name[6]
 stats ARG3 using (n < 6 ? (n = n + 1, name[n] = strcol(1), 0) : NaN) nooutput
+eval svg(640, 390 + 36 * n)
+set output ARG1
 set datafile columnheaders
 stats ARG2 using 'step' nooutput
 set xrange [0.8:STATS_max + 0.2]

@@ -20,7 +20,7 @@ function curve(panel, name, hue, dash, value, lo, hi,   at) {
 	}
 	print v("step"), value, lo == "-" ? value : lo, hi == "-" ? value : hi >file[at]
 }
-function dot(panel, row, value, lo, hi) { print panel, row, v("group"), value, lo, hi >(files ".dots") }
+function dot(panel, row, value, lo, hi) { print panel, row, v("group"), value, lo == "-" ? value : lo, hi == "-" ? value : hi >(files ".dots") }
 
 figure == "forward" && v("transfer") != "-" {
 	curve(v("portion") ": domains not trained yet", v("group"), colour[v("group")], 1, pct(minus(v("transfer"))), pct(minus(v("hi"))), pct(minus(v("lo"))))

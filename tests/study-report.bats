@@ -94,6 +94,41 @@ setup() {
 	[ ! -e other.html ] && [ ! -e other ]
 }
 
+@test "panels show every curve, name and interval" {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+	export GNUPLOT_LIB=$root/pipelines
+	local i g
+	# 20 panels of 4 groups, after one step alone
+	for i in $(seq 20); do
+		for g in 1 2 3 4; do
+			printf 'panel-%d\ta rather long name of group %d\t%d\t1\t0\tcurve.%d\n' "$i" $g $g $g
+			printf '24\t%d\t%d\t%d\n' $g $((g - 1)) $((g + 1)) >curve.$g
+		done
+	done >list
+	gnuplot -c "$GNUPLOT_LIB/study-panels.gp" out.svg list 'A title' 'of the axis'
+	for i in $(seq 20); do grep -q ">panel-$i<" out.svg; done
+	for g in 1 2 3 4; do [ "$(grep -c ">a rather long name of group $g<" out.svg)" = 1 ]; done
+	grep -q '>of the axis<' out.svg
+	[ "$(grep -c "xlink:href='#gpPt6'" out.svg)" = 80 ]
+	# side by side, and no other step on the axis
+	[ "$(grep -o "xlink:href='#gpPt6' transform='translate([0-9.]*" out.svg | sort -u | wc -l)" = 8 ]
+	[ "$(grep -cE '> ?24<' out.svg)" = 20 ] && run ! grep -E '> ?2[35]<' out.svg
+	# the names are below what stands below the axes
+	grep -oE 'translate\([0-9.]+,[0-9.]+\)|>step<|>a rather [^<]*<' out.svg | awk -F '[,)]' '/^translate/ { y = $2; next } />step/ && y > low { low = y }
+		/>a/ && (!top || y < top) { top = y } END { exit !(low > 0 && top > low + 12) }'
+}
+
+@test "a value without an interval is a dot" {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+	export GNUPLOT_LIB=$root/pipelines
+	echo g >list
+	printf 'group\toutcome\tpredictor\tcorrelation\tvalue\tlo\thi\ng\tforward\tsize\tpartial\t0.5\t-\t-\ng\tforward\tposition\tpartial\t0.5\t0.4\t0.6\n' >explain.tsv
+	awk -v figure=explain -v files=explain -f "$GNUPLOT_LIB/study-figures.awk" list explain.tsv
+	gnuplot -c "$GNUPLOT_LIB/study-dots.gp" out.svg explain.dots list Title ''
+	# two, and that in the key
+	[ "$(grep -c "xlink:href='#gpPt6'" out.svg)" = 3 ]
+}
+
 @test "a folder of figures is replaced only if it is one" {
 	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
 	page() { sh "$root/pipelines/study.sh" -o page.html runs.tsv study "$@"; }
