@@ -3,7 +3,7 @@
 #	make -f pipelines/base.mk            # goes on where it was stopped; `nice` and OMP_NUM_THREADS as you like
 #	make -f pipelines/base.mk publish    # copies the result to DEST, with README.md (recipe, hashes, perplexity)
 #
-# BASE   folder whose text/*.txt.gz is the training text, one paragraph a line
+# BASE   folder whose text/*.txt.gz is the training text, one paragraph a line; examples/base/README.md says which
 # GPT2   folder with GPT-2's encoder.json and vocab.bpe; the tokenizer is cut from it to VOCAB ids
 # SBERT  Sentence-BERT, for the vector of this text as a whole, where the order `similar` begins
 # OUT    where it works; DEST where publish puts the model

@@ -136,11 +136,6 @@ struct transfer transfer_after(const struct matrix *m, int k)
 	return transfer_of(m, k, k, -1);
 }
 
-struct transfer transfer_total(const struct matrix *m)
-{
-	return transfer_of(m, 1, m->n, -1);
-}
-
 static struct mean transfer_at_in(const struct matrix *m, int distance, int portion)
 {
 	struct mean x = {0};

@@ -61,7 +61,6 @@ struct transfer {
 };
 
 struct transfer transfer_after(const struct matrix *m, int k);
-struct transfer transfer_total(const struct matrix *m); /* over k = 1..n; all: the same */
 /* At a distance k - j: above 0 backward, 0 the domain just trained, below 0 forward. */
 struct mean transfer_at(const struct matrix *m, int distance);
 /* From steps that trained on one L1 to domains of another, before (backward) and after (forward) them. */

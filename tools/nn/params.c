@@ -214,23 +214,6 @@ void nn_params_loaded(struct nn_params *p, const char *const *ignored)
 	p->taken = NULL;
 }
 
-th_tensor *nn_params_find(const struct nn_params *p, const char *name)
-{
-	for (int i = 0; i < p->n; i++)
-		if (strcmp(p->item[i].name, name) == 0)
-			return p->item[i].value;
-	return NULL;
-}
-
-int64_t nn_params_count(const struct nn_params *p)
-{
-	int64_t n = 0;
-
-	for (int i = 0; i < p->n; i++)
-		n += th_numel(p->item[i].value);
-	return n;
-}
-
 void nn_params_free(struct nn_params *p)
 {
 	if (!p)

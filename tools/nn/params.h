@@ -70,8 +70,6 @@ void nn_param_alias(struct nn_params *p, const char *alias, const char *name);
 /* Closes the file. ignored: names that may be left over, '*' standing for anything; NULL ends it. */
 void nn_params_loaded(struct nn_params *p, const char *const *ignored);
 
-th_tensor *nn_params_find(const struct nn_params *p, const char *name); /* NULL if missing */
-int64_t nn_params_count(const struct nn_params *p); /* elements of all together */
 void nn_params_free(struct nn_params *p);           /* the names; the tensors belong to their scope */
 
 /*
