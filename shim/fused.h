@@ -13,7 +13,7 @@ at::Tensor fused_attention(const at::Tensor &q, const at::Tensor &k, const at::T
 at::Tensor fused_attention_packed(const at::Tensor &x, int64_t heads, int64_t key_heads, bool causal,
 				  const at::Tensor &length, double scale, double p, th_key key);
 void fused_round(at::Tensor &dst, const at::Tensor &src, th_key key, int64_t start);
-at::Tensor fused_embedding(const at::Tensor &w, const at::Tensor &id);
+at::Tensor fused_embedding(const at::Tensor &w, const at::Tensor &id, int64_t padding);
 /* b may be undefined; w in any layout */
 at::Tensor fused_linear(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 /* x (n, I), w (I, O); b may be undefined */

@@ -749,9 +749,9 @@ th_tensor *th_gelu_tanh_affine(th_tensor *x, th_tensor *w, th_tensor *b)
 	return affine(x, w, b, fused_gelu_tanh_affine);
 }
 
-th_tensor *th_embedding(th_tensor *w, th_tensor *id)
+th_tensor *th_embedding(th_tensor *w, th_tensor *id, int64_t padding)
 {
-	return make([=] { return fused_embedding(w->t, id->t); });
+	return make([=] { return fused_embedding(w->t, id->t, padding); });
 }
 
 th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps)

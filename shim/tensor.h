@@ -163,8 +163,11 @@ TH_API th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b);
 TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
 /* th_affine(th_gelu_tanh(x), w, b), for which only x is kept until the backward pass. */
 TH_API th_tensor *th_gelu_tanh_affine(th_tensor *x, th_tensor *w, th_tensor *b);
-/* id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. The gradient of a row is added up in f32. */
-TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id);
+/*
+ * id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. The gradient of a row is added up in f32; that of row
+ * `padding` is 0 (torch.nn.Embedding's padding_idx), -1: of none.
+ */
+TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id, int64_t padding);
 /* x (..., C), w (C), b (C) or NULL; statistics in f32 whatever x is. Ba, Kiros, Hinton, 1607.06450 */
 TH_API th_tensor *th_layer_norm(th_tensor *x, th_tensor *w, th_tensor *b, double eps);
 TH_API th_tensor *th_rms_norm(th_tensor *x, th_tensor *w, double eps);

@@ -120,6 +120,12 @@ FAMILIES = {
                                intermediate_size=31, num_hidden_layers=2, num_attention_heads=10, num_key_value_heads=2,
                                max_position_embeddings=64, rope_theta=1000000.0, sliding_window=8, use_sliding_window=False,
                                max_window_layers=1, tie_word_embeddings=True), 2, 23, None),
+        # a word of the text is the padding's: its row learns nothing from where it stands; -1 is the last word
+        "padded": (LLAMA | dict(vocab_size=23, hidden_size=12, intermediate_size=19, num_hidden_layers=1, num_attention_heads=2,
+                                max_position_embeddings=32, pad_token_id=5), 3, 24, None),
+        "padded-last": (LLAMA | dict(model_type="qwen2", architectures=["Qwen2ForCausalLM"], vocab_size=19, hidden_size=12,
+                                     intermediate_size=19, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                                     max_position_embeddings=32, pad_token_id=-1, tie_word_embeddings=True), 3, 24, None),
     },
 }
 

@@ -129,7 +129,7 @@ static double step(th_tensor *id, th_tensor *target, int64_t count)
 	th_scope_open();
 	for (int i = 0; i < n_params; i++)
 		w[i] = th_to_dtype(master[i], type);
-	x = th_add(th_embedding(w[WTE], id), th_narrow(w[WPE], 0, 0, T));
+	x = th_add(th_embedding(w[WTE], id, -1), th_narrow(w[WPE], 0, 0, T));
 	x = th_dropout(x, p, key(layers, 0));
 	for (int l = 0; l < layers; l++) {
 		th_scope_open();
@@ -186,7 +186,7 @@ static th_tensor *op_dropout(void) { return th_dropout(leaf[0], p, key(0, 1)); }
 static th_tensor *op_add(void) { return th_add(leaf[0], leaf[1]); }
 static th_tensor *op_affine(void) { return th_affine(leaf[0], leaf[1], leaf[2]); }
 static th_tensor *op_attention(void) { return attention(leaf[0], 0); }
-static th_tensor *op_embedding(void) { return th_embedding(leaf[0], leaf[3]); }
+static th_tensor *op_embedding(void) { return th_embedding(leaf[0], leaf[3], -1); }
 static th_tensor *op_loss(void) { return th_linear_cross_entropy(leaf[0], leaf[1], NULL, leaf[3], 1.0 / (double)(B * T)); }
 static th_tensor *op_cast(void) { return th_to_dtype(leaf[0], TH_BF16); }
 

@@ -6,7 +6,8 @@
 #define DATA "tests/data/llama/"
 
 static const char *const models[] = {DATA "plain", DATA "linear",  DATA "dynamic", DATA "llama3",
-                                     DATA "yarn",  DATA "mistral", DATA "qwen2",   NULL};
+                                     DATA "yarn",  DATA "mistral", DATA "qwen2",   DATA "padded",
+                                     DATA "padded-last", NULL};
 
 /* A later token changes nothing before it, and the table of angles may grow between two passes. */
 static void lengths(void **state)

@@ -133,6 +133,7 @@ static void refuses_by_name(void **state)
 	REFUSES(ROBERTA "\"hidden_act\": \"mish\"}", "hidden_act: unknown activation mish");
 	REFUSES(ROBERTA "\"num_attention_heads\": 7}", "768 is no multiple of the number of heads 7");
 	REFUSES(ROBERTA "\"pad_token_id\": null}", "pad_token_id: none: not supported");
+	REFUSES(ROBERTA "\"pad_token_id\": -1}", "pad_token_id: none: not supported");
 	REFUSES(ROBERTA "\"max_position_embeddings\": 2}", "max_position_embeddings: 2 leave none behind pad_token_id 1");
 }
 

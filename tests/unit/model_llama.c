@@ -130,6 +130,8 @@ static void fields_are_honoured(void **state)
 	assert_true(c.activation == MODEL_GELU && c.attn_pdrop == 0.1 && c.layer_norm_epsilon == 1e-3);
 	assert_true(c.attention_bias && c.attention_out_bias && c.mlp_bias && c.tie_word_embeddings);
 	assert_true(c.rope.theta == 500 && c.pad_token_id == 5 && c.initializer_range == 0.1);
+	assert_int_equal(parse(LLAMA "\"vocab_size\": 9, \"pad_token_id\": -1}").pad_token_id, 8);
+	assert_int_equal(parse(LLAMA "\"pad_token_id\": null}").pad_token_id, -1);
 	assert_int_equal(parse(LLAMA "\"num_key_value_heads\": null, \"head_dim\": null}").n_kv_head, 32);
 	/* as transformers 4 and 5 write it; what is inside has the last word */
 	c = parse(LLAMA "\"rope_theta\": 7, \"rope_parameters\": {\"rope_theta\": 8.0, \"rope_type\": \"default\"}}");
@@ -154,6 +156,7 @@ static void fields_are_honoured(void **state)
 static void refuses_by_name(void **state)
 {
 	(void)state;
+	REFUSES(LLAMA "\"vocab_size\": 9, \"pad_token_id\": 9}", "pad_token_id: 9 is beyond the vocabulary of 9");
 	REFUSES(LLAMA "\"n_embd\": 30}", "n_embd: unknown field");
 	REFUSES(LLAMA "\"sliding_window\": 4096}", "sliding_window: unknown field");
 	REFUSES(LLAMA "\"qk_norm\": true}", "qk_norm: unknown field");

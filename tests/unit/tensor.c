@@ -260,7 +260,7 @@ OP(gelu_tanh_affine_no_bias, th_gelu_tanh_affine(in[0], th_transpose(in[1], 0, 1
 OP(layer_norm, th_layer_norm(in[0], in[1], in[2], 1e-5))
 OP(layer_norm_no_bias, th_layer_norm(in[0], in[1], NULL, 1e-5))
 OP(rms_norm, th_rms_norm(in[0], in[1], 1e-6))
-OP(embedding, th_embedding(in[0], th_reshape(ids((int64_t[]){4, 0, 4, 2}, 4), SHAPE(2, 2))))
+OP(embedding, th_embedding(in[0], th_reshape(ids((int64_t[]){4, 0, 4, 2}, 4), SHAPE(2, 2)), -1))
 
 static void gradients_of_layers(void **state)
 {
@@ -984,9 +984,23 @@ static void embedding_adds_up_in_f32(void **state)
 	th_tensor *w = th_requires_grad(randn(TH_BF16, SHAPE(2, 5)), true);
 
 	(void)state;
-	th_backward(th_sum(th_embedding(w, ids(id, N))));
+	th_backward(th_sum(th_embedding(w, ids(id, N), -1)));
 	assert_near(th_narrow(th_grad(w), 0, 0, 1), th_to_dtype(th_full(N, TH_F32, cpu, SHAPE(1, 5)), TH_BF16), 0);
 	assert_near(th_narrow(th_grad(w), 0, 1, 1), th_full(0, TH_F32, cpu, SHAPE(1, 5)), 0);
+}
+
+/* torch.nn.Embedding's padding_idx */
+static void padding_has_no_gradient(void **state)
+{
+	(void)state;
+	for (int bf16 = 0; bf16 < 2; bf16++) {
+		th_tensor *w = th_requires_grad(randn(bf16 ? TH_BF16 : TH_F32, SHAPE(3, 5)), true);
+		th_tensor *x = th_embedding(w, ids((int64_t[]){1, 2, 1, 0}, 4), 1);
+		assert_near(th_narrow(x, 0, 2, 1), th_narrow(w, 0, 1, 1), 0);
+		th_backward(th_sum(x));
+		for (int i = 0; i < 3; i++)
+			assert_near(th_narrow(th_grad(w), 0, i, 1), th_to_dtype(th_full(i != 1, TH_F32, cpu, SHAPE(1, 5)), th_dtype_of(w)), 0);
+	}
 }
 
 /* ---- gradients, checkpointing ---- */
@@ -1500,7 +1514,7 @@ static th_tensor *layers_on(th_device d, th_dtype type, double p)
 	th_tensor *id = th_to_device(th_reshape(some_targets(B * L, V, false), SHAPE(B, L)), d);
 	th_tensor *target = th_to_device(some_targets(B * L, V, true), d), *table = th_to_device(angles(L, C / 2), d);
 
-	th_tensor *x = th_to_dtype(th_embedding(e, id), type);
+	th_tensor *x = th_to_dtype(th_embedding(e, id, -1), type);
 	x = th_rope(th_layer_norm(x, n, NULL, 1e-5), table);
 	x = th_add(x, th_attention_packed(th_affine(x, a, NULL), 4, 2, true, NULL, 0.25, p, (th_key){1, 2}));
 	x = th_add(x, th_dropout(th_gelu_tanh(th_linear(x, w, NULL)), p, (th_key){1, 3}));
@@ -1751,6 +1765,7 @@ int main(void)
 		TEST(adding_in_place),
 		TEST(rounding_is_fair),
 		TEST(embedding_adds_up_in_f32),
+		TEST(padding_has_no_gradient),
 		TEST(checkpoint_changes_nothing),
 		TEST(checkpoint_inside_checkpoint),
 		TEST(adamw_is_its_formula),

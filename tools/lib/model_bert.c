@@ -35,10 +35,7 @@ void model_bert_parse(struct model_config *c, const struct json *doc, const char
 	c->scale_attn_weights = true;
 	c->bos_token_id = model_token(doc, path, "bos_token_id", d->bos_token_id);
 	c->eos_token_id = model_token(doc, path, "eos_token_id", d->eos_token_id);
-	c->pad_token_id = model_token(doc, path, "pad_token_id", d->pad_token_id);
-	if (c->pad_token_id >= c->vocab_size)
-		die_input("malformed input: %s: pad_token_id: %lld is beyond the vocabulary of %lld", path,
-		          (long long)c->pad_token_id, (long long)c->vocab_size);
+	c->pad_token_id = model_padding(doc, path, d->pad_token_id, c->vocab_size);
 	if (strcmp(position, "absolute") != 0)
 		die_input("cannot compute this model: %s: position_embedding_type: %s: not supported", path, position);
 }

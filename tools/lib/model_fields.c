@@ -96,6 +96,17 @@ int64_t model_token(const struct json *doc, const char *path, const char *key, i
 	return x;
 }
 
+int64_t model_padding(const struct json *doc, const char *path, int64_t otherwise, int64_t vocab_size)
+{
+	const json_value *v = json_get(json_root(doc), "pad_token_id");
+	int64_t x = model_token(doc, path, "pad_token_id", otherwise);
+
+	if (x >= vocab_size)
+		die_input("malformed input: %s: pad_token_id: %lld is beyond the vocabulary of %lld", path, (long long)x,
+		          (long long)vocab_size);
+	return x < 0 && v && json_is_number(v) ? vocab_size - 1 : x;
+}
+
 enum model_activation model_activation_of(const struct json *doc, const char *path, const char *key, const char *otherwise)
 {
 	static const struct {

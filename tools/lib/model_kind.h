@@ -58,6 +58,8 @@ bool model_is_untied(const struct model_config *c);
 int64_t model_size(const struct json *doc, const char *path, const char *key, int64_t otherwise, int64_t most);
 double model_real(const struct json *doc, const char *path, const char *key, double otherwise, double below); /* [0, below) */
 int64_t model_token(const struct json *doc, const char *path, const char *key, int64_t otherwise);
+/* pad_token_id: -1 is the vocabulary's last, as torch.nn.Embedding takes it. */
+int64_t model_padding(const struct json *doc, const char *path, int64_t otherwise, int64_t vocab_size);
 enum model_activation model_activation_of(const struct json *doc, const char *path, const char *key,
                                           const char *otherwise);
 

@@ -196,7 +196,7 @@ static void parse(struct model_config *c, const struct json *doc, const char *pa
 	c->tie_word_embeddings = json_get_bool(doc, root, "tie_word_embeddings", false);
 	c->bos_token_id = model_token(doc, path, "bos_token_id", d->bos);
 	c->eos_token_id = model_token(doc, path, "eos_token_id", d->eos);
-	c->pad_token_id = model_token(doc, path, "pad_token_id", -1);
+	c->pad_token_id = model_padding(doc, path, -1, c->vocab_size);
 	parse_rope(c, doc, path);
 	if (c->n_head % c->n_kv_head != 0)
 		die_input("malformed input: %s: number of heads %lld is no multiple of num_key_value_heads %lld", path,

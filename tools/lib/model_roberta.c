@@ -7,7 +7,7 @@ static void parse(struct model_config *c, const struct json *doc, const char *pa
 {
 	model_bert_parse(c, doc, path, &(struct bert_defaults){50265, 0, 2, 1});
 	/* positions are counted from behind the padding's */
-	if (c->pad_token_id < 0)
+	if (model_token(doc, path, "pad_token_id", 1) < 0)
 		die_input("cannot compute this model: %s: pad_token_id: none: not supported", path);
 	if (c->n_positions < c->pad_token_id + 2)
 		die_input("malformed input: %s: max_position_embeddings: %lld leave none behind pad_token_id %lld", path,

@@ -203,50 +203,32 @@ static th_tensor *whole_layer(const struct nn_model *m, int i, th_tensor *x, con
 	return layer(m, i, x, NULL, d);
 }
 
-/* Where the padding token stands in the input, which costs a look at all ids, and to wait for a device that they lie on: only where it matters. */
-struct padding {
-	th_tensor *position; // (B, T) i64: RoBERTa's positions, padding not counted
-	th_tensor *none;     // (B, T, 1) f32: 0 where it stands, else 1; NULL: it stands nowhere
-};
-
-static struct padding find_padding(const struct nn_model *m, th_tensor *id)
+/*
+ * RoBERTa's positions, if the padding token stands in the input: it is not counted. NULL: it stands nowhere, or does not matter. To look
+ * costs to wait for a device that the ids lie on.
+ */
+static th_tensor *positions_by_padding(const struct nn_model *m, th_tensor *id)
 {
 	const struct bert *b = m->net;
 	int64_t B = th_size(id, 0), T = th_size(id, 1), n = B * T;
-	struct padding p = {0};
+	th_tensor *result = NULL;
 	bool any = false;
 
-	if (b->pad < 0 || (!b->offset && !m->train))
-		return p;
+	if (b->pad < 0 || !b->offset)
+		return NULL;
 	int64_t *position = xcalloc((size_t)n, sizeof *position);
-	float *none = xcalloc((size_t)n, sizeof *none);
 	th_to_host(id, TH_I64, position);
 	for (int64_t i = 0, at = 0; i < n; i++) {
 		bool pad = position[i] == b->pad;
 		if (i % T == 0)
 			at = b->pad;
 		any |= pad;
-		none[i] = !pad;
 		position[i] = pad ? b->pad : ++at;
 	}
-	if (any) {
-		p.position = th_from_host(position, TH_I64, m->device, 2, (int64_t[]){B, T});
-		p.none = th_from_host(none, TH_F32, m->device, 3, (int64_t[]){B, T, 1});
-	}
+	if (any)
+		result = th_from_host(position, TH_I64, m->device, 2, (int64_t[]){B, T});
 	free(position);
-	free(none);
-	return p;
-}
-
-/* Rows of w, those of padding without gradient: torch.nn.Embedding's padding_idx. */
-static th_tensor *embedding(th_tensor *w, th_tensor *id, const struct padding *p)
-{
-	th_tensor *x = th_to_dtype(th_embedding(w, id), TH_F32); // (B, T, C)
-
-	if (!p->none)
-		return x;
-	th_tensor *fixed = th_mul(th_detach(x), th_add_scalar(th_scale(p->none, -1), 1));
-	return th_add(th_mul(x, p->none), fixed);
+	return result;
 }
 
 static th_tensor *encode(const struct nn_model *m, th_tensor *id, th_tensor *length, const struct nn_dropout *d)
@@ -255,13 +237,14 @@ static th_tensor *encode(const struct nn_model *m, th_tensor *id, th_tensor *len
 	th_tensor *x, *position;
 
 	th_scope_open();
-	struct padding p = find_padding(m, id);
+	position = positions_by_padding(m, id);
 	id = th_to_device(id, m->device);
-	if (b->offset && p.none)
-		position = embedding(b->position, p.position, &p); // (B, T, C)
+	if (position)
+		position = th_to_dtype(th_embedding(b->position, position, b->pad), TH_F32); // (B, T, C)
 	else
 		position = th_to_dtype(th_narrow(b->position, 0, b->offset ? b->pad + 1 : 0, th_size(id, 1)), TH_F32); // (T, C)
-	x = th_add(embedding(b->word, id, &p), th_to_dtype(th_narrow(b->type, 0, 0, 1), TH_F32)); // (B, T, C)
+	x = th_to_dtype(th_embedding(b->word, id, b->pad), TH_F32); // (B, T, C)
+	x = th_add(x, th_to_dtype(th_narrow(b->type, 0, 0, 1), TH_F32));
 	x = th_add(x, position);
 	x = norm(b, &b->ln, b->wide ? x : th_to_dtype(x, m->compute));
 	x = th_dropout(x, d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));

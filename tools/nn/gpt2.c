@@ -148,7 +148,7 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 	int64_t T = th_size(id, 1);
 
 	id = th_to_device(id, m->device);
-	th_tensor *token = th_to_dtype(th_embedding(g->wte, id), TH_F32);   // (B, T, C)
+	th_tensor *token = th_to_dtype(th_embedding(g->wte, id, -1), TH_F32);   // (B, T, C)
 	th_tensor *position = th_to_dtype(th_narrow(g->wpe, 0, 0, T), TH_F32); // (T, C)
 	th_tensor *x = th_add(token, position);
 	x = th_dropout(th_to_dtype(x, m->compute), d ? d->embd : 0, nn_dropout_key(d, 0, EMBD));
@@ -187,8 +187,8 @@ static th_tensor *hidden_after(const struct nn_model *m, th_tensor *id, struct n
 	const struct gpt2 *g = m->net;
 	int64_t B = th_size(id, 0), T = th_size(id, 1);
 
-	th_tensor *token = th_to_dtype(th_embedding(g->wte, id), TH_F32); // (B, T, C)
-	th_tensor *position = th_to_dtype(th_embedding(g->wpe, cache->position), TH_F32); // (B T, C)
+	th_tensor *token = th_to_dtype(th_embedding(g->wte, id, -1), TH_F32); // (B, T, C)
+	th_tensor *position = th_to_dtype(th_embedding(g->wpe, cache->position, -1), TH_F32); // (B T, C)
 	th_tensor *x = th_add(token, th_reshape(position, 3, (int64_t[]){B, T, g->C}));
 	x = th_to_dtype(x, m->compute);
 	for (int i = 0; i < g->n_layers; i++) {

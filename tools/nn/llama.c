@@ -167,7 +167,7 @@ static th_tensor *hidden(const struct nn_model *m, th_tensor *id, const struct n
 
 	turn_to(m, th_size(id, 1));
 	id = th_to_device(id, m->device);
-	th_tensor *x = th_to_dtype(th_embedding(l->embed, id), m->compute); // (B, T, C)
+	th_tensor *x = th_to_dtype(th_embedding(l->embed, id, m->config.pad_token_id), m->compute); // (B, T, C)
 	return th_rms_norm(nn_layers(m, block, x, d), l->norm, l->eps);
 }
 
@@ -202,7 +202,7 @@ static th_tensor *hidden_after(const struct nn_model *m, th_tensor *id, struct n
 	const struct llama *l = m->net;
 
 	turn_to(m, cache->longest);
-	th_tensor *x = th_to_dtype(th_embedding(l->embed, id), m->compute); // (B, T, C)
+	th_tensor *x = th_to_dtype(th_embedding(l->embed, id, -1), m->compute); // (B, T, C)
 	th_tensor *table = th_index_select(l->turn, 0, cache->position);    // (B T, D)
 	for (int i = 0; i < (int)m->config.n_layer; i++) {
 		const struct block *b = &l->block[i];
