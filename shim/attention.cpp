@@ -596,7 +596,7 @@ static Tensor library_attention(const Tensor &q, Tensor k, Tensor v, bool causal
 	if (p > 0)
 		generator_of(q, key);
 	Tensor out = at::scaled_dot_product_attention(q, k, v, seen, p, causal, scale, R > 1 && flash);
-	return seen ? out.nan_to_num(0.0) : out; /* rows that see nothing */
+	return seen ? out.masked_fill(seen->any(-1, true).logical_not(), 0) : out; /* rows that see nothing */
 }
 
 Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool causal, const Tensor &length,

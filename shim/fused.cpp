@@ -17,6 +17,7 @@
 #include <ATen/ops/native_dropout.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -118,10 +119,11 @@ void fused_round(Tensor &dst, const Tensor &src, th_key key, int64_t start)
 			src.numel() == dst.numel() && src.is_contiguous() && dst.is_contiguous() && start % 64 == 0,
 		    "round: from contiguous f32 to bf16 of the same size, from a multiple of 64 on");
 	if (!has_kernels(src)) {
-		const Tensor bits = src.view(at::kInt);
+		const Tensor bits = src.view(at::kInt); /* whose sum, of what is not a number, may be a number */
 		const th_key here = {key.seed, key.stream + static_cast<uint64_t>(start) * 0x9E3779B97F4A7C15};
 		const Tensor low = at::empty_like(bits).random_(0, 65536, generator_of(src, here));
-		dst.copy_(bits.add(low).bitwise_and_(-65536).view(at::kFloat).view_as(dst));
+		const Tensor rounded = bits.add(low).bitwise_and_(-65536).view(at::kFloat);
+		dst.copy_(at::where(src.isnan(), src, rounded).view_as(dst));
 		return;
 	}
 	const mask m = make_mask(0, key);
