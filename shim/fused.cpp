@@ -436,14 +436,14 @@ static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scal
 		});
 		return;
 	}
-	const Tensor counts = target.ge(0), at = target.clamp_min(0).unsqueeze(1);
+	const Tensor ignored = target.lt(0), at = target.clamp_min(0).unsqueeze(1);
 	const Tensor log_p = at::log_softmax(logits, 1, at::kFloat), own = log_p.gather(1, at);
-	loss.copy_(own.squeeze(1).neg().mul(counts));
+	loss.copy_(own.squeeze(1).neg().masked_fill_(ignored, 0));
 	if (gradient) {
 		const any_algorithm guard;
 		at::exp_out(logits, log_p);
 		logits.scatter_(1, at, own.expm1().to(logits.scalar_type()));
-		logits.mul_(counts.unsqueeze(1).to(at::kFloat).mul_(scale));
+		logits.mul_(ignored.logical_not().unsqueeze(1).to(at::kFloat).mul_(scale)); /* those ignored are finite: see LinearCrossEntropy */
 	}
 }
 
@@ -453,6 +453,7 @@ static void check_linear_loss(const Tensor &h, const Tensor &w, const Tensor &b,
 		    h.sizes(), ", w ", w.sizes());
 	TORCH_CHECK(!b.defined() || (b.dim() == 1 && b.size(0) == w.size(0)), "cross entropy: bias ", b.sizes(),
 		    " does not fit w ", w.sizes());
+	TORCH_CHECK(w.size(0) > 0, "cross entropy: no classes");
 	TORCH_CHECK(target.dim() == 1 && target.size(0) == h.size(0) && target.scalar_type() == at::kLong,
 		    "cross entropy: target must be (", h.size(0), ") i64");
 }
@@ -467,7 +468,8 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 			      const Tensor &target_, double scale, bool gradient)
 	{
 		const Tensor b = b_.value_or(Tensor());
-		const Tensor h = h_.contiguous(), target = target_.contiguous();
+		const Tensor target = target_.contiguous();
+		const Tensor h = h_.contiguous().masked_fill(target.lt(0).unsqueeze(1), 0); /* 0 times what is ignored may be NaN */
 		const int64_t N = h.size(0), V = w.size(0), rows = chunk_rows(N, V * h.element_size(), gradient);
 		const bool need_h = gradient && h_.requires_grad(), need_w = gradient && w.requires_grad();
 		const bool need_b = gradient && b.defined() && b.requires_grad();
@@ -547,9 +549,8 @@ static void nll_by_parts(const Tensor &h, const Tensor &w, const Tensor &b, cons
 			for (int64_t i = begin; i < end; i++) {
 				TORCH_CHECK(want[i] < V, "cross entropy: target ", want[i], " is not below ", V);
 				scalar *row = x + i * n;
-				const double first = static_cast<double>(row[0]);
 				double &sum = lse[static_cast<size_t>(i)];
-				sum = add_logs(sum, first + kernels->cross_entropy_row(row, n, 0, 0, false));
+				sum = add_logs(sum, kernels->log_sum_exp_row(row, n));
 				if (want[i] >= c && want[i] < c + n)
 					out[i] = static_cast<double>(row[want[i] - c]);
 			}

@@ -75,6 +75,7 @@ struct kernel_table {
 	double (*rms_norm_row)(const void *x, const void *w, void *y, int64_t n, double eps);
 	void (*rms_norm_row_grad)(const void *x, const void *w, const void *g, double r, void *dx, void *dw, int64_t n);
 
+	double (*log_sum_exp_row)(const void *x, int64_t n); /* -inf if all are */
 	/*
 	 * Cross-entropy of one row of n logits: returns -log softmax(x)[target]. With gradient, x becomes
 	 * scale (softmax(x) - onehot(target)). target < 0: returns 0, gradient 0.

@@ -799,7 +799,8 @@ th_tensor *th_cross_entropy_sum(th_tensor *logits, th_tensor *target)
 		const Tensor &x = logits->t, &y = target->t;
 		TORCH_CHECK(x.dim() == 2 && y.dim() == 1 && x.size(0) == y.size(0),
 			    "cross entropy: shapes do not fit: logits ", x.sizes(), ", target ", y.sizes());
-		const Tensor log_p = x.log_softmax(1, x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+		const Tensor seen = x.masked_fill(y.lt(0).unsqueeze(1), 0); /* 0 times what is ignored may be NaN */
+		const Tensor log_p = seen.log_softmax(1, x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
 		const Tensor hit = log_p.gather(1, y.clamp_min(0).unsqueeze(1)).squeeze(1);
 		return hit.mul(y.ge(0)).sum().neg();
 	});

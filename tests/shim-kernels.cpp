@@ -123,6 +123,7 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	fill();
 	r.push_back(t->dot(x, y, n));
 	r.push_back(t->sum_squares(x, n));
+	r.push_back(t->log_sum_exp_row(x, n));
 	r.push_back(t->cross_entropy_row(x, n, n / 2, 0.5, true));
 	keep(x, type);
 }
@@ -199,11 +200,54 @@ static void rounding(const char *name, const kernel_table *t, int64_t n)
 		printf("%s: rounding of %d is wrong\n", name, static_cast<int>(n));
 }
 
+/* What is not a number stays so, whatever its bits and its place; what cannot be has no part in a sum. */
+static void not_numbers(const char *name, const kernel_table *t, kernel_type type)
+{
+	const int64_t n = 70;
+	const size_t size = static_cast<size_t>(n);
+	const memory x(size * element_size[type]), y(size * element_size[type]), one(size * element_size[type]);
+	const kernel_type sums = sums_of[type];
+	const memory s(size * sum_size[type]);
+	const mask m = {1, 1, 0, 1, false};
+	uint32_t words[1];
+	double inverse;
+
+	for (uint64_t bits : {0x7fc00000u, 0x7fffffffu, 0x7fc10000u, 0xffc00000u, 0xffffffffu})
+		for (int64_t at : {0, 20, 69}) {
+			for (int64_t i = 0; i < n; i++) {
+				set(x, type, i, 1);
+				set(one, type, i, 1);
+				set(s, sums, i, 1);
+			}
+			/* f64 has more bits of exponent; all are little-endian */
+			const uint64_t f64 = (bits | 0x00380000) << 32, bf16 = bits >> 16;
+			memcpy(static_cast<char *>(x.p) + static_cast<size_t>(at) * element_size[type],
+			       type == KERNEL_F64 ? &f64 : type == KERNEL_F32 ? &bits : &bf16, element_size[type]);
+			memcpy(static_cast<char *>(s.p) + static_cast<size_t>(at) * sum_size[type], sums == KERNEL_F64 ? &f64 : &bits,
+			       sum_size[type]);
+			t->gelu(x, y, n);
+			failures += !std::isnan(get(y, type, at));
+			t->swiglu(x, one, y, n);
+			failures += !std::isnan(get(y, type, at));
+			failures += !std::isnan(t->softmax_row(s, y, n, n, 1, &m, 0, words, &inverse));
+			failures += !std::isnan(t->log_sum_exp_row(x, n));
+			failures += !std::isnan(t->cross_entropy_row(x, n, 5, 1, false));
+		}
+	for (int64_t i = 0; i < n; i++)
+		set(x, type, i, -INFINITY);
+	failures += t->log_sum_exp_row(x, n) != -INFINITY;
+	set(x, type, 69, 3);
+	failures += t->log_sum_exp_row(x, n) != 3;
+	if (failures)
+		printf("%s %s: what is not a number becomes one, or the other way round\n", name, type_name[type]);
+}
+
 static void check(const char *name, const kernel_table *const *table)
 {
 	for (int64_t n : {1, 2, 16, 17, 64, 100, 1000})
 		rounding(name, table[KERNEL_BF16], n);
 	for (kernel_type type : {KERNEL_F32, KERNEL_BF16, KERNEL_F64}) {
+		not_numbers(name, table[type], type);
 		for (int64_t n : {1, 7, 15, 16, 17, 63, 64, 65, 100, 129, 1000, 5000}) {
 			results got, want;
 			run(table[type], type, n, got);

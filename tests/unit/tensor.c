@@ -936,6 +936,54 @@ static void loss_of_extreme_logits(void **state)
 	assert_true(isnan(th_item(th_linear_nll(h, th_from_host(x, TH_F32, cpu, SHAPE(6, 1)), NULL, ids((int64_t[]){1}, 1)))));
 }
 
+/* A word that cannot be, wherever in the vocabulary and in the parts that it is gone through by. */
+static void loss_without_some_words(void **state)
+{
+	enum { N = 4096, V = 4100, PART = 2048 }; /* th_linear_nll() takes three parts */
+	static const int64_t some[][2] = {{0, 1}, {5, 1}, {PART, 1}, {PART - 1, 2}, {2 * PART, V - 2 * PART}};
+	th_tensor *h = randn(TH_F32, SHAPE(N, 8)), *w = randn(TH_F32, SHAPE(V, 8));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+		for (int infinite = 0; infinite < 2; infinite++)
+			for (int64_t n = 3; n <= N; n += N - 3) {
+				th_scope_open();
+				const int64_t from = some[i][0], words = some[i][1];
+				th_tensor *few = th_narrow(h, 0, 0, n), *target = th_add(some_targets(n, 4, false), th_full(1, TH_I64, cpu, SHAPE(1)));
+				th_tensor *b = th_zeros(TH_F32, cpu, SHAPE(V)); /* targets are 1 to 4 */
+				th_copy_(th_narrow(b, 0, from, words), th_full(infinite ? -INFINITY : -1e30, TH_F32, cpu, SHAPE(words)));
+				double want = th_item(composed_loss(few, w, b, target, 1));
+				assert_true(isfinite(want));
+				assert_number(th_item(th_sum(th_linear_nll(few, w, b, target))), want, 1e-5);
+				assert_number(th_item(th_linear_cross_entropy(few, w, b, target, 1)), want, 1e-5);
+				th_scope_close();
+			}
+}
+
+/* What is ignored may be anything. */
+static void loss_of_ignored_rows(void **state)
+{
+	float x[] = {1, 2, NAN, INFINITY, 3, 4};
+	th_tensor *h = th_requires_grad(th_from_host(x, TH_F32, cpu, SHAPE(3, 2)), true), *target = ids((int64_t[]){1, -1, 0}, 3);
+	th_tensor *w = th_requires_grad(randn(TH_F32, SHAPE(5, 2)), true), *rows = ids((int64_t[]){0, 2}, 2);
+
+	(void)state;
+	th_tensor *want = composed_loss(th_index_select(h, 0, rows), w, NULL, ids((int64_t[]){1, 0}, 2), 1);
+	th_backward(want);
+	th_tensor *dh = th_grad(h), *dw = th_grad(w);
+	for (int i = 0; i < 2; i++) {
+		th_tensor *of_h = th_requires_grad(th_detach(h), true), *of_w = th_requires_grad(th_detach(w), true);
+		th_tensor *loss = i ? th_linear_cross_entropy(of_h, of_w, NULL, target, 1)
+		                    : th_cross_entropy_sum(th_linear(of_h, of_w, NULL), target);
+		assert_number(th_item(loss), th_item(want), 1e-6);
+		th_backward(loss);
+		if (i)
+			assert_near(th_grad(of_w), dw, 1e-6);
+		assert_near(th_index_select(th_grad(of_h), 0, rows), th_index_select(dh, 0, rows), 1e-6);
+		assert_near(th_narrow(th_grad(of_h), 0, 1, 1), th_zeros(TH_F32, cpu, SHAPE(1, 2)), 0);
+	}
+}
+
 /* ---- rounding at random ---- */
 
 static void adding_in_place(void **state)
@@ -1679,6 +1727,8 @@ static void errors(void **state)
 	                                                                       NULL, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "attention: length", th_attention(q, q, q, true, a, 1, 0, no_key));
 	FAILS(TH_ERR_FAILED, "cross entropy: shapes", th_linear_cross_entropy(a, b, NULL, ids(shape, 2), 1));
+	FAILS(TH_ERR_FAILED, "cross entropy: no classes",
+	      th_linear_cross_entropy(a, th_zeros(TH_F32, cpu, SHAPE(0, 3)), NULL, ids((int64_t[]){-1, -1}, 2), 1));
 	FAILS(TH_ERR_FAILED, "target 9 is not below 2", th_linear_rank(a, a, NULL, ids((int64_t[]){9, 0}, 2)));
 	FAILS(TH_ERR_FAILED, "target 9 is not below 2", th_linear_nll(a, a, NULL, ids((int64_t[]){9, 0}, 2)));
 	FAILS(TH_ERR_FAILED, "p must be in [0, 1)", th_dropout(a, 1.5, no_key));
@@ -1761,6 +1811,8 @@ int main(void)
 		TEST(rank_in_chunks),
 		TEST(loss_gradient),
 		TEST(loss_of_extreme_logits),
+		TEST(loss_without_some_words),
+		TEST(loss_of_ignored_rows),
 		TEST(leaves_and_gradients),
 		TEST(adding_in_place),
 		TEST(rounding_is_fair),
