@@ -37,6 +37,17 @@ words() {
 	}'
 }
 
+# data_of FILE.safetensors: where its data begin
+data_of() {
+	echo $((8 + $(od -An -tu8 -N8 "$1")))
+}
+
+# poke FILE OFFSET BYTES: BYTES as printf has them
+poke() {
+	# shellcheck disable=SC2059
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # need_refs MODULE...: skips unless build/refs (make setup-test) has these Python modules; then $python runs it.
 need_refs() {
 	python=$root/build/refs/bin/python

@@ -467,6 +467,26 @@ near_estimate() {
 	[ ! -e m.partial ]
 }
 
+@test "cpt-step: TERM in a validation leaves it, and it is done later" {
+	words 777 60000 | tokenize -q -t "$given/m0" -o long.tok
+	valid=("${train[@]}" --micro-batch 1 --steps 2 --valid long.tok --eval-every 1 --keep-best)
+	"${valid[@]}" -o whole "$given/a.tok"
+	for at in 1 2; do # the second is at the end of the run
+		"${valid[@]}" -o m "$given/a.tok" 2>err &
+		until grep -qs "\"step\": $at, \"epoch\"" m.partial/train.log.jsonl || ! kill -0 $!; do sleep 0.01; done
+		sleep 0.2
+		kill -TERM $!
+		code=0
+		wait $! || code=$?
+		[ "$code" -eq 143 ]
+		grep -q "step $at of 2 is saved" err
+		[ "$(jq .step m.partial/train.log.jsonl | tail -n 1)" = $at ]
+		run ! grep "\"step\": $at, \"valid_loss\"" m.partial/train.log.jsonl
+	done
+	"${valid[@]}" -o m "$given/a.tok"
+	diff -r whole m
+}
+
 @test "cpt-step: a state of another run is not gone on with" {
 	for other in "--lr 2e-3" "--seed 9" "--steps 50"; do
 		rm -rf m m.partial fresh
@@ -584,6 +604,42 @@ broken() {
 	fails 1 "step" -- "${train[@]}" --lr 1e30 --clip 0 --schedule constant --save-every 1 --steps 50 -o m "$given/a.tok"
 	[ ! -e m ]
 	[ -e m.partial/state.safetensors ]
+}
+
+@test "cpt-step: the last update, or a validation, is not finite: no model" {
+	# places beyond the context have no gradient: 0 / 0
+	fails 1 "a weight is not a number" -- "${train[@]}" --eps 0 --steps 1 -o m "$given/a.tok"
+	fails 1 "loss in validation is" "step 1" -- "${train[@]}" --lr 1e38 --schedule constant --steps 2 --valid "$given/b.tok" --eval-every 1 \
+		--keep-best -o v "$given/a.tok"
+	[ ! -e m ] && [ ! -e v ]
+}
+
+@test "cpt-step: moments that cannot be" {
+	"${train[@]}" --steps 1 --keep-optimizer -o m1 "$given/a.tok"
+	file=m1/optimizer.safetensors
+	again=("${train[@]/"$given/m0"/m1}" --steps 1 --keep-optimizer -o m2 "$given/b.tok")
+	cp $file good
+	poke $file $(($(stat -c %s $file) - 4)) '\0\0\200\277' # -1, of squares
+	fails 3 "optimizer.safetensors: the moments of" -- "${again[@]}"
+	poke $file $(($(stat -c %s $file) - 4)) '\0\0\300\177' # NaN
+	fails 3 "optimizer.safetensors: the moments of" -- "${again[@]}"
+	cp good $file
+	poke $file "$(data_of $file)" '\377\377\377\377\377\377\377\177' # 2^63 - 1
+	fails 3 "optimizer.safetensors: updates" -- "${again[@]}"
+	cp good $file
+	"${again[@]}"
+}
+
+@test "cpt-step: what is wrong with IN_DIR is found before the training" {
+	cp -r "$given/m0" bad
+	echo '{"chain": 1}' >bad/palimpsest.json
+	fails 3 "bad/palimpsest.json: has no list 'chain'" -- "${train[@]/"$given/m0"/bad}" --steps 1 -o m "$given/a.tok"
+	echo '{' >bad/palimpsest.json
+	fails 3 "bad/palimpsest.json" -- "${train[@]/"$given/m0"/bad}" --steps 1 -o m "$given/a.tok"
+	rm bad/palimpsest.json
+	mkdir bad/generation_config.json
+	fails 1 "bad/generation_config.json" -- "${train[@]/"$given/m0"/bad}" --steps 1 -o m "$given/a.tok"
+	[ "$(ls)" = bad ]
 }
 
 @test "cpt-step: a full disk, no permission, something else in the way" {

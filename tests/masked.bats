@@ -155,6 +155,7 @@ near() {
 	"${eval[@]}" -m m --context 7 --protocol masked:2 t=t.tok | tail -n 1 >row
 	[ "$(cut -f 7 row)" -eq 8 ]
 	printf 'oak fir\n' | tokenize -q -t wordpiece -o u.tok
+	fails 3 "u.tok: has nothing to predict" -- cpt-step -q -m m --context 2 --steps 1 --valid u.tok -o n t.tok
 	fails 3 "u.tok: has nothing to predict but special tokens" -- "${eval[@]}" -m m --context 2 --protocol masked:2 u=u.tok
 }
 

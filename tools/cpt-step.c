@@ -389,8 +389,6 @@ int main(int argc, char **argv)
 		die_input("%s: %llu tokens are less than one block of %lld", argv[first],
 		          (unsigned long long)corpus_tokens(corpus), (long long)context);
 	struct corpus *valid = valid_path ? corpus_open(&valid_path, 1, tokenizer, m->config.vocab_size) : NULL;
-	if (valid && corpus_tokens(valid) < 2)
-		die_input("%s: has nothing to predict", valid_path);
 
 	struct train_options opt = {
 		.batch = batch, .context = context, .lr = lr, .lr_floor = lr_floor, .schedule = schedule_of(schedule), .clip = clip,
@@ -408,6 +406,8 @@ int main(int argc, char **argv)
 	opt.graph = strcmp(graph, "auto") == 0 && train_can_graph(m, &opt);
 
 	struct training t = {.opt = &opt, .model = m, .corpus = corpus, .valid = valid};
+	if (valid && !train_can_validate(&t))
+		die_input("%s: has nothing to predict", valid_path);
 	struct provenance p = {.t = &t, .opt = &opt, .optimizer = keep_optimizer && exists(in_dir, OPTIMIZER)};
 	model_hash(in_dir, p.model);
 	identify(&t, &p);

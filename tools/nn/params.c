@@ -1,6 +1,7 @@
 #include "nn/params.h"
 
 #include <fnmatch.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,7 +234,7 @@ static bool listed(const char *name, const char *const *list)
 	return false;
 }
 
-/* As dtype; a weight that is finite and would not be so any more ends the tool. */
+/* As dtype; a weight that is not finite, or would not be so any more, ends the tool. */
 static void put(struct st_writer *w, const struct st_tensor *t, const th_tensor *value, const char *path)
 {
 	size_t n = t->bytes / st_dtype_size(t->dtype), wrong;
@@ -241,6 +242,9 @@ static void put(struct st_writer *w, const struct st_tensor *t, const th_tensor 
 	void *stored = x;
 
 	th_to_host(value, TH_F32, x);
+	for (size_t i = 0; i < n; i++)
+		if (!isfinite(x[i]))
+			die("cannot write %s: tensor %s: a weight is %s", path, t->name, isnan(x[i]) ? "not a number" : "infinite");
 	if (t->dtype != ST_F32) {
 		stored = xmalloc(t->bytes);
 		if ((wrong = st_from_f32(t->dtype, x, n, stored)) < n)

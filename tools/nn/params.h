@@ -74,7 +74,7 @@ void nn_params_free(struct nn_params *p);           /* the names; the tensors be
 
 /*
  * Writes them all to PATH as dtype (ST_F32, ST_BF16 or ST_F16), each name with prefix before it unless it is listed
- * in bare (NULL: none), with the metadata that transformers asks for. Atomic. A finite weight that becomes infinite in dtype: exit 1.
+ * in bare (NULL: none), with the metadata that transformers asks for. Atomic. A weight that is not finite, or not in dtype: exit 1.
  */
 void nn_params_save(const struct nn_params *p, const char *path, enum st_dtype dtype, const char *prefix,
                     const char *const *bare);

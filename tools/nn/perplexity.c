@@ -127,7 +127,7 @@ struct taking {
 	void *arg;
 };
 
-static void take_window(void *arg, const struct scored *s)
+static bool take_window(void *arg, const struct scored *s)
 {
 	struct taking *x = arg;
 	uint64_t i = s->index + x->before;
@@ -137,6 +137,7 @@ static void take_window(void *arg, const struct scored *s)
 		die("%s: negative log-likelihood is not finite", x->t->name);
 	x->nll[x->t->window ? x->t->window[i] : i] = nll;
 	x->also(x->arg, s);
+	return true;
 }
 
 struct result text_evaluate(const struct nn_model *m, const struct text *t, int64_t batch, bool ranks,

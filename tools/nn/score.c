@@ -63,25 +63,30 @@ static void finish(struct batch *b)
 		b->nll[i] = rint((double)b->f32[i] * 0x1p24) * 0x1p-24;
 }
 
-static void hand_over(const struct cut *c, const uint64_t *which, struct batch *b, void (*take)(void *arg, const struct scored *s), void *arg)
+/* False: no more of them. */
+static bool hand_over(const struct cut *c, const uint64_t *which, struct batch *b, bool (*take)(void *arg, const struct scored *s), void *arg)
 {
+	bool more = true;
+
 	finish(b);
 	for (int64_t i = 0; i < b->B; i++) {
 		uint64_t at = b->first + (uint64_t)i;
-		take(arg, &(struct scored){at, cut_window(c, which ? which[at] : at), b->target + i * b->T, b->nll + i * b->T,
-		                           b->rank ? b->rank + i * b->T : NULL});
+		more &= take(arg, &(struct scored){at, cut_window(c, which ? which[at] : at), b->target + i * b->T, b->nll + i * b->T,
+		                                   b->rank ? b->rank + i * b->T : NULL});
 	}
 	b->B = 0;
+	return more;
 }
 
 /* A batch is read when the next one is under way, so that a GPU goes from one to the other. */
 void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *which, uint64_t n, int64_t batch, bool ranks,
-                void (*take)(void *arg, const struct scored *s), void *arg)
+                bool (*take)(void *arg, const struct scored *s), void *arg)
 {
 	size_t most = (size_t)(batch * c->context);
 	struct batch turn[2] = {batch_new(most, ranks), batch_new(most, ranks)}, *b = &turn[0], *before = &turn[1];
+	bool more = true;
 
-	for (uint64_t i = 0; i < n; i += (uint64_t)b->B) {
+	for (uint64_t i = 0; i < n && more; i += (uint64_t)b->B) {
 		struct batch *other = before;
 		before = b;
 		b = other;
@@ -96,7 +101,7 @@ void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *w
 		}
 		start(m, b);
 		if (before->B)
-			hand_over(c, which, before, take, arg);
+			more = hand_over(c, which, before, take, arg);
 	}
 	if (b->B)
 		hand_over(c, which, b, take, arg);
@@ -107,20 +112,24 @@ void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *w
 struct mean {
 	double sum;
 	int64_t targets;
+	uint64_t windows;
+	const volatile sig_atomic_t *stop;
 };
 
-static void add_to_mean(void *arg, const struct scored *s)
+static bool add_to_mean(void *arg, const struct scored *s)
 {
 	struct mean *m = arg;
 
 	m->sum += scored_sum(s);
 	m->targets += s->window.targets;
+	m->windows++;
+	return !*m->stop;
 }
 
-double score_mean(const struct nn_model *m, const struct cut *c, int64_t batch)
+double score_mean(const struct nn_model *m, const struct cut *c, int64_t batch, const volatile sig_atomic_t *stop)
 {
-	struct mean mean = {0};
+	struct mean mean = {.stop = stop};
 
 	score_text(m, c, NULL, cut_windows(c), batch, false, add_to_mean, &mean);
-	return mean.sum / (double)mean.targets;
+	return mean.windows < cut_windows(c) ? (double)NAN : mean.sum / (double)mean.targets;
 }

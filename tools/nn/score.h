@@ -2,6 +2,7 @@
 #ifndef PALIMPSEST_SCORE_H
 #define PALIMPSEST_SCORE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,11 +27,12 @@ double scored_sum(const struct scored *s);
 /*
  * Scores n windows, which[0], which[1] ... (NULL: 0, 1 ...), and hands over each in that order. batch windows go
  * through the model together, if they have the same length. ranks: wanted; they cost the last layer a second time.
+ * take: false to have no more of them, but for those under way.
  */
 void score_text(const struct nn_model *m, const struct cut *c, const uint64_t *which, uint64_t n, int64_t batch, bool ranks,
-                void (*take)(void *arg, const struct scored *s), void *arg);
+                bool (*take)(void *arg, const struct scored *s), void *arg);
 
-/* Mean over all tokens that the protocol scores. */
-double score_mean(const struct nn_model *m, const struct cut *c, int64_t batch);
+/* Mean over all tokens that the protocol scores, of which there must be some; NaN if *stop became true before the end. */
+double score_mean(const struct nn_model *m, const struct cut *c, int64_t batch, const volatile sig_atomic_t *stop);
 
 #endif

@@ -23,6 +23,7 @@
 #define BEST "best.safetensors"
 #define LOG "train.log.jsonl"
 #define SAVE_SECONDS 600
+#define MAX_UPDATES (INT64_C(1) << 53) /* of all runs that handed on their moments */
 
 static double now(void)
 {
@@ -65,7 +66,7 @@ static _Noreturn void end_by_signal(int sig)
 
 /* Counters are stored as 8-byte integers, losses as f64. */
 struct counters {
-	int64_t step, updates, best_step, log_bytes;
+	int64_t step, validated, updates, best_step, log_bytes;
 	uint64_t tokens;
 	double loss, loss_sum, valid_loss, best_loss;
 };
@@ -76,6 +77,7 @@ static const struct {
 	size_t offset;
 } counter[] = {
 	{"step", ST_I64, offsetof(struct counters, step)},
+	{"validated", ST_I64, offsetof(struct counters, validated)},
 	{"updates", ST_I64, offsetof(struct counters, updates)},
 	{"tokens", ST_U64, offsetof(struct counters, tokens)},
 	{"log_bytes", ST_I64, offsetof(struct counters, log_bytes)},
@@ -113,8 +115,8 @@ static void put_tensor(struct st_writer *w, const th_tensor *t)
 	free(host);
 }
 
-/* Copies a tensor of the file, f32 or bf16, into one of ours; a mismatch: exit 3. */
-static void get_tensor(const struct st_file *f, const char *kind, const char *name, th_tensor *into)
+/* Copies a tensor of the file, f32 or bf16, into one of ours, and returns the file's; a mismatch: exit 3. */
+static const struct st_tensor *get_tensor(const struct st_file *f, const char *kind, const char *name, th_tensor *into)
 {
 	struct st_tensor want = describe(kind, name, into);
 	const struct st_tensor *t = st_find(f, want.name);
@@ -129,6 +131,21 @@ static void get_tensor(const struct st_file *f, const char *kind, const char *na
 	th_copy_(into, th_from_host(t->data, dtype, th_device_of("cpu"), t->n_dims, t->shape));
 	th_scope_close();
 	free((char *)want.name);
+	return t;
+}
+
+/* All finite, and a mean of squares not negative? */
+static bool is_moment(const struct st_tensor *t, bool of_squares)
+{
+	size_t size = st_dtype_size(t->dtype);
+
+	for (size_t at = 0; at < t->bytes; at += size) {
+		float x = 0; /* of which bf16 is the upper half */
+		memcpy((char *)&x + sizeof x - size, (const char *)t->data + at, size);
+		if (!isfinite(x) || (of_squares && x < 0))
+			return false;
+	}
+	return true;
 }
 
 /* kinds: "param", "m", "v"; extra tensors first. */
@@ -180,25 +197,31 @@ void optim_save(const struct optim *o, const char *path)
 {
 	struct st_tensor updates = scalar("updates", ST_I64, &o->updates);
 
+	for (int i = 0; i < o->params->n; i++)
+		if (!th_all_finite(o->m[i]) || !th_all_finite(o->v[i]))
+			die("cannot write %s: the moments of %s are not finite", path, o->params->item[i].name);
 	write_state(path, o, false, &updates, 1);
 }
 
-static void get_moments(const struct st_file *f, struct optim *o)
+/* From another run they are an input like any other. */
+static void get_moments(const struct st_file *f, struct optim *o, bool others)
 {
 	for (int i = 0; i < o->params->n; i++) {
-		get_tensor(f, "m", o->params->item[i].name, o->m[i]);
-		get_tensor(f, "v", o->params->item[i].name, o->v[i]);
+		const char *name = o->params->item[i].name;
+		const struct st_tensor *m = get_tensor(f, "m", name, o->m[i]), *v = get_tensor(f, "v", name, o->v[i]);
+		if (others && !(is_moment(m, false) && is_moment(v, true)))
+			die_input("%s: the moments of %s are not finite, or squares are negative", st_name(f), name);
 	}
 	get_scalar(f, "updates", ST_I64, &o->updates);
-	if (o->updates < 0)
-		die_input("%s: updates is negative", st_name(f));
+	if (o->updates < 0 || o->updates > MAX_UPDATES)
+		die_input("%s: updates is not in [0, 2^53]", st_name(f));
 }
 
 void optim_load(struct optim *o, const char *path)
 {
 	struct st_file *f = st_open(path);
 
-	get_moments(f, o);
+	get_moments(f, o, true);
 	st_close(f);
 }
 
@@ -223,7 +246,7 @@ struct loop {
 	FILE *log;
 	char *log_path;
 	struct shuffle shuffle;
-	int64_t epoch_steps;
+	int64_t epoch_steps, validated; /* the step that was last validated */
 	double started, last_save;
 	int64_t *id, *target;
 	th_tensor *loss; /* of the step at hand: the sum over its passes, () f64 on the device */
@@ -280,7 +303,7 @@ static void save(struct loop *l)
 	char *path = state_path(t->staging, STATE);
 
 	settle(l);
-	struct counters c = {t->step, t->optim->updates, t->best_step, ftell(l->log), t->tokens, t->loss,
+	struct counters c = {t->step, l->validated, t->optim->updates, t->best_step, ftell(l->log), t->tokens, t->loss,
 	                     t->loss_sum, t->valid_loss, t->best_loss};
 	if (fflush(l->log) || fsync(fileno(l->log)))
 		die("cannot write %s:", l->log_path);
@@ -330,9 +353,10 @@ static bool resume(struct loop *l)
 		if (same) {
 			for (int i = 0; i < t->model->params->n; i++)
 				get_tensor(f, "param", t->model->params->item[i].name, t->model->params->item[i].value);
-			get_moments(f, t->optim);
+			get_moments(f, t->optim, false);
 			nn_cast(t->model);
 			t->step = c.step;
+			l->validated = c.validated;
 			t->tokens = t->tokens_before = c.tokens;
 			t->loss = c.loss;
 			t->loss_sum = c.loss_sum;
@@ -532,25 +556,52 @@ static bool step(struct loop *l)
 	return true;
 }
 
-/* Mean loss over the validation text, in windows of the context. */
-static double evaluate(struct loop *l)
+/* The validation text in windows of the context. */
+static struct cut cut_valid(const struct training *t)
 {
-	struct training *t = l->t;
 	int64_t setting;
 	const struct protocol *p = protocol_parse(t->opt->masking ? "masked" : "disjoint", &setting);
 	struct cut c = cut_text(p, setting, t->valid, t->opt->context, -1);
 
 	c.masking = t->opt->masking;
-	return score_mean(t->model, &c, t->opt->micro_batch);
+	return c;
 }
 
-/* best.safetensors may be of a later step than the state: the steps between, done again, end in the same file. */
-static void validate(struct loop *l)
+bool train_can_validate(const struct training *t)
+{
+	struct cut c = cut_valid(t);
+	uint64_t i = 0, n = cut_windows(&c);
+
+	while (i < n && cut_window(&c, i).targets == 0)
+		i++;
+	return i < n;
+}
+
+static bool is_due(const struct loop *l)
+{
+	const struct training *t = l->t;
+
+	return t->valid && l->validated < t->step &&
+	       (t->step == t->opt->steps || (t->opt->eval_every && t->step % t->opt->eval_every == 0));
+}
+
+/*
+ * False if a signal came first: then nothing has changed. best.safetensors may be of a later step than the state: the steps between, done
+ * again, end in the same file.
+ */
+static bool validate(struct loop *l)
 {
 	struct training *t = l->t;
+	struct cut c = cut_valid(t);
 
 	settle(l);
-	t->valid_loss = evaluate(l);
+	double loss = score_mean(t->model, &c, t->opt->micro_batch, &stop_signal);
+	if (!isfinite(loss) && stop_signal)
+		return false;
+	if (!isfinite(loss))
+		die("loss in validation is %s: step %lld", isnan(loss) ? "not a number" : "infinite", (long long)t->step);
+	t->valid_loss = loss;
+	l->validated = t->step;
 	put_member(l->log, "step", (double)t->step);
 	put_member(l->log, "valid_loss", t->valid_loss);
 	end_line(l);
@@ -563,6 +614,7 @@ static void validate(struct loop *l)
 			free(path);
 		}
 	}
+	return true;
 }
 
 static void take_best(struct training *t)
@@ -601,13 +653,11 @@ void train(struct training *t)
 	catch_signals();
 	progress_start("training", "tokens", blocks_before(&l, opt->steps) * (uint64_t)opt->context);
 	progress_update(t->tokens, NULL);
-	while (t->step < opt->steps) {
-		bool whole = step(&l);
-		if (whole && t->valid && (t->step == opt->steps || (opt->eval_every && t->step % opt->eval_every == 0)))
-			validate(&l);
+	while (t->step < opt->steps || is_due(&l)) {
+		bool whole = is_due(&l) ? validate(&l) : step(&l);
 		snprintf(note, sizeof note, "loss %.3f", t->loss);
 		progress_update(t->tokens, t->loss > 0 ? note : NULL); /* the first may still be under way */
-		if (stop_signal || (t->step < opt->steps && (opt->save_every ? whole && t->step % opt->save_every == 0
+		if (stop_signal || (t->step < opt->steps && !is_due(&l) && (opt->save_every ? whole && t->step % opt->save_every == 0
 		                                                              : now() - l.last_save >= SAVE_SECONDS)))
 			save(&l);
 		if (stop_signal) {

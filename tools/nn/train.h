@@ -60,21 +60,25 @@ struct training {
 	uint64_t tokens_before;  /* in earlier processes */
 };
 
+/* Has the validation text anything to predict? If not, no train(). */
+bool train_can_validate(const struct training *t);
+
 /* Optimiser steps in one epoch. The last of an epoch may be a smaller one. */
 int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch);
 
 /*
  * Trains to the last step, and leaves in the model's parameters the final ones, or with keep_best the best. SIGTERM,
- * SIGINT and SIGHUP save the state and then end the process by that signal. A loss or a gradient that is not finite:
- * exit 1, the last state stays.
+ * SIGINT and SIGHUP save the state and then end the process by that signal. A loss, in training or validation, or a gradient that is not
+ * finite: exit 1, the last state stays.
  */
 void train(struct training *t);
 
 /* Removes what a resume needs, once all the rest is written. */
 void train_clean(const char *staging);
 
-/* The moments, to hand on to the next domain. */
+/* The moments, to hand on to the next domain; not finite: exit 1. */
 void optim_save(const struct optim *o, const char *path);
-void optim_load(struct optim *o, const char *path); /* a moment missing or of a wrong shape: exit 3 */
+/* A moment missing, of a wrong shape, not finite, or of squares and negative: exit 3. */
+void optim_load(struct optim *o, const char *path);
 
 #endif
