@@ -262,6 +262,15 @@ near() {
 	[ "$status" -eq 1 ]
 }
 
+@test "embed-domains: a vector that is not finite" {
+	n=$(data_of tiny/model.safetensors)
+	{ head -c "$n" tiny/model.safetensors && tail -c +$((n + 1)) tiny/model.safetensors | LC_ALL=C tr '\0-\377' '\377'; } >nan
+	mv nan tiny/model.safetensors
+	fails 1 'cannot embed domain d' 'not finite' -- embed-domains -m tiny -o v.tsv d=text
+	fails 1 'cannot embed line 1' 'not finite' -- embed-domains -m tiny -o v.tsv --sentences text
+	[ ! -e v.tsv ]
+}
+
 @test "embed-domains: models that are missing, malformed or not computed here" {
 	fails 1 absent -- embed-domains -m absent d=text
 

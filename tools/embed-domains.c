@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,8 +185,11 @@ static void embed_domains(struct sbert *model, const struct domain *d, int n, st
 			for (size_t k = 0; k < width; k++)
 				mean[k] += v[j * width + k];
 		atomic_printf(a, "%s\t%zu\t%s\t%s", d[i].name, s.n, model_hash, data_hash);
-		for (size_t k = 0; k < width; k++)
+		for (size_t k = 0; k < width; k++) {
+			if (!isfinite(mean[k]))
+				die("cannot embed domain %s: its vector is not finite", d[i].name);
 			atomic_printf(a, "\t%.9g", mean[k] / (double)s.n);
+		}
 		atomic_printf(a, "\n");
 		free(what);
 	}
@@ -197,11 +201,15 @@ static void embed_domains(struct sbert *model, const struct domain *d, int n, st
 	free(v);
 }
 
-static void put_vectors(struct atomic *a, const float *v, size_t n, size_t width)
+/* before: lines that came earlier */
+static void put_vectors(struct atomic *a, const float *v, size_t n, size_t width, uint64_t before)
 {
 	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < width; k++)
+		for (size_t k = 0; k < width; k++) {
+			if (!isfinite(v[i * width + k]))
+				die("cannot embed line %llu: its vector is not finite", (unsigned long long)(before + i + 1));
 			atomic_printf(a, "%.9g%c", v[i * width + k], k + 1 < width ? '\t' : '\n');
+		}
 }
 
 /* Lines are read and embedded in groups of some batches, so that those of similar length can go together. */
@@ -227,7 +235,7 @@ static void embed_lines(struct sbert *model, char **file, int n, struct atomic *
 				sbert_ids(model, line, (size_t)length, &text[held++]);
 			if (held == group || (length < 0 && i == n - 1 && held > 0)) {
 				sbert_embed(model, text, held, (size_t)batch, v, NULL);
-				put_vectors(a, v, held, width);
+				put_vectors(a, v, held, width, total);
 				progress_update(total += held, NULL);
 				held = 0;
 			}
