@@ -548,6 +548,11 @@ broken() {
 	fails 2 "objective" -- "${train[@]}" --objective plm -o m "$given/a.tok"
 	fails 2 "0 steps" -- "${train[@]}" --epochs 0 -o m "$given/a.tok"
 	fails 2 "dropout" -- "${train[@]}" --dropout 1 -o m "$given/a.tok"
+	fails 2 "dropout is -0.5" -- "${train[@]}" --dropout -0.5 -o m "$given/a.tok"
+	fails 2 "--warmup 1.5" -- "${train[@]}" --steps 3 --warmup 1.5 -o m "$given/a.tok"
+	fails 2 "--decay 2.5" -- "${train[@]}" --steps 3 --schedule wsd --decay 2.5 -o m "$given/a.tok"
+	fails 2 "unknown device 'tpu'" -- "${train[@]}" --device tpu -o m "$given/a.tok"
+	fails 2 "unknown device 'cuda:1x'" -- "${train[@]}" --device cuda:1x -o m "$given/a.tok"
 	fails 2 "batch" -- "${train[@]}" --batch 0 -o m "$given/a.tok"
 	[ -z "$(ls)" ]
 }
@@ -555,6 +560,12 @@ broken() {
 @test "cpt-step: no such device" {
 	fails 4 -- "${train[@]}" --device cuda:99 --steps 1 -o m "$given/a.tok"
 	[ -z "$(ls)" ]
+}
+
+@test "cpt-step: a model of one position" {
+	tiny_gpt2 '.n_positions = 1' >one.json
+	model-init -q -c one.json -t "$given/m0" -o one
+	fails 3 "one: has only 1 position" -- cpt-step -q -m one --steps 1 -o m "$given/a.tok"
 }
 
 @test "cpt-step: a text that does not fit" {

@@ -244,6 +244,7 @@ near() {
 	fails 2 'domain given twice: d' -- embed-domains -m tiny d=text d=text
 	fails 2 '-n 0: must be from 1' -- embed-domains -m tiny -n 0 d=text
 	fails 2 precision -- embed-domains -m tiny --precision f16 d=text
+	fails 2 "unknown device 'tpu'" -- embed-domains -m tiny --device tpu d=text
 	fails 4 'cuda:99' -- embed-domains -m tiny --device cuda:99 d=text
 }
 

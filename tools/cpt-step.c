@@ -88,6 +88,8 @@ static int64_t share(double r, int64_t all, const char *name)
 {
 	int64_t n = (int64_t)(r < 1 ? ceil(r * (double)all) : r);
 
+	if (r > 1 && r != floor(r))
+		die_usage("--%s %g: neither a share of the steps, below 1, nor a number of them", name, r);
 	if (n > all)
 		die_usage("--%s is %lld steps, more than the %lld in all", name, (long long)n, (long long)all);
 	return n;
@@ -278,6 +280,8 @@ static void check_options(int operands)
 		die_usage("-m and -o are the same directory: %s", in_dir);
 	if (option_given("steps") + option_given("tokens") + option_given("epochs") > 1)
 		die_usage("--steps, --tokens and --epochs exclude each other");
+	if (dropout < 0 && dropout != -1)
+		die_usage("--dropout is %g: neither -1 nor a probability", dropout);
 	if (lr_floor > lr)
 		die_usage("--lr-floor is above --lr: %g > %g", lr_floor, lr);
 	if ((option_given("eval-every") || keep_best) && !valid_path)

@@ -345,6 +345,8 @@ int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked)
 	if (asked > most) /* up to it, a window is as good as none */
 		die_input("%s: context of %lld tokens is longer than the model's sliding_window %lld: not supported", dir,
 		          (long long)asked, (long long)window);
+	if (most < 2)
+		die_input("%s: has only %lld position: there would be nothing to predict", dir, (long long)most);
 	if (asked < 2)
 		die_usage("--context is 1: there would be nothing to predict");
 	return asked;

@@ -125,7 +125,7 @@ extern nn_activation *const nn_activations[];
 
 /*
  * The --context of a tool: asked, or for 0 as many tokens as the model takes, at most 1024. More than it has positions, or than its
- * window of attention: exit 3, naming dir; fewer than 2: exit 2.
+ * window of attention, or a model with fewer than 2 of them: exit 3, naming dir; fewer than 2 asked: exit 2.
  */
 int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked);
 
