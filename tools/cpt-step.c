@@ -372,6 +372,7 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	modeldir_check_replaceable(out_dir);
+	modeldir_check(in_dir);
 	bool has_tokenizer = tokenizer_fingerprint_of(in_dir, fingerprint);
 	const uint8_t *tokenizer = has_tokenizer ? fingerprint : NULL;
 

@@ -17,19 +17,22 @@ static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer_confi
                                               "added_tokens.json", "vocab.json", "merges.txt", "encoder.json",
                                               "vocab.bpe", "vocab.txt"};
 
+/* to_dir NULL: only reads. */
 static void copy(const char *from_dir, const char *to_dir, const char *name, bool needed)
 {
-	char *from = path_join(from_dir, name), *to = path_join(to_dir, name), buf[BUFFER];
+	char *from = path_join(from_dir, name), *to = to_dir ? path_join(to_dir, name) : NULL, buf[BUFFER];
 	FILE *in = fopen(from, "rb");
 
 	if (in) {
-		struct atomic *out = atomic_open(to);
+		struct atomic *out = to ? atomic_open(to) : NULL;
 		for (size_t n; (n = fread(buf, 1, sizeof buf, in)) > 0;)
-			atomic_write(out, buf, n);
+			if (out)
+				atomic_write(out, buf, n);
 		if (ferror(in))
 			die("cannot read %s:", from);
 		fclose(in);
-		atomic_commit(out);
+		if (out)
+			atomic_commit(out);
 	} else if (errno != ENOENT || needed) {
 		die("cannot open %s:", from);
 	}
@@ -82,28 +85,40 @@ static void put_value(FILE *out, const struct json *doc, const json_value *v)
 	}
 }
 
+/* NULL: DIR has none. */
+static struct json *provenance(const char *dir)
+{
+	char *path = path_join(dir, "palimpsest.json");
+	struct json *doc = access(path, F_OK) == 0 ? json_read(path, MAX_PROVENANCE) : NULL;
+
+	if (doc && !json_is_array(json_get(json_root(doc), "chain")))
+		die_input("%s: has no list 'chain'", path);
+	free(path);
+	return doc;
+}
+
+void modeldir_check(const char *from)
+{
+	modeldir_copy(from, NULL);
+	json_free(provenance(from));
+}
+
 void modeldir_provenance(const char *from, const char *to, void (*put_record)(FILE *out, void *arg), void *arg)
 {
-	char *in = path_join(from, "palimpsest.json"), *path = path_join(to, "palimpsest.json");
+	char *path = path_join(to, "palimpsest.json");
+	struct json *doc = provenance(from);
 	struct atomic *a = atomic_open(path);
 	FILE *out = atomic_file(a);
 
 	fputs("{\"format\": \"palimpsest-model\", \"version\": 1, \"chain\": [\n", out);
-	if (access(in, F_OK) == 0) {
-		struct json *doc = json_read(in, MAX_PROVENANCE);
-		const json_value *chain = json_get(json_root(doc), "chain");
-		if (!json_is_array(chain))
-			die_input("%s: has no list 'chain'", in);
-		for (const json_value *record = json_first(chain); record; record = json_next(record)) {
-			put_value(out, doc, record);
-			fputs(",\n", out);
-		}
-		json_free(doc);
+	for (const json_value *v = doc ? json_first(json_get(json_root(doc), "chain")) : NULL; v; v = json_next(v)) {
+		put_value(out, doc, v);
+		fputs(",\n", out);
 	}
+	json_free(doc);
 	fputc('{', out);
 	put_record(out, arg);
 	fputs("}\n]}\n", out);
 	atomic_commit(a);
-	free(in);
 	free(path);
 }

@@ -7,9 +7,12 @@
 /* Ends the tool (exit 1) if PATH exists and is neither empty nor a model directory: it would be replaced. */
 void modeldir_check_replaceable(const char *path);
 
-/* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. */
+/* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. TO NULL: reads them. */
 void modeldir_copy(const char *from, const char *to);
 void modeldir_copy_tokenizer(const char *from, const char *to); /* the tokenizer's files alone */
+
+/* Are all files there that modeldir_copy() and modeldir_provenance() will read, and well formed? If not, they end the tool, as this does. */
+void modeldir_check(const char *from);
 
 /*
  * Writes TO/palimpsest.json: the records of FROM's, if it has one, and then one more, whose members
