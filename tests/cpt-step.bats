@@ -250,7 +250,8 @@ small_memory=("--weights bf16 --precision bf16" "--weights bf16" "--optimizer-dt
 @test "cpt-step: the best of early steps is written, not the last" {
 	# a rate that destroys the model: the first validation is the best
 	"${train[@]}" --lr 1 --clip 0 --schedule constant --dropout 0 --steps 6 --valid "$given/b.tok" --eval-every 2 --keep-best \
-		-o best "$given/a.tok"
+		-o best "$given/a.tok" >summary
+	[ "$(jq .valid_loss summary)" = "$(jq .chain[-1].valid_loss best/palimpsest.json)" ]
 	step=$(jq .chain[-1].best_step best/palimpsest.json)
 	[ "$step" -lt 6 ] || skip "the last step was the best"
 	ppl-eval -q -m best --protocol disjoint --context 16 v="$given/b.tok" |

@@ -174,6 +174,12 @@ static void put_corpus(FILE *out, const char *name, const struct corpus *c)
 	fputc(']', out);
 }
 
+/* Of the model that is written. */
+static double valid_loss(const struct training *t)
+{
+	return keep_best ? t->best_loss : t->valid_loss;
+}
+
 static void put_record(FILE *out, void *arg)
 {
 	const struct provenance *p = arg;
@@ -196,7 +202,7 @@ static void put_record(FILE *out, void *arg)
 	put_real(out, "tokens", (double)t->tokens);
 	put_real(out, "mean_loss", t->loss_sum / (double)t->step);
 	if (t->valid)
-		put_real(out, "valid_loss", p->opt->keep_best ? t->best_loss : t->valid_loss);
+		put_real(out, "valid_loss", valid_loss(t));
 	if (p->opt->keep_best)
 		put_real(out, "best_step", (double)t->best_step);
 }
@@ -253,7 +259,7 @@ static bool finished(struct training *t)
 			t->step = json_get_int(doc, last, "steps", 0);
 			t->tokens = t->tokens_before = (uint64_t)json_get_int(doc, last, "tokens", 0);
 			t->loss_sum = json_get_real(doc, last, "mean_loss", 0) * (double)t->step;
-			t->valid_loss = json_get_real(doc, last, "valid_loss", 0);
+			t->valid_loss = t->best_loss = json_get_real(doc, last, "valid_loss", 0);
 		}
 		json_free(doc);
 	}
@@ -313,7 +319,7 @@ static void summary(const struct training *t)
 	put_real(stdout, "tokens", (double)t->tokens);
 	put_real(stdout, "mean_loss", t->loss_sum / (double)t->step);
 	if (t->valid)
-		put_real(stdout, "valid_loss", t->valid_loss);
+		put_real(stdout, "valid_loss", valid_loss(t));
 	put_real(stdout, "seconds", t->seconds);
 	put_real(stdout, "tokens_per_second", t->seconds > 0 ? (double)here / t->seconds : 0);
 	struct rusage r;
