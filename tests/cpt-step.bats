@@ -658,6 +658,12 @@ broken() {
 	mkdir other && touch other/precious
 	fails 1 "other" "left alone" -- "${train[@]}" --steps 1 -o other "$given/a.tok"
 	[ -e other/precious ]
+	mkdir project && echo '{"port": 80}' >project/config.json && cp "$given/a.tok" project
+	fails 1 "project" "left alone" -- "${train[@]}" --steps 1 -o project project/a.tok
+	[ "$(ls project)" = "$(printf 'a.tok\nconfig.json')" ]
+	cp -r "$given/m0" with && cp "$given/a.tok" with
+	fails 1 "cannot replace with" "a.tok" -- "${train[@]}" --steps 1 -o with with/a.tok
+	[ -e with/a.tok ] && [ ! -e with.partial ]
 	if [ "$(id -u)" -ne 0 ]; then
 		mkdir locked && chmod 555 locked
 		fails 1 locked -- "${train[@]}" --steps 1 -o locked/m "$given/a.tok"

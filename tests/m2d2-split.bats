@@ -331,6 +331,11 @@ tree() {
 	fails 1 "cannot replace mine: it holds other things and no domains.tsv" -- m2d2-split -o mine in.jsonl
 	[ "$(cat mine/thesis.txt)" = precious ]
 	[ ! -e mine.partial ]
+	cp -r out more && echo precious >more/news/thesis.txt
+	fails 1 "cannot replace more: it holds other things, such as news/thesis.txt" -- m2d2-split -o more in.jsonl
+	mv more/news/thesis.txt more
+	fails 1 "cannot replace more: it holds other things, such as thesis.txt" -- m2d2-split -o more in.jsonl
+	[ "$(cat more/thesis.txt)" = precious ]
 	mkdir empty
 	m2d2-split -o empty in.jsonl
 	[ -e empty/domains.tsv ]

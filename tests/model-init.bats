@@ -143,15 +143,24 @@ with() {
 
 @test "model-init: a model directory is replaced, anything else is left alone" {
 	model-init "${small[@]}"
-	echo old >m/extra
-	model-init "${small[@]}"
-	[ ! -e m/extra ]
+	model-init "${small[@]}" --seed 2
 	mkdir empty thesis
 	model-init -c small.json -o empty
 	[ -e empty/model.safetensors ]
 	echo text >thesis/chapter1
-	fails 1 "cannot replace thesis: it holds other things and no config.json" -- model-init -c small.json -o thesis
+	fails 1 "cannot replace thesis: it holds other things and no palimpsest.json" -- model-init -c small.json -o thesis
 	[ "$(ls -A thesis)" = chapter1 ]
+	cp small.json thesis/config.json # nor is every folder with a configuration a model
+	fails 1 "cannot replace thesis: it holds other things and no palimpsest.json" -- model-init -c small.json -o thesis
+	[ -e thesis/chapter1 ]
+	cp -r m with
+	mkdir with/src
+	fails 1 "cannot replace with: it holds other things, such as src/: left alone" -- model-init -c small.json -o with
+	rmdir with/src
+	echo text >with/a.txt
+	fails 1 "cannot replace with: it holds other things, such as a.txt: left alone" -- model-init -c small.json -o with
+	ln -sf ../thesis/chapter1 with/vocab.txt && rm with/a.txt
+	fails 1 "cannot replace with: it holds other things, such as vocab.txt: left alone" -- model-init -c small.json -o with
 	touch file
 	fails 1 file -- model-init -c small.json -o file
 	[ -f file ]

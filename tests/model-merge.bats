@@ -197,7 +197,7 @@ check() {
 	fails 2 linear -- model-merge -o m --linear nan "$m1" "$m2"
 	fails 1 nowhere/config.json -- model-merge -o m "$m1" nowhere
 	mkdir thesis && echo x >thesis/text
-	fails 1 thesis "no config.json" -- model-merge -o thesis "$m1" "$m2"
+	fails 1 thesis "no palimpsest.json" -- model-merge -o thesis "$m1" "$m2"
 	[ "$(cat thesis/text)" = x ]
 	fails 1 model.safetensors "File too large" -- bash -c 'trap "" XFSZ; ulimit -f 32; exec model-merge -o m "$@"' - "$m1" "$m2"
 	[ "$(ls)" = thesis ]

@@ -98,4 +98,7 @@ setup() {
 	mkdir folder && touch folder/thing
 	fails 1 'cannot replace folder' -- model-pack -d -o folder p
 	[ "$(ls folder)" = thing ]
+	mkdir src && echo '{}' >src/config.json && touch src/main.c
+	fails 1 'cannot replace src' -- model-pack -d -o src p
+	[ -e src/main.c ]
 }

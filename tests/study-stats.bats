@@ -417,6 +417,7 @@ along_straight() {
 	[ "$(decided 30 60 90)" = 'refuted: one run: the interval is over examples alone; it is the other half that is refuted' ]
 	[ "$(decided 0 0 40)" = 'cannot say: M0 does no better than chance: there is nothing to lose; M0 does no better than chance: there is nothing to lose' ]
 	# portions that take turns
+	rm -r m/a # with the tables of ranks: not a matrix alone
 	matrix a '1 6 2 7 3 8 4 9 5 10' 0.5 0.05 0.1
 	sed -i 's/^\([13579]\t.*\t\)[a-z0-9]*\t/\1wiki\t/; s/^\([24680]\t.*\t\)[a-z0-9]*\t/\1s2orc\t/; s/^10\t\(.*\t\)[a-z0-9]*\t/10\t\1s2orc\t/' in/order.tsv
 	transfer-matrix --order in/order.tsv -o m/a in/rows.tsv >/dev/null
@@ -545,4 +546,6 @@ along_straight() {
 	runs 'a/similar a 1 similar 16 no - m/a'
 	fails 1 'cannot replace foreign' -- study-stats -o foreign runs.tsv
 	[ "$(ls foreign)" = thing ]
+	touch foreign/findings.tsv
+	fails 1 'such as thing: left alone' -- study-stats -o foreign runs.tsv
 }

@@ -525,7 +525,7 @@ int main(int argc, char **argv)
 		if (strcmp(format_of(argv[i]), kind))
 			die_usage("operands of different formats: %s and %s", argv[first], argv[i]);
 
-	dir_check_replaceable(out, "domains.tsv");
+	dir_check_replaceable(out, (const char *const[]){"domains.tsv", "*/", "*/train.txt", "*/valid.txt", "*/test.txt", NULL});
 	staging = dir_begin_empty(out);
 	catch_signals();
 

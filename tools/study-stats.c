@@ -495,6 +495,12 @@ static void print_findings(const struct findings *f)
 	}
 }
 
+#define EACH(name) name ".tsv", name ".tex", name ".md"
+
+static const char *const tables[] = {EACH("findings"), EACH("summary"), EACH("groups"), EACH("differences"), EACH("sequence"),
+                                     EACH("explain"), EACH("half-life"), EACH("distance"), EACH("checkpoints"), EACH("forward"),
+                                     EACH("classes"), EACH("ranks"), EACH("bigbench"), EACH("about"), NULL};
+
 int main(int argc, char **argv)
 {
 	int first = parse_options(argc, argv, &tool);
@@ -505,7 +511,7 @@ int main(int argc, char **argv)
 	if (argc - first != 1)
 		die_usage("one table of runs is needed");
 	if (out)
-		dir_check_replaceable(out, "findings.tsv");
+		dir_check_replaceable(out, tables);
 	s = runs_read(argv[first], domains, vectors, partial);
 	x = (struct sample){s, (int)draws, (uint64_t)seed};
 	f = findings_of(&x);

@@ -49,6 +49,9 @@ static char *name_of(const char *path)
 	return xstrndup(base, n > 4 && !strcmp(base + n - 4, ".tsv") ? n - 4 : n);
 }
 
+static const char *const tables[] = {"matrix.tsv", "per-domain.tsv", "cells.tsv", "about.tsv", "metrics.tsv", "metrics.json",
+                                     "summary.tsv", "summary.md", "checkpoints.tsv", "distance.tsv", "l1.tsv", NULL};
+
 static void write_directory(const struct matrix *m, const struct metrics *s, const char *const *rows, int n_rows)
 {
 	char *staging = dir_begin_empty(out);
@@ -177,7 +180,7 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (out)
-		dir_check_replaceable(out, "matrix.tsv");
+		dir_check_replaceable(out, tables);
 	m = matrix_read(order, rows, n_rows, title, partial);
 	s = metrics_of(m);
 	if (out)

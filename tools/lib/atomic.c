@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <ftw.h>
 #include <limits.h>
 #include <signal.h>
@@ -335,9 +336,37 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	closedir(dir);
 }
 
-void dir_check_replaceable(const char *path, const char *marker)
+/* Dies if the folder holds anything that `known` does not name. within: where in PATH, "" or with a slash at its end. */
+static void check_known(const char *path, const char *within, const char *const *known)
 {
-	char *ours = path_join(path, marker);
+	char *folder = path_join(path, within);
+	DIR *dir = opendir(folder);
+	struct stat st;
+
+	if (!dir)
+		die("cannot replace %s:", path);
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			die("cannot read %s/%s%s:", path, within, e->d_name);
+		char *name = xasprintf("%s%s%s", within, e->d_name, S_ISDIR(st.st_mode) ? "/" : "");
+		const char *const *k = known;
+		while (*k && fnmatch(*k, name, FNM_PATHNAME))
+			k++;
+		if (!*k || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+			die("cannot replace %s: it holds other things, such as %s: left alone", path, name);
+		if (S_ISDIR(st.st_mode))
+			check_known(path, name, known);
+		free(name);
+	}
+	closedir(dir);
+	free(folder);
+}
+
+void dir_check_replaceable(const char *path, const char *const *known)
+{
+	char *marker = path_join(path, known[0]);
 	DIR *dir = opendir(path);
 	bool empty = true;
 
@@ -346,11 +375,13 @@ void dir_check_replaceable(const char *path, const char *marker)
 	for (struct dirent *e; dir && (e = readdir(dir));)
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			empty = false;
-	if (!empty && access(ours, F_OK))
-		die("cannot replace %s: it holds other things and no %s: left alone", path, marker);
-	if (dir)
+	if (!empty && access(marker, F_OK))
+		die("cannot replace %s: it holds other things and no %s: left alone", path, known[0]);
+	if (dir) {
 		closedir(dir);
-	free(ours);
+		check_known(path, "", known);
+	}
+	free(marker);
 }
 
 void dir_remove(const char *path)

@@ -35,10 +35,11 @@ char *dir_begin(const char *path); /* you free() the staging directory's name */
 /* For a tool that resumes nothing: staging starts empty, and is removed on exit() if it was not committed. */
 char *dir_begin_empty(const char *path);
 /*
- * Ends the tool (exit 1) if PATH is there and is neither an empty folder nor an earlier result, one that holds the file MARKER:
- * it would be replaced whole.
+ * Ends the tool (exit 1) if PATH is there and is neither an empty folder nor an earlier result, since it would be replaced whole.
+ * known: what a result holds, NULL at the end: patterns of names in PATH, those of folders with a slash at their end. The first is
+ * the name of a file that every result has.
  */
-void dir_check_replaceable(const char *path, const char *marker);
+void dir_check_replaceable(const char *path, const char *const *known);
 /* fsyncs what is inside, but removes NAME.tmp.PID of runs that were killed; renames. */
 void dir_commit(const char *path, const char *staging);
 void dir_remove(const char *path); /* rm -r; a missing one is no error */

@@ -13,9 +13,15 @@
 #define MAX_PROVENANCE (64 << 20)
 #define BUFFER (1 << 16)
 
-static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                              "added_tokens.json", "vocab.json", "merges.txt", "encoder.json",
-                                              "vocab.bpe", "vocab.txt"};
+#define TOKENIZER_FILES                                                                                                \
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", \
+		"encoder.json", "vocab.bpe", "vocab.txt"
+
+static const char *const tokenizer_files[] = {TOKENIZER_FILES};
+
+/* All that a tool writes into a model directory. Only those that they made have the first. */
+static const char *const model_files[] = {"palimpsest.json", "config.json", "generation_config.json", "model.safetensors",
+                                          "optimizer.safetensors", "train.log.jsonl", TOKENIZER_FILES, NULL};
 
 /* to_dir NULL: only reads. */
 static void copy(const char *from_dir, const char *to_dir, const char *name, bool needed)
@@ -42,7 +48,7 @@ static void copy(const char *from_dir, const char *to_dir, const char *name, boo
 
 void modeldir_check_replaceable(const char *path)
 {
-	dir_check_replaceable(path, "config.json");
+	dir_check_replaceable(path, model_files);
 }
 
 void modeldir_copy_tokenizer(const char *from, const char *to)

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/* Ends the tool (exit 1) if PATH exists and is neither empty nor a model directory: it would be replaced. */
+/* Ends the tool (exit 1) if PATH exists and is neither empty nor a model directory that a tool made, with no file besides: it would be replaced. */
 void modeldir_check_replaceable(const char *path);
 
 /* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. TO NULL: reads them. */
