@@ -523,6 +523,29 @@ tree() {
 	diff -r out fresh
 }
 
+@test "a second run with the same -o ends, and the first one's result is whole" {
+	corpus 20 100 > in.jsonl
+	mkfifo pipe
+	for sig in 0 KILL; do
+		m2d2-split -q -o out --format jsonl pipe &
+		pid=$!
+		exec {w}> pipe
+		cat in.jsonl >&"$w"
+		for _ in $(seq 100); do [ -e out.partial/news ] && break; sleep 0.05; done
+		fails 1 "cannot write folder out: another run is writing it, in out.partial" -- m2d2-split -o out in.jsonl
+		[ -e out.partial/news ]
+		[ $sig = 0 ] || kill -s $sig $pid
+		exec {w}>&-
+		wait $pid || [ $sig = KILL ]
+	done
+	m2d2-split -o fresh in.jsonl
+	diff -r out fresh || diff -r -I '^#' out fresh
+	[ -e out.partial ]
+	m2d2-split -o out in.jsonl
+	[ ! -e out.partial ]
+	diff -r out fresh
+}
+
 @test "demo24: to-jsonl.sh loses nothing, and the split is whole" {
 	need_shared data/demo24/docs.tsv.gz
 	"$root/examples/demo24/to-jsonl.sh" "$shared/data/demo24" > in.jsonl

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -403,7 +404,8 @@ void dir_remove(const char *path)
 		die("cannot remove %s:", path);
 }
 
-static char *temporary_dir; /* of dir_begin_empty(), until its commit */
+static char *temporary_dir;     /* of dir_begin_empty(), until its commit */
+static int temporary_lock = -1; /* its descriptor, which holds the lock */
 
 /* Says nothing: what made the tool give up has been said. */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -418,17 +420,41 @@ static void remove_temporary_dir(void)
 		nftw(temporary_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* A descriptor of the folder, locked until it is closed: that of a killed run holds nothing. path: for messages. */
+static int lock_dir(const char *staging, const char *path)
+{
+	struct stat st, now;
+
+	for (;;) {
+		int fd;
+
+		make_dirs(staging);
+		fd = open(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 && errno != ENOENT)
+			die("cannot write folder %s:", staging);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+			die("cannot write folder %s: another run is writing it, in %s", path, staging);
+		if (fd >= 0 && !fstat(fd, &st) && !lstat(staging, &now) && st.st_dev == now.st_dev && st.st_ino == now.st_ino)
+			return fd;
+		if (fd >= 0)
+			close(fd); /* the other run has just ended */
+	}
+}
+
 char *dir_begin_empty(const char *path)
 {
 	static bool registered;
 	char *staging = staging_name(path);
+	struct stat st;
 
+	if (!lstat(staging, &st) && !S_ISDIR(st.st_mode))
+		dir_remove(staging);
+	temporary_lock = lock_dir(staging, path);
 	temporary_dir = xstrdup(staging);
 	if (!registered)
 		atexit(remove_temporary_dir);
 	registered = true;
-	dir_remove(staging); /* of a run that was killed */
-	make_dirs(staging);
+	walk(AT_FDCWD, staging, staging, WALK_REMOVE); /* of a run that was killed */
 	return staging;
 }
 
@@ -457,6 +483,7 @@ void dir_commit(const char *path, const char *staging)
 	if (temporary_dir && !strcmp(temporary_dir, staging)) {
 		free(temporary_dir);
 		temporary_dir = NULL;
+		close(temporary_lock);
 	}
 	sync_parent(target);
 	dir_remove(old);

@@ -32,7 +32,10 @@ void atomic_abort(struct atomic *a);  /* removes the temporary file and frees a 
  * resume finds its state there. dir_begin() makes it if it is not there.
  */
 char *dir_begin(const char *path); /* you free() the staging directory's name */
-/* For a tool that resumes nothing: staging starts empty, and is removed on exit() if it was not committed. */
+/*
+ * For a tool that resumes nothing: staging starts empty, and is removed on exit() if it was not committed. Until then it is locked:
+ * a second run with the same PATH ends (exit 1).
+ */
 char *dir_begin_empty(const char *path);
 /*
  * Ends the tool (exit 1) if PATH is there and is neither an empty folder nor an earlier result, since it would be replaced whole.
