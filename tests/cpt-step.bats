@@ -519,6 +519,36 @@ near_estimate() {
 	diff -r m whole
 }
 
+@test "cpt-step: a second run into the same folder ends, and the first one's result is whole" {
+	"${train[@]}" --steps 300 -o whole "$given/a.tok"
+	"${train[@]}" --steps 300 -o m "$given/a.tok" >/dev/null &
+	await m.partial/train.log.jsonl
+	kill -STOP $!
+	fails 1 "cannot write folder m: another run is writing it, in m.partial" -- "${train[@]}" --steps 2 -o m "$given/a.tok"
+	fails 1 "another run is writing it" -- model-init -c "$given/small.json" -o m
+	kill -CONT $!
+	wait $!
+	diff -r whole m
+	[ ! -e m.partial ]
+}
+
+@test "cpt-step: a folder OUT_DIR.partial that no tool began is left alone" {
+	mkdir m.partial && echo x >m.partial/thesis.txt
+	fails 1 "cannot replace m.partial" "left alone" -- "${train[@]}" --steps 1 -o m "$given/a.tok"
+	[ "$(ls -A m.partial)" = thesis.txt ]
+	rm -r m.partial
+	cp -r "$given/m0" m.partial && rm m.partial/palimpsest.json
+	cp -r m.partial foreign
+	fails 2 "-m is where -o is written" -- cpt-step "${quick[@]}" -m m.partial --steps 1 -o m "$given/a.tok"
+	fails 1 "cannot replace m.partial" -- "${train[@]}" --steps 1 -o m "$given/a.tok"
+	diff -r foreign m.partial
+	rm -r m.partial
+	echo x >m.partial
+	fails 1 "m.partial: Not a directory" -- "${train[@]}" --steps 1 -o m "$given/a.tok"
+	fails 1 "m.partial: Not a directory" -- model-init -c "$given/small.json" -o m
+	[ "$(cat m.partial)" = x ]
+}
+
 @test "cpt-step: an older model in the place of the output is replaced as a whole" {
 	"${train[@]}" --steps 2 --keep-optimizer -o m "$given/a.tok"
 	"${train[@]}" --steps 3 -o m "$given/a.tok"
@@ -539,6 +569,11 @@ broken() {
 	fails 2 "-m and -o" -- cpt-step "$given/a.tok"
 	fails 2 "no token file" -- "${train[@]}" -o m
 	fails 2 "same directory" -- cpt-step -m "$given/m0" -o "$given/m0" "$given/a.tok"
+	fails 2 "same directory" -- cpt-step -m "$given/m0" -o "$given/m0/" "$given/a.tok"
+	fails 2 "same directory" -- cpt-step -m "$given/m0" -o "$given/m0/../m0" "$given/a.tok"
+	ln -s "$given/m0" link
+	fails 2 "same directory" -- cpt-step -m "$given/m0" -o link "$given/a.tok"
+	rm link
 	fails 2 "exclude" -- "${train[@]}" --steps 3 --epochs 1 -o m "$given/a.tok"
 	fails 2 "exclude" -- "${train[@]}" --steps 3 --tokens 100 -o m "$given/a.tok"
 	fails 2 "--valid" -- "${train[@]}" --keep-best -o m "$given/a.tok"

@@ -164,8 +164,11 @@ with() {
 	touch file
 	fails 1 file -- model-init -c small.json -o file
 	[ -f file ]
-	mkdir m.partial # left by a run that was killed
+	mkdir m.partial
 	echo half >m.partial/model.safetensors
+	fails 1 "cannot replace m.partial: it holds other things and no palimpsest.json: left alone" -- model-init "${small[@]}"
+	[ "$(ls -A m.partial)" = model.safetensors ]
+	touch m.partial/.unfinished # left by a run that was killed
 	model-init "${small[@]}"
 	[ ! -e m.partial ]
 	[ "$(wc -c <m/model.safetensors)" -gt 100000 ]

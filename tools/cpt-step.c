@@ -276,13 +276,20 @@ static bool exists(const char *dir, const char *name)
 	return there;
 }
 
+static bool same_folder(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static void check_options(int operands)
 {
 	if (!in_dir || (!out_dir && !dry_run))
 		die_usage("-m and -o are needed");
 	if (operands == 0 && !dry_run)
 		die_usage("no token file given");
-	if (out_dir && strcmp(in_dir, out_dir) == 0)
+	if (out_dir && (strcmp(in_dir, out_dir) == 0 || same_folder(in_dir, out_dir)))
 		die_usage("-m and -o are the same directory: %s", in_dir);
 	if (option_given("steps") + option_given("tokens") + option_given("epochs") > 1)
 		die_usage("--steps, --tokens and --epochs exclude each other");
@@ -377,7 +384,7 @@ int main(int argc, char **argv)
 		estimate((const char *const *)argv + first, argc - first);
 		return EXIT_DONE;
 	}
-	modeldir_check_replaceable(out_dir);
+	dir_check_replaceable(out_dir, modeldir_files);
 	modeldir_check(in_dir);
 	bool has_tokenizer = tokenizer_fingerprint_of(in_dir, fingerprint);
 	const uint8_t *tokenizer = has_tokenizer ? fingerprint : NULL;
@@ -432,7 +439,9 @@ int main(int argc, char **argv)
 		free(path);
 	}
 
-	char *staging = dir_begin(out_dir);
+	char *staging = dir_begin(out_dir, modeldir_files);
+	if (same_folder(in_dir, staging))
+		die_usage("-m is where -o is written: %s", in_dir);
 	t.staging = staging;
 	if (!finished(&t)) {
 		train(&t);

@@ -510,6 +510,8 @@ static const char *format_of(const char *path)
 	return "m2d2";
 }
 
+static const char *const files[] = {"domains.tsv", "*/", "*/train.txt", "*/valid.txt", "*/test.txt", NULL};
+
 int main(int argc, char **argv)
 {
 	int first = parse_options(argc, argv, &tool);
@@ -525,8 +527,8 @@ int main(int argc, char **argv)
 		if (strcmp(format_of(argv[i]), kind))
 			die_usage("operands of different formats: %s and %s", argv[first], argv[i]);
 
-	dir_check_replaceable(out, (const char *const[]){"domains.tsv", "*/", "*/train.txt", "*/valid.txt", "*/test.txt", NULL});
-	staging = dir_begin_empty(out);
+	dir_check_replaceable(out, files);
+	staging = dir_begin_empty(out, files);
 	catch_signals();
 
 	progress_start("reading", "bytes", 0);

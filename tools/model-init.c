@@ -168,8 +168,8 @@ int main(int argc, char **argv)
 		tokenizer_free(t);
 	}
 
-	modeldir_check_replaceable(out_dir);
-	staging = dir_begin_empty(out_dir);
+	dir_check_replaceable(out_dir, modeldir_files);
+	staging = dir_begin_empty(out_dir, modeldir_files);
 	write_file("config.json", config, n);
 	if (tokenizer_dir)
 		modeldir_copy_tokenizer(tokenizer_dir, staging);

@@ -430,7 +430,7 @@ int main(int argc, char **argv)
 		die_usage("two models are needed");
 	source = xcalloc((size_t)n_sources, sizeof *source);
 	set_shares();
-	modeldir_check_replaceable(out_dir);
+	dir_check_replaceable(out_dir, modeldir_files);
 
 	model_config_read(&config, argv[first]);
 	model_tensor(&config, 0, &t);
@@ -444,7 +444,7 @@ int main(int argc, char **argv)
 		hash_hex(hash, source[k].hash);
 	}
 
-	staging = dir_begin_empty(out_dir);
+	staging = dir_begin_empty(out_dir, modeldir_files);
 	modeldir_copy(source[0].dir, staging);
 	write_weights(staging, dtype);
 	modeldir_provenance(source[0].dir, staging, put_record, NULL);

@@ -68,8 +68,8 @@ int main(int argc, char **argv)
 	if (unpack) {
 		char *staging;
 
-		modeldir_check_replaceable(out);
-		staging = dir_begin_empty(out);
+		dir_check_replaceable(out, modeldir_files);
+		staging = dir_begin_empty(out, modeldir_files);
 		pack_read(argv[first], staging, from);
 		dir_commit(out, staging);
 		free(staging);

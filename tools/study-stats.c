@@ -517,7 +517,7 @@ int main(int argc, char **argv)
 	f = findings_of(&x);
 	if (out) {
 		const char *target = out;
-		char *staging = dir_begin_empty(out);
+		char *staging = dir_begin_empty(out, tables);
 
 		out = staging;
 		write_findings(f);

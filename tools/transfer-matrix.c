@@ -54,7 +54,7 @@ static const char *const tables[] = {"matrix.tsv", "per-domain.tsv", "cells.tsv"
 
 static void write_directory(const struct matrix *m, const struct metrics *s, const char *const *rows, int n_rows)
 {
-	char *staging = dir_begin_empty(out);
+	char *staging = dir_begin_empty(out, tables);
 
 	matrix_write(m, staging, order, rows, n_rows);
 	metrics_write(m, s, staging);

@@ -262,9 +262,21 @@ static void failures(void **state)
 	assert_dies(write_little, "/dev/full", 1, "cannot write /dev/full: No space left");
 }
 
+static const char *const result[] = {"about", NULL};
+
+static void begin(const void *path)
+{
+	dir_begin(path, result);
+}
+
+static void empty(const void *path)
+{
+	dir_empty(path);
+}
+
 static void dir_made(void **state)
 {
-	char *staging = dir_begin("made/of/parts///");
+	char *staging = dir_begin("made/of/parts///", result);
 	struct stat st;
 
 	(void)state;
@@ -273,13 +285,16 @@ static void dir_made(void **state)
 	make_dirs("made/of/parts.partial/sub/sub");
 	put_file("made/of/parts.partial/sub/sub/b", "2", 1);
 	assert_int_equal(access("made/of/parts", F_OK), -1);
+	assert_int_equal(access("made/of/parts.partial/.unfinished", F_OK), 0);
+	assert_dies(begin, "made/of/parts", 1, "another run is writing it, in made/of/parts.partial");
 	dir_commit("made/of/parts///", staging);
 	free(staging);
+	assert_int_equal(access("made/of/parts/.unfinished", F_OK), -1);
 	assert_file("made/of/parts/a", "1", 1);
 	assert_file("made/of/parts/sub/sub/b", "2", 1);
 	assert_int_equal(files("made/of/*"), 3); /* with . and .. */
 
-	staging = dir_begin("made/of/parts"); /* replaces as a whole */
+	staging = dir_begin("made/of/parts", result); /* replaces as a whole */
 	put_file("made/of/parts.partial/c", "3", 1);
 	assert_file("made/of/parts/a", "1", 1);
 	dir_commit("made/of/parts", staging);
@@ -288,10 +303,16 @@ static void dir_made(void **state)
 	assert_int_equal(access("made/of/parts/a", F_OK), -1);
 	assert_int_equal(files("made/of/*"), 3);
 
-	free(dir_begin("made/of/parts")); /* a second begin finds what the first left */
+	free(dir_begin("made/of/parts", result)); /* a second begin finds what the first left */
 	put_file("made/of/parts.partial/state", "s", 1);
-	free(dir_begin("made/of/parts"));
+	free(dir_begin("made/of/parts", result));
 	assert_file("made/of/parts.partial/state", "s", 1);
+	dir_empty("made/of/parts.partial");
+	assert_int_equal(access("made/of/parts.partial/state", F_OK), -1);
+	put_file("made/of/parts.partial/thesis", "t", 1);
+	assert_int_equal(unlink("made/of/parts.partial/.unfinished"), 0);
+	assert_dies(empty, "made/of/parts.partial", 1, "it holds other things and no about: left alone");
+	assert_file("made/of/parts.partial/thesis", "t", 1);
 	dir_remove("made");
 	assert_int_equal(stat("made", &st), -1);
 	dir_remove("made"); /* missing: no error */
@@ -307,11 +328,6 @@ static void remove_spares_what_links_name(void **state)
 	dir_remove("victim");
 	assert_int_equal(access("victim", F_OK), -1);
 	assert_file("kept/file", "k", 1);
-}
-
-static void begin(const void *path)
-{
-	dir_begin(path);
 }
 
 static void make(const void *path)

@@ -20,6 +20,7 @@
 
 #define BUFFER (256 << 10)
 #define AHEAD (8 << 20) /* written, and the disk is told to begin */
+#define MARK ".unfinished" /* in a staging folder from its making until its commit: what is beside it is ours */
 
 /*
  * A temporary file that is to be removed if the tool ends before its commit. Slots are reused and never freed, so that
@@ -277,15 +278,7 @@ static char *staging_name(const char *path)
 	return staging;
 }
 
-char *dir_begin(const char *path)
-{
-	char *staging = staging_name(path);
-
-	make_dirs(staging);
-	return staging;
-}
-
-enum walk { WALK_SYNC, WALK_REMOVE };
+enum walk { WALK_SYNC, WALK_REMOVE, WALK_EMPTY /* but for the mark */ };
 
 /* A file NAME.tmp.PID that atomic_open() began in a process that was killed since. */
 static bool is_temporary(const char *name)
@@ -308,6 +301,8 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	while ((errno = 0, e = readdir(dir))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
+		if (what == WALK_EMPTY && !strcmp(e->d_name, MARK))
+			continue;
 		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW)) {
 			if (errno == ENOENT)
 				continue;
@@ -317,10 +312,10 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 			if (unlinkat(fd, e->d_name, 0) && errno != ENOENT)
 				die("cannot remove %s/%s:", top, e->d_name);
 		} else if (S_ISDIR(st.st_mode)) {
-			walk(fd, e->d_name, top, what);
-			if (what == WALK_REMOVE && unlinkat(fd, e->d_name, AT_REMOVEDIR) && errno != ENOENT)
+			walk(fd, e->d_name, top, what == WALK_SYNC ? WALK_SYNC : WALK_REMOVE);
+			if (what != WALK_SYNC && unlinkat(fd, e->d_name, AT_REMOVEDIR) && errno != ENOENT)
 				die("cannot remove %s/%s:", top, e->d_name);
-		} else if (what == WALK_REMOVE) {
+		} else if (what != WALK_SYNC) {
 			if (unlinkat(fd, e->d_name, 0) && errno != ENOENT)
 				die("cannot remove %s/%s:", top, e->d_name);
 		} else if (S_ISREG(st.st_mode)) {
@@ -335,6 +330,14 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	if (what == WALK_SYNC && !sync_fd(fd))
 		die("cannot write folder %s:", top);
 	closedir(dir);
+}
+
+static bool is_empty(DIR *dir)
+{
+	for (struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			return false;
+	return true;
 }
 
 /* Dies if the folder holds anything that `known` does not name. within: where in PATH, "" or with a slash at its end. */
@@ -369,14 +372,10 @@ void dir_check_replaceable(const char *path, const char *const *known)
 {
 	char *marker = path_join(path, known[0]);
 	DIR *dir = opendir(path);
-	bool empty = true;
 
 	if (!dir && errno != ENOENT)
 		die("cannot replace %s:", path);
-	for (struct dirent *e; dir && (e = readdir(dir));)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			empty = false;
-	if (!empty && access(marker, F_OK))
+	if (dir && !is_empty(dir) && access(marker, F_OK))
 		die("cannot replace %s: it holds other things and no %s: left alone", path, known[0]);
 	if (dir) {
 		closedir(dir);
@@ -404,8 +403,9 @@ void dir_remove(const char *path)
 		die("cannot remove %s:", path);
 }
 
-static char *temporary_dir;     /* of dir_begin_empty(), until its commit */
-static int temporary_lock = -1; /* its descriptor, which holds the lock */
+static int staging_lock = -1; /* a descriptor of the staging folder, which holds the lock until the commit */
+static const char *const *staging_known;
+static char *temporary_dir; /* of dir_begin_empty(), until its commit */
 
 /* Says nothing: what made the tool give up has been said. */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -420,6 +420,16 @@ static void remove_temporary_dir(void)
 		nftw(temporary_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* An empty folder, which we may just have made, goes again. */
+static _Noreturn void begin_failed(const char *staging)
+{
+	int error = errno;
+
+	rmdir(staging);
+	errno = error;
+	die("cannot write folder %s:", staging);
+}
+
 /* A descriptor of the folder, locked until it is closed: that of a killed run holds nothing. path: for messages. */
 static int lock_dir(const char *staging, const char *path)
 {
@@ -431,7 +441,7 @@ static int lock_dir(const char *staging, const char *path)
 		make_dirs(staging);
 		fd = open(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0 && errno != ENOENT)
-			die("cannot write folder %s:", staging);
+			begin_failed(staging);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
 			die("cannot write folder %s: another run is writing it, in %s", path, staging);
 		if (fd >= 0 && !fstat(fd, &st) && !lstat(staging, &now) && st.st_dev == now.st_dev && st.st_ino == now.st_ino)
@@ -441,21 +451,66 @@ static int lock_dir(const char *staging, const char *path)
 	}
 }
 
-char *dir_begin_empty(const char *path)
+/* Without a mark it may be a result: a run was killed between its end and the renaming, or the removal of the result before. */
+static void check_ours(const char *staging, const char *mark)
+{
+	if (access(mark, F_OK))
+		dir_check_replaceable(staging, staging_known);
+}
+
+/* All memory is had before the folder is made. */
+static char *begin(const char *path, const char *const *known, bool temporary)
 {
 	static bool registered;
-	char *staging = staging_name(path);
-	struct stat st;
+	char *staging = staging_name(path), *mark = path_join(staging, MARK), *doomed = xstrdup(staging);
+	DIR *dir;
+	int fd;
 
-	if (!lstat(staging, &st) && !S_ISDIR(st.st_mode))
-		dir_remove(staging);
-	temporary_lock = lock_dir(staging, path);
-	temporary_dir = xstrdup(staging);
-	if (!registered)
-		atexit(remove_temporary_dir);
-	registered = true;
-	walk(AT_FDCWD, staging, staging, WALK_REMOVE); /* of a run that was killed */
+	staging_known = known;
+	if (staging_lock >= 0)
+		close(staging_lock);
+	staging_lock = lock_dir(staging, path);
+	dir = opendir(staging);
+	if (!dir)
+		begin_failed(staging);
+	if (is_empty(dir)) {
+		fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+		if (fd < 0)
+			begin_failed(staging);
+		close(fd);
+	}
+	closedir(dir);
+	if (temporary) {
+		if (!registered)
+			atexit(remove_temporary_dir);
+		registered = true;
+		check_ours(staging, mark);
+		temporary_dir = doomed;
+		walk(AT_FDCWD, staging, staging, WALK_EMPTY); /* of a run that was killed */
+	} else {
+		free(doomed);
+	}
+	free(mark);
 	return staging;
+}
+
+char *dir_begin(const char *path, const char *const *known)
+{
+	return begin(path, known, false);
+}
+
+char *dir_begin_empty(const char *path, const char *const *known)
+{
+	return begin(path, known, true);
+}
+
+void dir_empty(const char *staging)
+{
+	char *mark = path_join(staging, MARK);
+
+	check_ours(staging, mark);
+	walk(AT_FDCWD, staging, staging, WALK_EMPTY);
+	free(mark);
 }
 
 /*
@@ -468,6 +523,10 @@ void dir_commit(const char *path, const char *staging)
 	char *target = dir_target(path), *old = xasprintf("%s.tmp.%ld", target, (long)getpid());
 
 	walk(AT_FDCWD, staging, staging, WALK_SYNC);
+	if (unlinkat(staging_lock, MARK, 0) && errno != ENOENT)
+		die("cannot remove %s/%s:", staging, MARK);
+	if (!sync_fd(staging_lock))
+		die("cannot write folder %s:", staging);
 	if (renameat2(AT_FDCWD, staging, AT_FDCWD, target, RENAME_EXCHANGE) == 0) {
 		if (rename(staging, old))
 			die("cannot rename %s:", staging);
@@ -483,8 +542,9 @@ void dir_commit(const char *path, const char *staging)
 	if (temporary_dir && !strcmp(temporary_dir, staging)) {
 		free(temporary_dir);
 		temporary_dir = NULL;
-		close(temporary_lock);
 	}
+	close(staging_lock);
+	staging_lock = -1;
 	sync_parent(target);
 	dir_remove(old);
 	free(old);

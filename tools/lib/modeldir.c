@@ -19,8 +19,7 @@
 
 static const char *const tokenizer_files[] = {TOKENIZER_FILES};
 
-/* All that a tool writes into a model directory. Only those that they made have the first. */
-static const char *const model_files[] = {"palimpsest.json", "config.json", "generation_config.json", "model.safetensors",
+const char *const modeldir_files[] = {"palimpsest.json", "config.json", "generation_config.json", "model.safetensors",
                                           "optimizer.safetensors", "train.log.jsonl", TOKENIZER_FILES, NULL};
 
 /* to_dir NULL: only reads. */
@@ -44,11 +43,6 @@ static void copy(const char *from_dir, const char *to_dir, const char *name, boo
 	}
 	free(from);
 	free(to);
-}
-
-void modeldir_check_replaceable(const char *path)
-{
-	dir_check_replaceable(path, model_files);
 }
 
 void modeldir_copy_tokenizer(const char *from, const char *to)

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-/* Ends the tool (exit 1) if PATH exists and is neither empty nor a model directory that a tool made, with no file besides: it would be replaced. */
-void modeldir_check_replaceable(const char *path);
+/* All that tools write into a model directory, for dir_check_replaceable(); the first is in those alone that a tool made. */
+extern const char *const modeldir_files[];
 
 /* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. TO NULL: reads them. */
 void modeldir_copy(const char *from, const char *to);

@@ -337,9 +337,9 @@ static bool resume(struct loop *l)
 	struct training *t = l->t;
 	char *path = state_path(t->staging, STATE);
 	struct stat st;
-	bool same = false;
+	bool same = false, there = access(path, F_OK) == 0;
 
-	if (access(path, F_OK) == 0) {
+	if (there) {
 		struct st_file *f = st_open(path);
 		const struct st_tensor *run = st_find(f, "run");
 		struct counters c = {0};
@@ -365,16 +365,15 @@ static bool resume(struct loop *l)
 			t->best_step = c.best_step;
 			if (truncate(l->log_path, c.log_bytes))
 				die("cannot write %s:", l->log_path);
-		} else {
-			warn("%s: is of a run with other options or inputs: starting over", path);
 		}
 		st_close(f);
 	}
 	if (same) {
 		remove_leftovers(t->staging);
 	} else {
-		dir_remove(t->staging);
-		make_dirs(t->staging);
+		dir_empty(t->staging);
+		if (there)
+			warn("%s: is of a run with other options or inputs: starting over", path);
 	}
 	free(path);
 	return same;
