@@ -126,6 +126,10 @@ expect() {
 @test "misuse: exit 2" {
 	fails 2 "-m is needed" -- bigbench-eval x.json
 	fails 2 "no task given" -- bigbench-eval -m "$base"
+	fails 2 "to stdout: give -o FILE" -- bigbench-eval -m "$base" --samples - "$tasks/shop/task.json"
+	touch x
+	fails 2 "x: is named for two outputs" -- bigbench-eval -q -m "$base" -o x --samples ./x "$tasks/count/task.json"
+	[ "$(ls)" = x ] && [ ! -s x ] && rm x
 	fails 2 "--shots 1," -- bigbench-eval -m "$base" --shots 1, "$tasks/shop/task.json"
 	fails 2 "--shots 1,1" -- bigbench-eval -m "$base" --shots 1,1 "$tasks/shop/task.json"
 	fails 2 "cannot be a name" -- bigbench-eval -m "$base" --name $'a\tb' "$tasks/shop/task.json"

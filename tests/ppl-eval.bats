@@ -370,6 +370,11 @@ other_model() {
 	# copied, and not by chance the same: the name is that of now
 	awk -F '\t' -v OFS='\t' 'NR > 2 { $6 = "1.5" } { print }' full >forged
 	"${eval[@]}" --name new --known forged x="$given/a.tok" | sed 1,2d | cut -f 1,3,6 | diff - <(printf 'new\tx\t1.5\n')
+	# a cell that cannot be is not copied
+	for bad in '6 -5' '6 x' '7 0' '7 1.5' '9 -1' '10 -1' '10 abc' '11 abc' '12 -1' '14 abc'; do
+		awk -F '\t' -v OFS='\t' -v at="${bad% *}" -v to="${bad#* }" 'NR == 3 { $at = to } { print }' full >forged.bad
+		fails 3 forged.bad:3 -- "${eval[@]}" --known forged.bad a="$given/a.tok"
+	done
 	# other protocols are none of it
 	"${eval[@]}" --protocol disjoint --known forged a="$given/a.tok" >row
 	[ "$(column nll <row)" = "$(column nll <full | head -n 1)" ]
@@ -417,6 +422,10 @@ other_model() {
 	fails 2 "--counts goes with --by-class" -- "${eval[@]}" --counts "$given/a.tok" b="$given/b.tok"
 	fails 2 "--ngrams goes with --rank" -- "${eval[@]}" --ngrams x b="$given/b.tok"
 	fails 2 "several tables to stdout" -- "${eval[@]}" --rank - b="$given/b.tok"
+	touch x.tsv && ln -s x.tsv link
+	fails 2 "link: is named for two outputs" -- "${eval[@]}" -o x.tsv --rank link b="$given/b.tok"
+	fails 2 "x.tsv: is named for two outputs" -- "${eval[@]}" -o x.tsv --rank "$PWD/x.tsv" b="$given/b.tok"
+	[ ! -s x.tsv ] && rm x.tsv link
 	fails 2 "several tables to stdout" -- "${eval[@]}" --per-window - b="$given/b.tok"
 	fails 2 "--reference and --until go together" -- "${eval[@]}" --until 0.1 b="$given/b.tok"
 	fails 2 "--reference and --until go together" -- "${eval[@]}" --reference x b="$given/b.tok"

@@ -525,6 +525,8 @@ int main(int argc, char **argv)
 		die_usage("-m is needed");
 	if (n == 0)
 		die_usage("no task given");
+	if (samples_path && strcmp(samples_path, "-") == 0 && strcmp(output, "-") == 0)
+		die_usage("the table and the samples to stdout: give -o FILE");
 	parse_shots();
 	char *name = model_name ? xstrdup(model_name) : path_last(model_dir);
 	if (!tsv_is_clean(name))

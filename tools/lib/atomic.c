@@ -100,6 +100,17 @@ static char *resolve(const char *path)
 	return xstrdup(path);
 }
 
+/* Is this the temporary file of an output that is under way? */
+static bool is_under_way(const char *tmp)
+{
+	struct stat st, other;
+
+	for (struct slot *s = slots; s && !lstat(tmp, &st); s = s->next)
+		if (s->owner == getpid() && !lstat(s->tmp, &other) && st.st_dev == other.st_dev && st.st_ino == other.st_ino)
+			return true;
+	return false;
+}
+
 struct atomic *atomic_open(const char *path)
 {
 	struct atomic *a = xcalloc(1, sizeof *a);
@@ -125,6 +136,8 @@ struct atomic *atomic_open(const char *path)
 		}
 		fd = open(a->slot->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 		if (fd < 0 && errno == EEXIST) { /* left by a killed process that had our number */
+			if (is_under_way(a->slot->tmp))
+				die_usage("%s: is named for two outputs", path);
 			unlink(a->slot->tmp);
 			fd = open(a->slot->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 		}

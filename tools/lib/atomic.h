@@ -15,7 +15,7 @@
 
 struct atomic;
 
-/* path "-" is stdout, for which commit only flushes and checks. */
+/* path "-" is stdout, for which commit only flushes and checks. The file of another output that is not yet committed: exit 2. */
 struct atomic *atomic_open(const char *path);
 FILE *atomic_file(struct atomic *a);            /* borrowed: write here, do not close */
 const char *atomic_name(const struct atomic *a); /* for messages */
