@@ -95,6 +95,15 @@ setup() {
 	fails 1 'nowhere' -- model-pack -o x nowhere
 	[ ! -e x ]
 	model-pack -o p m0
+	cp -r m0 m2 && mkdir m2/1_Pooling && touch m2/1_Pooling/config.json
+	fails 1 'cannot pack m2: it holds 1_Pooling' -- model-pack -o x m2
+	rm -r m2/1_Pooling && ln -s nowhere m2/link
+	fails 1 'm2/link: No such file' -- model-pack -o x m2
+	fails 1 'cannot open nowhere: No such file' -- model-pack -o x --from nowhere m0
+	fails 1 'cannot open nowhere: No such file' -- model-pack -d -o x --from nowhere p
+	[ ! -e x ]
+	cp -r m0 in && model-pack -o in/p in # not itself
+	cmp in/p p
 	mkdir folder && touch folder/thing
 	fails 1 'cannot replace folder' -- model-pack -d -o folder p
 	[ "$(ls folder)" = thing ]

@@ -31,7 +31,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Names of the regular files in a directory, sorted; you free() them. */
+/* Names of the files in a directory, sorted; you free() them. Anything else in it: exit 1, since it would be lost. */
 static int list_files(const char *dir, char ***names)
 {
 	DIR *d = opendir(dir);
@@ -45,9 +45,13 @@ static int list_files(const char *dir, char ***names)
 		char *path = path_join(dir, e->d_name);
 		struct stat st;
 
-		if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (stat(path, &st))
+			die("cannot read %s:", path);
+		if (S_ISREG(st.st_mode)) {
 			GROW(*names, n, cap);
 			(*names)[n++] = xstrdup(e->d_name);
+		} else if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+			die("cannot pack %s: it holds %s, and only files can be packed", dir, e->d_name);
 		}
 		free(path);
 	}
@@ -65,6 +69,13 @@ int main(int argc, char **argv)
 		die_usage("one model directory, or with -d one file, is needed");
 	if (!out)
 		die_usage("-o is missing");
+	if (from) {
+		DIR *d = opendir(from);
+
+		if (!d)
+			die("cannot open %s:", from);
+		closedir(d);
+	}
 	if (unpack) {
 		char *staging;
 
@@ -74,9 +85,9 @@ int main(int argc, char **argv)
 		dir_commit(out, staging);
 		free(staging);
 	} else {
-		struct atomic *a = atomic_open(out);
 		char **names;
 		int n = list_files(argv[first], &names);
+		struct atomic *a = atomic_open(out);
 
 		pack_write(a, argv[first], (const char *const *)names, n, from);
 		atomic_commit(a);
