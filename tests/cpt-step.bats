@@ -532,6 +532,18 @@ near_estimate() {
 	[ ! -e m.partial ]
 }
 
+@test "cpt-step: IN_DIR is not needed any more once the training has begun" {
+	cp -r "$given/m0" in
+	"${train[@]}" --steps 300 -o whole "$given/a.tok"
+	cpt-step "${quick[@]}" -m in --steps 300 -o m "$given/a.tok" >/dev/null &
+	await m.partial/train.log.jsonl
+	kill -STOP $!
+	rm -r in
+	kill -CONT $!
+	wait $!
+	diff -r whole m
+}
+
 @test "cpt-step: a folder OUT_DIR.partial that no tool began is left alone" {
 	mkdir m.partial && echo x >m.partial/thesis.txt
 	fails 1 "cannot replace m.partial" "left alone" -- "${train[@]}" --steps 1 -o m "$given/a.tok"

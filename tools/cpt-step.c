@@ -307,11 +307,10 @@ static void write_model(struct provenance *p)
 	const char *staging = p->t->staging;
 	char *weights = path_join(staging, "model.safetensors"), *moments = path_join(staging, OPTIMIZER);
 
-	modeldir_copy(in_dir, staging);
 	nn_model_save(p->t->model, weights, dtype_of(dtype));
 	if (keep_optimizer)
 		optim_save(p->t->optim, moments);
-	modeldir_provenance(in_dir, staging, put_record, p);
+	modeldir_provenance(staging, put_record, p);
 	free(weights);
 	free(moments);
 }
@@ -423,7 +422,7 @@ int main(int argc, char **argv)
 	opt.late = device.cuda;
 	opt.graph = strcmp(graph, "auto") == 0 && train_can_graph(m, &opt);
 
-	struct training t = {.opt = &opt, .model = m, .corpus = corpus, .valid = valid};
+	struct training t = {.opt = &opt, .from = in_dir, .model = m, .corpus = corpus, .valid = valid};
 	if (valid && !train_can_validate(&t))
 		die_input("%s: has nothing to predict", valid_path);
 	struct provenance p = {.t = &t, .opt = &opt, .optimizer = keep_optimizer && exists(in_dir, OPTIMIZER)};

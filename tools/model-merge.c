@@ -447,7 +447,7 @@ int main(int argc, char **argv)
 	staging = dir_begin_empty(out_dir, modeldir_files);
 	modeldir_copy(source[0].dir, staging);
 	write_weights(staging, dtype);
-	modeldir_provenance(source[0].dir, staging, put_record, NULL);
+	modeldir_provenance(staging, put_record, NULL);
 	dir_commit(out_dir, staging);
 	for (int k = 0; k < n_sources; k++)
 		weights_close(source[k].weights);

@@ -22,22 +22,19 @@ static const char *const tokenizer_files[] = {TOKENIZER_FILES};
 const char *const modeldir_files[] = {"palimpsest.json", "config.json", "generation_config.json", "model.safetensors",
                                           "optimizer.safetensors", "train.log.jsonl", TOKENIZER_FILES, NULL};
 
-/* to_dir NULL: only reads. */
 static void copy(const char *from_dir, const char *to_dir, const char *name, bool needed)
 {
-	char *from = path_join(from_dir, name), *to = to_dir ? path_join(to_dir, name) : NULL, buf[BUFFER];
+	char *from = path_join(from_dir, name), *to = path_join(to_dir, name), buf[BUFFER];
 	FILE *in = fopen(from, "rb");
 
 	if (in) {
-		struct atomic *out = to ? atomic_open(to) : NULL;
+		struct atomic *out = atomic_open(to);
 		for (size_t n; (n = fread(buf, 1, sizeof buf, in)) > 0;)
-			if (out)
-				atomic_write(out, buf, n);
+			atomic_write(out, buf, n);
 		if (ferror(in))
 			die("cannot read %s:", from);
 		fclose(in);
-		if (out)
-			atomic_commit(out);
+		atomic_commit(out);
 	} else if (errno != ENOENT || needed) {
 		die("cannot open %s:", from);
 	}
@@ -56,6 +53,7 @@ void modeldir_copy(const char *from, const char *to)
 	copy(from, to, "config.json", true);
 	modeldir_copy_tokenizer(from, to);
 	copy(from, to, "generation_config.json", false);
+	copy(from, to, "palimpsest.json", false);
 }
 
 static void put_value(FILE *out, const struct json *doc, const json_value *v)
@@ -97,16 +95,15 @@ static struct json *provenance(const char *dir)
 	return doc;
 }
 
-void modeldir_check(const char *from)
+void modeldir_check(const char *dir)
 {
-	modeldir_copy(from, NULL);
-	json_free(provenance(from));
+	json_free(provenance(dir));
 }
 
-void modeldir_provenance(const char *from, const char *to, void (*put_record)(FILE *out, void *arg), void *arg)
+void modeldir_provenance(const char *dir, void (*put_record)(FILE *out, void *arg), void *arg)
 {
-	char *path = path_join(to, "palimpsest.json");
-	struct json *doc = provenance(from);
+	char *path = path_join(dir, "palimpsest.json");
+	struct json *doc = provenance(dir);
 	struct atomic *a = atomic_open(path);
 	FILE *out = atomic_file(a);
 

@@ -7,17 +7,13 @@
 /* All that tools write into a model directory, for dir_check_replaceable(); the first is in those alone that a tool made. */
 extern const char *const modeldir_files[];
 
-/* Copies config.json and, if there, the tokenizer's files and generation_config.json, byte for byte. Each atomic. TO NULL: reads them. */
+/* Copies config.json and, if there, the tokenizer's files, generation_config.json and palimpsest.json, byte for byte. Each atomic. */
 void modeldir_copy(const char *from, const char *to);
 void modeldir_copy_tokenizer(const char *from, const char *to); /* the tokenizer's files alone */
 
-/* Are all files there that modeldir_copy() and modeldir_provenance() will read, and well formed? If not, they end the tool, as this does. */
-void modeldir_check(const char *from);
-
-/*
- * Writes TO/palimpsest.json: the records of FROM's, if it has one, and then one more, whose members
- * put_record() prints without braces. Atomic.
- */
-void modeldir_provenance(const char *from, const char *to, void (*put_record)(FILE *out, void *arg), void *arg);
+/* Ends the tool (exit 3) if DIR/palimpsest.json is there and is none that modeldir_provenance() can add to. */
+void modeldir_check(const char *dir);
+/* Adds a record, whose members put_record() prints without braces, to DIR/palimpsest.json, or begins it. Atomic. */
+void modeldir_provenance(const char *dir, void (*put_record)(FILE *out, void *arg), void *arg);
 
 #endif

@@ -15,6 +15,7 @@
 #include "lib/checked.h"
 #include "lib/die.h"
 #include "lib/json.h"
+#include "lib/modeldir.h"
 #include "lib/progress.h"
 #include "nn/runtime.h"
 #include "nn/score.h"
@@ -642,6 +643,7 @@ void train(struct training *t)
 	l.loss = th_zeros(TH_F64, t->model->device, 0, NULL);
 	t->valid_loss = t->best_loss = (double)NAN;
 	bool resumed = resume(&l);
+	modeldir_copy(t->from, t->staging);
 	l.log = fopen(l.log_path, resumed ? "ab" : "wb");
 	if (!l.log || fseek(l.log, 0, SEEK_END))
 		die("cannot write %s:", l.log_path);

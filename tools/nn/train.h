@@ -46,6 +46,7 @@ struct training {
 	struct nn_model *model;
 	struct optim *optim;
 	const struct corpus *corpus, *valid; /* valid: NULL if none */
+	const char *from;    /* the model's directory, of which all that will be needed is copied at the beginning: it may go */
 	const char *staging;
 	uint8_t run[HASH_BYTES]; /* identity: a hash of all that the result depends on */
 	/* results */
