@@ -30,6 +30,27 @@ setup() {
 	fails 1 'cannot decode' -- tokenize -t txt -d 1.tok
 }
 
+@test "tokenize --parse-special: WordPiece ids of a text of 700 kB, and of one without punctuation" {
+	for i in $(seq 600); do
+		words "$i" 200 | sed "s/bridge/[SEP]/; s/stone/un[MASK]/; s/river/Fluß, $i/"
+	done >text
+	tr -d '[:punct:]' <text >plain
+	[ "$(wc -c <plain)" -gt 400000 ]
+	for f in text plain; do
+		"$python" - "$minilm/tokenizer.json" $f >want <<-'END'
+			import sys, tokenizers
+			t = tokenizers.Tokenizer.from_file(sys.argv[1])
+			t.no_padding()
+			t.no_truncation()
+			print(*t.encode(open(sys.argv[2], newline="").read(), add_special_tokens=False).ids, sep="\n")
+		END
+		for j in 1 3; do
+			timeout 60 tokenize -t "$minilm" --parse-special -j $j -o $f.$j $f
+			od -An -v -tu2 -w2 -j "$(od -An -tu4 -j12 -N4 $f.$j | tr -d ' ')" $f.$j | head -n -16 | tr -d ' ' | cmp - want
+		done
+	done
+}
+
 @test "long: WordPiece ids on all of demo24, each code point, and a million random texts" {
 	[ -n "${PALIMPSEST_LONG:-}" ] || skip "long (make test-long)"
 	need_shared data/demo24/text

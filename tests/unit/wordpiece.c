@@ -7,6 +7,7 @@
 
 #include "checked.h"
 #include "death.h"
+#include "rng.h"
 #include "tokenizer.h"
 #include "wordpiece_golden.h"
 
@@ -100,6 +101,53 @@ static void equals_reference(void **state)
 		tokenizer_free(t);
 		free(normalizer);
 	}
+}
+
+/* With special tokens in the text, too, whatever they take in and ask for; and near its end, without any punctuation. */
+static void parts_with_specials_are_the_whole(void **state)
+{
+	static const char *const part[] = {" ", "  ", "\n", "\xc2\xa0", "[A]", "[B]", "[C]", "[A", "un", "able", ",", "\xcc\x81", "\x01", "\xe6\x96\x87", "a b "};
+	struct tokenizer *t;
+	struct tok_scratch *s;
+	struct ids whole = {0}, parts = {0};
+	char text[400];
+	size_t splits = 0, n;
+
+	(void)state;
+	make_dirs("p");
+	put_text("p/tokenizer.json", "{\"added_tokens\":[{\"id\":1,\"content\":\"[A]\",\"special\":true},{\"id\":2,\"content\":\"[B]\",\"special\":true,"
+		 "\"lstrip\":true,\"rstrip\":true},{\"id\":3,\"content\":\"[C]\",\"special\":true,\"single_word\":true}],"
+		 "\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":0,\"[A]\":1,\"[B]\":2,\"[C]\":3,\"un\":4,\"##able\":5,\"able\":6,\",\":7,\"a\":8,\"b\":9,\"[\":10,\"##un\":11}}}");
+	t = tokenizer_load("p");
+	s = tok_scratch_new(t);
+	for (uint64_t seed = 0; seed < 500; seed++) {
+		struct rng r = rng_make(seed, 0);
+
+		for (text[0] = '\0'; (n = strlen(text)) < 100;)
+			strcat(text, part[rng_below(&r, sizeof part / sizeof *part)]);
+		whole.n = 0;
+		tokenizer_encode_part(t, s, text, n, ENCODE_SPECIAL, &whole);
+		for (size_t seen = 1; seen <= n; seen++) {
+			size_t k = tokenizer_split_part(t, text, seen, true);
+
+			assert_true(k < seen);
+			splits += k > 0;
+			parts.n = 0;
+			tokenizer_encode_part(t, s, text, k, ENCODE_SPECIAL | ENCODE_MORE, &parts);
+			tokenizer_encode_part(t, s, text + k, n - k, ENCODE_SPECIAL | ENCODE_GOES_ON, &parts);
+			if (parts.n != whole.n || memcmp(parts.id, whole.id, whole.n * sizeof *whole.id) != 0)
+				fail_msg("seed %d: \"%s\" cut at %zu", (int)seed, text, k);
+		}
+	}
+	assert_true(splits > 30000);
+	for (text[0] = '\0'; strlen(text) < 390;)
+		strcat(text, "able un ");
+	assert_in_range(tokenizer_split_part(t, text, strlen(text), true), 380, 390);
+	free(whole.id);
+	free(parts.id);
+	tok_scratch_free(s);
+	tokenizer_free(t);
 }
 
 static void vocab_txt_is_the_same(void **state)
@@ -241,6 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equals_reference), cmocka_unit_test(vocab_txt_is_the_same),
+		cmocka_unit_test(parts_with_specials_are_the_whole),
 		cmocka_unit_test(later_token_wins), cmocka_unit_test(drops_invalid_utf8),
 		cmocka_unit_test(long_runs),        cmocka_unit_test(refuses_what_it_cannot_do),
 	};

@@ -373,7 +373,7 @@ static bool near_added(const struct tokenizer *t, const char *text, size_t n, si
 	for (size_t back = 1; back <= 4 && back <= k; back++)
 		if (utf8_char((const unsigned char *)text + k - back, back, &c) == (int)back)
 			break;
-	if (char_class(c) == CLASS_SPACE)
+	if (char_class(c) == CLASS_SPACE && !t->kind->drops_blanks)
 		return true; /* lstrip and rstrip look at it */
 	for (int normalized = 0; normalized < 2; normalized++) {
 		const struct added_set *set = &t->added.set[normalized];

@@ -56,7 +56,7 @@ void tokenizer_encode_part(const struct tokenizer *t, struct tok_scratch *s, con
 			   struct ids *out);
 
 /*
- * A k <= n, as near to n as can be found, such that encoding text[0,k) and text[k,..) as parts gives the same ids as
+ * A k < n, as near to n as can be found, such that encoding text[0,k) and text[k,..) as parts gives the same ids as
  * together, whatever follows text[n]; 0 if there is none. For streaming and threads. special: special tokens count.
  */
 size_t tokenizer_split_part(const struct tokenizer *t, const char *text, size_t n, bool special);

@@ -614,11 +614,11 @@ static size_t wordpiece_split(const void *model, const char *text, size_t n)
 {
 	const struct wordpiece *w = model;
 
-	for (; n > 0; n--) {
-		unsigned char c = (unsigned char)text[n - 1];
+	for (size_t k = n; k-- > 1;) {
+		unsigned char c = (unsigned char)text[k - 1];
 
 		if (is_blank((char)c) || (c < 128 && w->ascii[c] & BERT_PUNCT))
-			return n;
+			return k;
 	}
 	return 0;
 }
@@ -663,4 +663,5 @@ const struct tokenizer_kind wordpiece_kind = {
 	.encode = wordpiece_encode,
 	.split = wordpiece_split,
 	.bytes = wordpiece_bytes,
+	.drops_blanks = true,
 };
