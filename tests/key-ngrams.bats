@@ -27,6 +27,7 @@ of() {
 	run --separate-stderr "${find[@]}" -n 3 "${texts[@]}"
 	[ "$status" -eq 0 ]
 	[[ ${lines[0]} == "#palimpsest-ngrams 1"$'\t'"key-ngrams "* ]]
+	[[ ${lines[0]} == *$'\t'"inputs $(sha_of ml.txt history.txt maths.gz)" ]]
 	[ "${lines[1]}" = $'domain\tngram\tscore\tcount\tcluster' ]
 	printf '%s\n' "${lines[@]}" >have
 	# "neural network" is a part of "deep neural network", "attention" of "attention layer"
@@ -63,6 +64,13 @@ of() {
 	"${find[@]}" --stop 0 -n 50 "${texts[@]}" 2>/dev/null | of history | grep -q "the roman empire"
 	"${find[@]}" -o out.tsv -n 2 "${texts[@]}"
 	"${find[@]}" -n 2 "${texts[@]}" | cmp - out.tsv
+}
+
+@test "key-ngrams: a part goes if a quarter of its occurrences, or fewer, are outside of the longer one" {
+	for i in $(seq 6); do echo "red apple. green pear. blue sky"; done >a
+	for i in 1 2; do echo "apple. pear. pear"; done >>a # 2 of 8 apples, 4 of 10 pears
+	[ "$("${find[@]}" --stop 0 a=a ml=ml.txt 2>/dev/null | of a | tr , '\n' | grep -xE 'apple|pear')" = pear ]
+	"${find[@]}" --bytes 100 ml=ml.txt history=history.txt 2>/dev/null | head -n 1 | grep -q "inputs $(sha_of ml.txt history.txt)\$"
 }
 
 @test "key-ngrams: one n-gram of each cluster of Sentence-BERT vectors" {
@@ -106,6 +114,10 @@ of() {
 	fails 2 "two domains are named 'ml'" -- key-ngrams ml=ml.txt ml=history.txt
 	fails 2 "cannot be the name" -- key-ngrams ml=ml.txt a/b=history.txt
 	fails 2 "stdin" -- key-ngrams ml=ml.txt a=-
+	mkfifo pipe
+	fails 2 "a: a text is read several times, which pipe cannot be" -- key-ngrams -o out.tsv ml=ml.txt a=pipe
+	fails 2 "read several times" -- key-ngrams -o out.tsv ml=<(cat ml.txt) history=history.txt
+	fails 1 "." -- key-ngrams -o out.tsv ml=ml.txt a=.
 	fails 2 "--method" -- key-ngrams --method best "${texts[@]}"
 	fails 2 "needs -m" -- key-ngrams --method sbert "${texts[@]}"
 	fails 2 "-m goes with" -- key-ngrams -m x "${texts[@]}"

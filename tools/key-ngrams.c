@@ -2,10 +2,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/atomic.h"
 #include "lib/checked.h"
 #include "lib/die.h"
+#include "lib/hash.h"
 #include "lib/kmeans.h"
 #include "lib/ngrams.h"
 #include "lib/options.h"
@@ -136,6 +138,7 @@ static void find_stop_words(void)
 		ngrams_visit(text, size, 1, count_word, &c);
 		if (c.words == 0)
 			die_input("%s: holds no words", domain[d].path);
+		hash_add_file(tsv_inputs(), domain[d].path);
 		domain[d].words = c.words;
 		for (size_t id = 0; id < c.n; id++) {
 			double frequency = (double)c.count[id] / (double)c.words;
@@ -410,6 +413,7 @@ static void read_operands(char **arg, size_t n)
 	domain = xcalloc(n, sizeof *domain);
 	for (size_t i = 0; i < n; i++) {
 		char *equals = strchr(arg[i], '=');
+		struct stat st;
 		if (!equals)
 			die_usage("'%s' is not NAME=FILE", arg[i]);
 		*equals = 0;
@@ -419,6 +423,8 @@ static void read_operands(char **arg, size_t n)
 			die_usage("'%s' cannot be the name of a domain", domain[i].name);
 		if (strcmp(domain[i].path, "-") == 0)
 			die_usage("%s: a text is read several times, which stdin cannot be", domain[i].name);
+		if (stat(domain[i].path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+			die_usage("%s: a text is read several times, which %s cannot be: it is no file", domain[i].name, domain[i].path);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(domain[k].name, domain[i].name) == 0)
 				die_usage("two domains are named '%s'", domain[i].name);
