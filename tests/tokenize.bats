@@ -186,6 +186,16 @@ small_roberta() {
 	done
 	echo '{"added_tokens_decoder": {"1028": {"content": "<new>", "special": true}}}' >pair/tokenizer_config.json
 	fails 3 '"<new>" is not in the vocabulary' -- tokenize -t pair -o out text
+	rm pair/tokenizer_config.json
+	echo '{"<mask>": 1027, "<s>": 0}' >pair/added_tokens.json # nothing new
+	tokenize -t pair --add-special -o again.tok text
+	cmp roberta.tok again.tok
+	for new in '{"<usr>": 1028}' '{"<mask>": 1026}' '{"the": 765}'; do
+		echo "$new" >pair/added_tokens.json
+		fails 3 'pair/added_tokens.json: token "' 'supported in tokenizer.json only' -- tokenize -t pair -o out text
+	done
+	echo '["<usr>"]' >pair/added_tokens.json
+	fails 3 'pair/added_tokens.json' -- tokenize -t pair -o out text
 }
 
 @test "RoBERTa: the same ids as transformers, with <s> and </s>, line by line" {

@@ -283,6 +283,23 @@ static void refuses_what_it_cannot_do(void **state)
 	DIES(EXIT_INPUT, "do_basic_tokenize", tokenizer_load("n"));
 	put_text("n/tokenizer_config.json", "{\"never_split\": [\"x\"]}");
 	DIES(EXIT_INPUT, "never_split", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"tokenizer_class\": \"BertJapaneseTokenizer\"}");
+	DIES(EXIT_INPUT, "tokenizer_class \"BertJapaneseTokenizer\" is supported with a tokenizer.json only", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"cls_token\": \"<s>\"}");
+	DIES(EXIT_INPUT, "cls_token \"<s>\"", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"unk_token\": {\"content\": \"<unk>\"}}");
+	DIES(EXIT_INPUT, "unk_token \"<unk>\"", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"mask_token\": {\"content\": \"[MASK]\", \"lstrip\": true}}");
+	DIES(EXIT_INPUT, "mask_token \"[MASK]\"", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"added_tokens_decoder\": {\"1\": {\"content\": \"new\", \"special\": true}}}");
+	DIES(EXIT_INPUT, "\"new\" is not in the vocabulary", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\", \"special\": true, \"normalized\": true}}}");
+	DIES(EXIT_INPUT, "normalized text", tokenizer_load("n"));
+	put_text("n/tokenizer_config.json", "{\"tokenizer_class\": \"DistilBertTokenizer\", \"cls_token\": \"[CLS]\", \"pad_token\": null,"
+		 "\"unk_token\": {\"content\": \"[UNK]\"}, \"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\", \"special\": true}}}");
+	tokenizer_free(tokenizer_load("n"));
+	put_text("n/added_tokens.json", "{\"new\": 1}");
+	DIES(EXIT_INPUT, "added_tokens.json: token \"new\"", tokenizer_load("n"));
 }
 
 int main(void)

@@ -44,6 +44,15 @@ static char *find(const char *dir, const char *name)
 	return NULL;
 }
 
+/* WordPiece finds added tokens in text as it is, and none but special ones. */
+static void check_wordpiece(const struct tokenizer *t, const char *path)
+{
+	for (size_t i = 0; i < t->added.n; i++)
+		if (!t->added.token[i].special || t->added.token[i].normalized)
+			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path, t->added.token[i].content,
+				  t->added.token[i].special ? "looked for in normalized text" : "not special");
+}
+
 static void load_json(struct tokenizer *t, const char *path)
 {
 	struct json *doc = json_read(path, MAX_JSON);
@@ -67,7 +76,8 @@ static void load_json(struct tokenizer *t, const char *path)
 		t->model = bpe_load_json(doc, &t->added, path);
 	} else if (strcmp(type, "WordPiece") == 0) {
 		t->kind = &wordpiece_kind;
-		t->model = wordpiece_load_json(doc, &t->added, path);
+		t->model = wordpiece_load_json(doc, path);
+		check_wordpiece(t, path);
 	} else {
 		die_input("cannot use tokenizer: %s: model of type \"%s\" is not supported", path, type);
 	}
@@ -109,6 +119,35 @@ static void put_configured(struct tokenizer *t, const struct json *config, const
 	}
 }
 
+static void check_class(const struct json *config, const char *const *class, size_t n, const char *path)
+{
+	const char *is = config ? json_get_string(config, json_root(config), "tokenizer_class", class[0]) : class[0];
+	size_t i = 0;
+
+	while (i < n && strcmp(is, class[i]) != 0)
+		i++;
+	if (i == n)
+		die_input("cannot use tokenizer: %s: tokenizer_class \"%s\" is supported with a tokenizer.json only", path, is);
+}
+
+/* The file of tokens that were added to a vocabulary later: none may be new. */
+static void check_added_file(const struct tokenizer *t, const char *dir)
+{
+	char *path = find(dir, "added_tokens.json");
+	struct json *doc = path ? json_read(path, MAX_JSON) : NULL;
+
+	if (doc && !json_is_object(json_root(doc)))
+		die_input("cannot use tokenizer: %s: not an object", path);
+	for (const json_value *v = doc ? json_first(json_root(doc)) : NULL; v; v = json_next(v)) {
+		const struct added_token *a = added_by_content(&t->added, json_key(v));
+
+		if (!a || json_int(doc, v, json_key(v)) != a->id)
+			die_input("cannot use tokenizer: %s: token \"%s\" is supported in tokenizer.json only", path, json_key(v));
+	}
+	json_free(doc);
+	free(path);
+}
+
 static void put_affix(struct ids *out, int64_t id)
 {
 	if (id < 0)
@@ -123,16 +162,11 @@ static void load_pair(struct tokenizer *t, const char *vocab, const char *merges
 	static const char *const class[] = {"GPT2Tokenizer", "GPT2TokenizerFast", "RobertaTokenizer", "RobertaTokenizerFast"};
 	struct json *config = config_path ? json_read(config_path, MAX_JSON) : NULL;
 	const json_value *root = config ? json_root(config) : NULL;
-	const char *is = config ? json_get_string(config, root, "tokenizer_class", class[0]) : class[0];
-	size_t i = 0;
 
-	while (i < sizeof class / sizeof *class && strcmp(is, class[i]) != 0)
-		i++;
-	if (i == sizeof class / sizeof *class)
-		die_input("cannot use tokenizer: %s: tokenizer_class \"%s\" is supported with a tokenizer.json only", config_path, is);
+	check_class(config, class, sizeof class / sizeof *class, config_path);
 	t->kind = &bpe_kind;
 	t->model = bpe_load_files(vocab, merges, config && json_get_bool(config, root, "add_prefix_space", false));
-	for (i = 0; i < sizeof name / sizeof *name; i++)
+	for (size_t i = 0; i < sizeof name / sizeof *name; i++)
 		put_special(t, name[i], strcmp(name[i], "<mask>") == 0, vocab);
 	put_configured(t, config, config_path);
 	if (t->kind->special(t->model, "<mask>") >= 0) {
@@ -144,16 +178,35 @@ static void load_pair(struct tokenizer *t, const char *vocab, const char *merges
 	json_free(config);
 }
 
+/* BERT's, under its own names. */
 static void load_vocab(struct tokenizer *t, const char *vocab, const char *config_path)
 {
-	static const char *const name[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+	static const char *const token[][2] = {{"pad_token", "[PAD]"}, {"unk_token", "[UNK]"}, {"cls_token", "[CLS]"}, {"sep_token", "[SEP]"},
+		{"mask_token", "[MASK]"}};
+	static const char *const class[] = {"BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast",
+		"ElectraTokenizer", "ElectraTokenizerFast"};
+	static const char *const flag[] = {"lstrip", "rstrip", "single_word", "normalized"};
+	struct json *config = config_path ? json_read(config_path, MAX_JSON) : NULL;
 
+	check_class(config, class, sizeof class / sizeof *class, config_path);
 	t->kind = &wordpiece_kind;
 	t->model = wordpiece_load_vocab(vocab, config_path);
-	for (size_t i = 0; i < sizeof name / sizeof *name; i++)
-		put_special(t, name[i], false, vocab);
+	for (size_t i = 0; i < sizeof token / sizeof *token; i++) {
+		const json_value *v = config ? json_get(json_root(config), token[i][0]) : NULL;
+		const char *is = v && !json_is_null(v) ? json_string(config, json_is_object(v) ? json_get(v, "content") : v, token[i][0]) : token[i][1];
+		bool differs = strcmp(is, token[i][1]) != 0;
+
+		for (size_t k = 0; json_is_object(v) && k < sizeof flag / sizeof *flag; k++)
+			differs |= json_get_bool(config, v, flag[k], false);
+		if (differs)
+			die_input("cannot use tokenizer: %s: %s \"%s\" is supported in tokenizer.json only", config_path, token[i][0], is);
+		put_special(t, token[i][1], false, vocab);
+	}
+	put_configured(t, config, config_path);
+	check_wordpiece(t, config_path);
 	put_affix(&t->before, t->kind->special(t->model, "[CLS]"));
 	put_affix(&t->after, t->kind->special(t->model, "[SEP]"));
+	json_free(config);
 }
 
 /* Finds the files of DIR and loads them; false if there are none. */
@@ -173,6 +226,7 @@ static bool find_and_load(struct tokenizer *t, const char *dir)
 
 		if (vocab && merges) {
 			load_pair(t, vocab, merges, config);
+			check_added_file(t, dir);
 			free(vocab);
 			free(merges);
 			free(config);
@@ -181,8 +235,10 @@ static bool find_and_load(struct tokenizer *t, const char *dir)
 		if (vocab || merges)
 			die("cannot use tokenizer: %s: %s is there, but no %s", dir, pair[i][vocab ? 0 : 1], pair[i][vocab ? 1 : 0]);
 	}
-	if ((path = find(dir, "vocab.txt")))
+	if ((path = find(dir, "vocab.txt"))) {
 		load_vocab(t, path, config);
+		check_added_file(t, dir);
+	}
 	free(config);
 	free(path);
 	return path;

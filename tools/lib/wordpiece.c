@@ -191,7 +191,7 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-struct wordpiece *wordpiece_load_json(const struct json *doc, const struct added *added, const char *path)
+struct wordpiece *wordpiece_load_json(const struct json *doc, const char *path)
 {
 	struct wordpiece *w = wordpiece_new();
 	const json_value *root = json_root(doc), *model = json_get(root, "model"), *normalizer = json_get(root, "normalizer");
@@ -215,10 +215,6 @@ struct wordpiece *wordpiece_load_json(const struct json *doc, const struct added
 		if (w->token[i].id == w->token[i - 1].id)
 			die_input("cannot use tokenizer: %s: tokens \"%s\" and \"%s\" have the same id", path, w->token[i - 1].text,
 			          w->token[i].text);
-	for (size_t i = 0; i < added->n; i++)
-		if (!added->token[i].special || added->token[i].normalized)
-			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path, added->token[i].content,
-			          added->token[i].special ? "looked for in normalized text" : "not special");
 
 	if (normalizer && !json_is_null(normalizer)) {
 		expect_type(doc, normalizer, "normalizer", "BertNormalizer", path);
@@ -239,7 +235,6 @@ struct wordpiece *wordpiece_load_json(const struct json *doc, const struct added
 struct wordpiece *wordpiece_load_vocab(const char *vocab_path, const char *config_path)
 {
 	struct wordpiece *w = wordpiece_new();
-	const char *unk = "[UNK]";
 	struct json *config = NULL;
 	size_t size, line = 0;
 	char *text = remember(w, read_file(vocab_path, MAX_VOCAB_TXT, &size)), *end = text + size;
@@ -273,10 +268,8 @@ struct wordpiece *wordpiece_load_vocab(const char *vocab_path, const char *confi
 		never = json_get(root, "never_split");
 		if (never && json_count(never) > 0)
 			die_input("cannot use tokenizer: %s: never_split is not supported", config_path);
-		if (json_is_string(json_get(root, "unk_token")))
-			unk = json_get_string(config, root, "unk_token", unk);
 	}
-	wordpiece_ready(w, "##", unk, vocab_path);
+	wordpiece_ready(w, "##", "[UNK]", vocab_path);
 	json_free(config);
 	return w;
 }

@@ -9,7 +9,6 @@
 #ifndef PALIMPSEST_WORDPIECE_H
 #define PALIMPSEST_WORDPIECE_H
 
-#include "added.h"
 #include "json.h"
 #include "tokenizer_kind.h"
 
@@ -18,7 +17,7 @@ struct wordpiece;
 extern const struct tokenizer_kind wordpiece_kind; /* its models are struct wordpiece */
 
 /* Both check everything; what is malformed or not supported: exit 3. */
-struct wordpiece *wordpiece_load_json(const struct json *doc, const struct added *added, const char *path); /* tokenizer.json, model.type WordPiece */
+struct wordpiece *wordpiece_load_json(const struct json *doc, const char *path); /* tokenizer.json, model.type WordPiece */
 /*
  * vocab.txt: a token a line, its id the line's number from 0; the last one counts where a token stands twice.
  * config_path: tokenizer_config.json with do_lower_case, strip_accents, tokenize_chinese_chars,
