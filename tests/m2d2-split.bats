@@ -162,6 +162,29 @@ jline() {
 	[ ! -e out2/lore ]
 }
 
+@test "--balance and --max-train-bytes count equal documents one by one" {
+	corpus 40 500 > some.jsonl
+	{ cat some.jsonl; for _ in $(seq 60); do grep '"news"' some.jsonl | tail -n 3; done; } > in.jsonl
+	m2d2-split -o all in.jsonl
+	for seed in 1 2 3 4 5; do
+		for n in 12000 11000; do
+			m2d2-split -o out.$n --seed $seed --max-train-bytes $n in.jsonl
+			bytes=$(wc -c < out.$n/news/train.txt)
+			[ "$bytes" -le $n ] && [ "$bytes" -gt $((n - 530)) ]
+		done
+		[ -z "$(comm -23 <(sort out.11000/news/train.txt) <(sort out.12000/news/train.txt))" ]
+		tac in.jsonl | m2d2-split -o turned --seed $seed --max-train-bytes 12000 -
+		cmp <(sort out.12000/news/train.txt) <(sort turned/news/train.txt)
+		cmp out.12000/news/test.txt out.11000/news/test.txt
+	done
+	mkdir -p in/x
+	printf 'same\n\n%.0s' 1 2 3 4 5 6 7 8 > in/x/train.txt # with a blank line behind each
+	echo t | tee in/x/valid.txt > in/x/test.txt
+	m2d2-split -o lines --max-train-bytes 22 in
+	[ "$(cat -A lines/x/train.txt)" = "$(printf 'same$\n$\nsame$\n$\nsame$\n$')" ]
+	[ "$(column train_docs lines) $(column train_bytes lines)" = "3 18" ]
+}
+
 @test "--max-domain-bytes leaves large domains out" {
 	{ corpus 100 500; corpus 200 500 | grep '"news"' | sed 's/document/another/'; } > in.jsonl
 	run --separate-stderr m2d2-split -o out --max-domain-bytes 60k in.jsonl

@@ -394,7 +394,7 @@ static uint64_t divide(struct domain *d)
 	part[TEST].range = pool_at_least(p, 0, want_test ? want_test : 1);
 	part[VALID].range = pool_at_least(p, part[TEST].range.to, want_valid ? want_valid : 1);
 	part[TRAIN].range = pool_at_most(p, part[VALID].range.to, cap_of(TRAIN));
-	train = pool_bytes_in(p, (struct range){part[VALID].range.to, POOL_END});
+	train = pool_bytes_in(p, (struct range){part[VALID].range.to, POOL_END, 0});
 	if (!too_large(train)) {
 		for (int s = 0; s < N_SPLITS; s++)
 			part[s].path = xasprintf("%s/%s.txt", d->folder, split_name[s]);

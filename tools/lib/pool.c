@@ -130,20 +130,40 @@ struct range pool_at_least(const struct pool *p, uint64_t from, uint64_t bytes)
 {
 	uint64_t key;
 
-	return (struct range){from, key_at(p, from, bytes, &key) ? key + 1 : POOL_END};
+	return (struct range){from, key_at(p, from, bytes, &key) ? key + 1 : POOL_END, 0};
 }
 
 struct range pool_at_most(const struct pool *p, uint64_t from, uint64_t bytes)
 {
-	uint64_t key;
+	struct range r = {from, POOL_END, 0};
+	uint64_t key, sum;
 
-	return (struct range){from, bytes < UINT64_MAX && key_at(p, from, bytes + 1, &key) ? key : POOL_END};
+	if (bytes == UINT64_MAX || !key_at(p, from, bytes + 1, &key))
+		return r;
+	r.to = key;
+	sum = pool_bytes_in(p, r);
+	for (uint64_t i = 0; i < p->entries; i++) { /* documents that are equal, each with the blank lines behind it */
+		if (p->entry[i].key != key)
+			continue;
+		r.equals += !(p->entry[i].bytes & BLANK);
+		if ((sum += size_of(&p->entry[i])) > bytes)
+			break;
+	}
+	r.equals--; /* the one that was too many */
+	return r;
 }
 
-static int part_of(uint64_t key, const struct part *part, int n)
+/* equals: how many documents of each part's key `to` there were, up to this entry. */
+static int part_of(const struct entry *e, const struct part *part, uint64_t *equals, int n)
 {
-	while (--n >= 0 && !(part[n].path && is_in(key, part[n].range)))
-		;
+	while (--n >= 0) {
+		if (!part[n].path)
+			continue;
+		if (is_in(e->key, part[n].range))
+			break;
+		if (e->key == part[n].range.to && (equals[n] += !(e->bytes & BLANK)) <= part[n].range.equals)
+			break;
+	}
 	return n;
 }
 
@@ -151,7 +171,7 @@ void pool_divide(const struct pool *p, struct part *part, int n, void (*check)(v
 {
 	const char *text = map_file(p->path, p->bytes);
 	struct spool **to = xcalloc((size_t)n + 1, sizeof *to);
-	uint64_t start = 0, end = 0;
+	uint64_t start = 0, end = 0, *equals = xcalloc((size_t)n + 1, sizeof *equals);
 	int current = -1;
 
 	for (int k = 0; k < n; k++) {
@@ -163,7 +183,7 @@ void pool_divide(const struct pool *p, struct part *part, int n, void (*check)(v
 	}
 	for (uint64_t i = 0; i < p->entries; i++) {
 		const struct entry *e = &p->entry[i];
-		int k = part_of(e->key, part, n);
+		int k = part_of(e, part, equals, n);
 
 		if (k != current || end - start > WRITE) {
 			if (current >= 0)
@@ -184,6 +204,7 @@ void pool_divide(const struct pool *p, struct part *part, int n, void (*check)(v
 		if (to[k])
 			spool_close(to[k]);
 	free(to);
+	free(equals);
 	unmap_file(text, p->bytes);
 }
 

@@ -13,6 +13,7 @@
 
 struct range {
 	uint64_t from, to; /* keys in [from, to) */
+	uint64_t equals;   /* and so many documents of key `to`, the first ones */
 };
 
 struct pool;
@@ -27,7 +28,7 @@ uint64_t pool_bytes(const struct pool *p);
 void pool_seal(struct pool *p); /* no more documents; then: */
 uint64_t pool_bytes_in(const struct pool *p, struct range range);
 struct range pool_at_least(const struct pool *p, uint64_t from, uint64_t bytes); /* smallest with so much, or the rest */
-struct range pool_at_most(const struct pool *p, uint64_t from, uint64_t bytes);  /* largest with no more */
+struct range pool_at_most(const struct pool *p, uint64_t from, uint64_t bytes);  /* largest with no more, equal documents one by one */
 
 /* A part of a pool: into path go the documents of range, in the sequence in which they came. */
 struct part {
