@@ -249,6 +249,12 @@ small_kind() {
 	printf 'a<s>b' | tokenize -t prepend --parse-special -o s.tok
 	[ "$(tokenize -t prepend -d s.tok)" = ab ]
 	[ "$(tokenize -t prepend -d --parse-special s.tok)" = 'a<s>b' ]
+	mkdir first # a blank before the text alone
+	jq -c '.pre_tokenizer.prepend_scheme = "first"' metaspace/tokenizer.json >first/tokenizer.json
+	for line in 'a<s> b' 'a<s>b' '<s> a<s>  b ' 'a<s> '; do
+		[ "$(printf %s "$line" | tokenize -t first --parse-special | tokenize -t first -d --parse-special; echo .)" = "$line." ]
+	done
+	printf 'a\nb\n' | tokenize -t first --eos | tokenize -t first -d | cmp - <(printf 'a\nb\n')
 }
 
 @test "--add-special and --eos: what ends with the same id ends with it once" {

@@ -148,10 +148,8 @@ static void decode_file(const struct tokenizer *t, const char *path, struct atom
 		made = 0;
 		for (size_t i = 0; i < n; i++) {
 			size_t k;
-			const char *bytes = tokenizer_text(t, id[i], &state, &k);
+			const char *bytes = tokenizer_text(t, id[i], parse_special, &state, &k);
 
-			if (!bytes && parse_special)
-				bytes = tokenizer_bytes(t, id[i], &k);
 			if (!bytes)
 				continue; /* put in by --eos or --add-special */
 			while (cap - made < k) {

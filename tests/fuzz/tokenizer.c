@@ -52,7 +52,7 @@ void fuzz(const uint8_t *data, size_t n)
 		tokenizer_encode_part(t, s, text, length, special, &whole);
 		for (size_t i = 0; i < whole.n; i++) {
 			CHECK(whole.id[i] < tokenizer_vocab(t));
-			tokenizer_text(t, whole.id[i], &state, &bytes);
+			tokenizer_text(t, whole.id[i], special, &state, &bytes);
 		}
 		if (k > 0) {
 			tokenizer_encode_part(t, s, text, k, special | ENCODE_MORE, &parts);

@@ -27,7 +27,7 @@ static void each_token(const struct tok_reader *r, const struct tokenizer *t,
 		size_t some = n - at < PIECE ? (size_t)(n - at) : PIECE, bytes;
 		tok_copy(r, at, some, id);
 		for (size_t i = 0; i < some; i++) {
-			const char *s = tokenizer_text(t, (uint32_t)id[i], &state, &bytes);
+			const char *s = tokenizer_text(t, (uint32_t)id[i], false, &state, &bytes);
 			take(arg, s, s ? bytes : 0);
 		}
 	}

@@ -498,18 +498,18 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n)
 	return t->kind->bytes(t->model, id, n);
 }
 
-const char *tokenizer_text(const struct tokenizer *t, uint32_t id, unsigned *state, size_t *n)
+const char *tokenizer_text(const struct tokenizer *t, uint32_t id, bool special, unsigned *state, size_t *n)
 {
 	enum { INSIDE = 1, BEHIND_ADDED = 2 };
 	const struct added_token *a = t->added.n ? added_by_id(&t->added, id) : NULL;
 	const char *bytes = tokenizer_bytes(t, id, n);
 	unsigned flags = *state & INSIDE ? 0 : *state & BEHIND_ADDED ? PIECE_START : PIECE_START | PIECE_TEXT;
 
-	if (!bytes || !tokenizer_is_text(t, id)) {
+	if (!bytes || (!special && !tokenizer_is_text(t, id))) {
 		*state = 0;
 		return NULL;
 	}
-	if (a) {
+	if (a || !tokenizer_is_text(t, id)) {
 		*state = BEHIND_ADDED;
 		return bytes;
 	}

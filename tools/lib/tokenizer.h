@@ -73,9 +73,10 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
 
 /*
  * The bytes of the text itself that the next of a sequence of ids stands for; NULL for a special token, which ends a text.
- * *state is the caller's, 0 before the first id. A blank that was put before a text is left out.
+ * special: special tokens stand in the text, too, as they are written. *state is the caller's, 0 before the first id. A
+ * blank that was put before a text is left out.
  */
-const char *tokenizer_text(const struct tokenizer *t, uint32_t id, unsigned *state, size_t *n);
+const char *tokenizer_text(const struct tokenizer *t, uint32_t id, bool special, unsigned *state, size_t *n);
 
 /* Does the id come out of tokenizer_encode() for some text? Not so "<|endoftext|>", which stands for no text. */
 bool tokenizer_is_text(const struct tokenizer *t, uint32_t id);
