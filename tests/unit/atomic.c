@@ -72,6 +72,11 @@ static void mode_follows_umask(void **state)
 	assert_int_equal(st.st_mode & 07777, 0640);
 }
 
+static void open_it(const void *path)
+{
+	atomic_open(path);
+}
+
 static void link_is_followed(void **state)
 {
 	struct atomic *a;
@@ -87,6 +92,20 @@ static void link_is_followed(void **state)
 	assert_int_equal(lstat("link", &st), 0);
 	assert_true(S_ISLNK(st.st_mode));
 	assert_file("elsewhere/real", "new", 3);
+
+	assert_int_equal(unlink("elsewhere/real"), 0); /* and what is not there is made */
+	assert_int_equal(symlink("link", "elsewhere/../second"), 0);
+	a = atomic_open("./second");
+	atomic_write(a, "made", 4);
+	atomic_commit(a);
+	assert_file("elsewhere/real", "made", 4);
+	assert_int_equal(lstat("link", &st) || !S_ISLNK(st.st_mode), 0);
+	assert_int_equal(lstat("second", &st) || !S_ISLNK(st.st_mode), 0);
+	assert_int_equal(symlink("not/there/real", "nowhere"), 0);
+	assert_dies(open_it, "nowhere", 1, "cannot write nowhere: No such file");
+	assert_int_equal(symlink("round", "round"), 0);
+	assert_dies(open_it, "round", 1, "cannot write round: Too many levels");
+	assert_int_equal(files("*.tmp.*"), 0);
 }
 
 static void device_is_written_in_place(void **state)
@@ -150,7 +169,7 @@ static void ignored(const void *arg)
 
 static void nothing_stays(void **state)
 {
-	static int sigs[] = {SIGTERM, SIGINT, SIGHUP}, term = SIGTERM, hup = SIGHUP;
+	static int sigs[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE}, term = SIGTERM, hup = SIGHUP;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++) {
@@ -182,11 +201,6 @@ static void stale_name_is_taken_over(void **state)
 	atomic_write(a, "x", 1);
 	atomic_commit(a);
 	assert_file("stale", "x", 1);
-}
-
-static void open_it(const void *path)
-{
-	atomic_open(path);
 }
 
 static void write_much(const void *path)

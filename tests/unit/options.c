@@ -1,6 +1,8 @@
 #include "options.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "death.h"
 #include "progress.h"
@@ -232,6 +234,20 @@ static void ignore_pipe(const void *arg)
 	raise(SIGPIPE);
 }
 
+static void write_too_much(const void *arg)
+{
+	struct rlimit limit = {4, 4};
+	FILE *f = tmpfile();
+
+	(void)arg;
+	parse_words("");
+	setrlimit(RLIMIT_FSIZE, &limit);
+	assert_int_equal(write(fileno(f), "12345678", 8), 4);
+	assert_int_equal(write(fileno(f), "5678", 4), -1);
+	assert_int_equal(errno, EFBIG);
+	execlp("sh", "sh", "-c", "kill -s XFSZ $$", NULL);
+}
+
 static void write_to_closed_stdout(const void *arg)
 {
 	FILE *f;
@@ -249,6 +265,7 @@ static void surroundings(void **state)
 {
 	(void)state;
 	assert_int_equal(end_of(ignore_pipe, NULL).code, 128 + SIGPIPE);
+	assert_int_equal(end_of(write_too_much, NULL).code, 128 + SIGXFSZ);
 	assert_dies(write_to_closed_stdout, NULL, 1, "cannot write stdout: Bad file descriptor");
 }
 

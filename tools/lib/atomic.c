@@ -62,7 +62,7 @@ static void on_signal(int sig)
 /* A tool's own handler, or an ignored signal (nohup), is left alone. */
 static void install_handlers(void)
 {
-	static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
+	static const int sigs[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 	static bool done;
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, old;
 
@@ -89,15 +89,25 @@ static struct slot *free_slot(void)
 	return s;
 }
 
-/* A link is followed, so that the file it names is replaced and not the link; you free() the result. */
+/* A link is followed, so that the file it names is replaced or made, and not the link; you free() the result. */
 static char *resolve(const char *path)
 {
-	struct stat st;
-	char *real;
+	char *at = xstrdup(path), to[PATH_MAX];
+	ssize_t n;
 
-	if (!lstat(path, &st) && S_ISLNK(st.st_mode) && (real = realpath(path, NULL)))
-		return real;
-	return xstrdup(path);
+	for (int links = 0; (n = readlink(at, to, sizeof to)) >= 0; links++) {
+		char *real = realpath(at, NULL), *slash = strrchr(at, '/');
+
+		if (!real && (links == 40 || n == sizeof to || errno != ENOENT))
+			die("cannot write %s:", path);
+		while (n > 1 && to[n - 1] == '/')
+			n--;
+		if (!real) /* what it names is not there */
+			real = xasprintf("%.*s%.*s", to[0] == '/' || !slash ? 0 : (int)(slash + 1 - at), at, (int)n, to);
+		free(at);
+		at = real;
+	}
+	return at;
 }
 
 /* Is this the temporary file of an output that is under way? */
@@ -206,11 +216,13 @@ static bool sync_fd(int fd)
 	return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
 }
 
+/* Behind a rename: without a call that may fail for lack of memory. */
 static void sync_parent(const char *path)
 {
-	char *dir = xstrdup(path), *slash;
+	char dir[PATH_MAX], *slash;
 	int fd;
 
+	snprintf(dir, sizeof dir, "%s", path); /* a longer one could not be renamed */
 	slash = strrchr(dir, '/');
 	if (slash)
 		slash[slash == dir] = '\0';
@@ -220,7 +232,6 @@ static void sync_parent(const char *path)
 			die("cannot write %s:", path);
 		close(fd);
 	}
-	free(dir);
 }
 
 static void forget(struct atomic *a)

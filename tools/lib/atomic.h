@@ -3,7 +3,7 @@
  *
  * A file is written under a temporary name in its own directory and renamed by
  * atomic_commit() after flush and fsync; the directory is fsynced too. Whatever
- * was not committed is removed on exit() and on SIGINT, SIGTERM, SIGHUP; after
+ * was not committed is removed on exit() and on SIGINT, SIGTERM, SIGHUP, SIGPIPE; after
  * kill -9 a file NAME.tmp.PID may stay behind, which no stage reads.
  * Every failure ends the tool with one line and exit 1.
  */

@@ -279,6 +279,12 @@ static void fill_standard_descriptors(void)
 			_exit(EXIT_FAILED);
 }
 
+/* The write that went too far says so: EFBIG. A command that the tool runs has the default action. */
+static void on_file_size(int sig)
+{
+	(void)sig;
+}
+
 int parse_options(int argc, char **argv, const struct tool *tool)
 {
 	int n_options = 0, n_operands = 0, n_entries = 0, i;
@@ -287,6 +293,8 @@ int parse_options(int argc, char **argv, const struct tool *tool)
 
 	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_DFL);
+	if (signal(SIGXFSZ, on_file_size) == SIG_IGN)
+		signal(SIGXFSZ, SIG_IGN);
 	tool_name = tool->name;
 	current = tool;
 	while (tool->options[n_entries].type)

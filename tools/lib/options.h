@@ -64,7 +64,7 @@ struct tool {
 /*
  * Parses argv, sets the values, moves the operands to the end of argv and returns
  * the index of the first. Misuse: one line, exit 2. Also sets tool_name and
- * restores the default action of SIGPIPE.
+ * restores the default action of SIGPIPE. A file over the limit (SIGXFSZ) is an error of the write.
  */
 int parse_options(int argc, char **argv, const struct tool *tool);
 
