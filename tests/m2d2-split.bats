@@ -546,6 +546,25 @@ tree() {
 	diff -r out fresh
 }
 
+@test "kill -TERM before the first document, and notes that nobody reads, leave nothing" {
+	mkfifo pipe
+	m2d2-split -q -o out --format jsonl pipe &
+	pid=$!
+	exec {w}> pipe
+	for _ in $(seq 100); do [ -e out.partial ] && break; sleep 0.05; done
+	sleep 0.2 # the handler is there
+	kill $pid
+	exec {w}>&-
+	code=0
+	wait $pid || code=$?
+	[ $code -eq 143 ]
+	nothing_left
+	tree
+	bash -c 'exec 2> >(exec true); sleep 0.2; exec m2d2-split -q -o out --level l1 m2d2' || code=$?
+	[ $code -eq 141 ]
+	nothing_left
+}
+
 @test "a second run with the same -o ends, and the first one's result is whole" {
 	corpus 20 100 > in.jsonl
 	mkfifo pipe

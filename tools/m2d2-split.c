@@ -91,16 +91,19 @@ static void on_signal(int sig)
 	stopped = sig;
 }
 
-/* A second signal ends us at once, in case we wait for input. What is ignored (nohup) stays so. */
+/* A second signal ends us at once, in case we wait for input; the next run removes what is left. What is ignored (nohup) stays so. */
 static void catch_signals(void)
 {
-	static const int sigs[] = {SIGTERM, SIGINT, SIGHUP};
+	static const int sigs[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART}, old;
 
 	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++) {
+		if (sigs[i] == SIGPIPE) /* of every note that nobody reads */
+			action.sa_flags = SA_RESTART;
 		if (!sigaction(sigs[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaction(sigs[i], &action, NULL);
+	}
 }
 
 static void stop_if_asked(void)
@@ -537,6 +540,7 @@ int main(int argc, char **argv)
 	for (int i = first; i < argc && strcmp(kind, "m2d2"); i++)
 		read_labelled(argv[i], !strcmp(kind, "tsv") ? LABELLED_TSV : LABELLED_JSONL);
 	progress_end();
+	stop_if_asked();
 	docset_free(&seen);
 	if (!n_domains)
 		die_input("no document: %s", argv[first]);
