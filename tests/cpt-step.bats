@@ -695,10 +695,10 @@ broken() {
 	fails 3 "bad/palimpsest.json: has no list 'chain'" -- "${train[@]/"$given/m0"/bad}" --steps 1 -o m "$given/a.tok"
 	echo '{' >bad/palimpsest.json
 	fails 3 "bad/palimpsest.json" -- "${train[@]/"$given/m0"/bad}" --steps 1 -o m "$given/a.tok"
+	[ "$(ls)" = bad ]
 	rm bad/palimpsest.json
 	mkdir bad/generation_config.json
 	fails 1 "bad/generation_config.json" -- "${train[@]/"$given/m0"/bad}" --steps 1 -o m "$given/a.tok"
-	[ "$(ls)" = bad ]
 }
 
 @test "cpt-step: a full disk, no permission, something else in the way" {

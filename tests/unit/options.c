@@ -236,12 +236,12 @@ static void ignore_pipe(const void *arg)
 
 static void write_too_much(const void *arg)
 {
-	struct rlimit limit = {4, 4};
+	struct rlimit most = {4, 4};
 	FILE *f = tmpfile();
 
 	(void)arg;
 	parse_words("");
-	setrlimit(RLIMIT_FSIZE, &limit);
+	setrlimit(RLIMIT_FSIZE, &most);
 	assert_int_equal(write(fileno(f), "12345678", 8), 4);
 	assert_int_equal(write(fileno(f), "5678", 4), -1);
 	assert_int_equal(errno, EFBIG);

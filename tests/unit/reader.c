@@ -1,6 +1,7 @@
 #include "reader.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include "checked.h"
