@@ -9,7 +9,7 @@ setup() {
 		echo "The deep neural network of shared words in 1999. Attention layer $((i % 7)) of the model"
 	done >ml.txt
 	for i in $(seq 40); do
-		echo "The Roman empire of shared words in 1999. The \\emph{senate} of Rome x marks, Roman empire"
+		echo "The Roman empire of shared words in 1999. The \\emph{senate} of Rome x marks, Roman empire. X. 476"
 	done >history.txt
 	for i in $(seq 40); do
 		echo "The prime number of shared words in 1999. Élan-vital of the proof"
@@ -35,7 +35,8 @@ of() {
 	# twice a line
 	[ "$(of history <have | cut -d, -f1)" = "roman empire" ]
 	# a word behind a backslash, one of one character, numbers, what all domains have
-	! grep -qE 'emph|senate of|	x|1999|shared' have
+	"${find[@]}" -n 50 "${texts[@]}" 2>/dev/null >many
+	run ! grep -qE 'emph|senate of|	x|476|1999|	shared' many
 	# capitals and hyphens do not count
 	[[ $("${find[@]}" -n 20 "${texts[@]}" 2>/dev/null | of maths) == *"élan vital"* ]]
 	# the domains in the sequence given, from the highest score down
@@ -62,6 +63,8 @@ of() {
 	[ "$("${find[@]}" --bytes 50 "${texts[@]}" 2>/dev/null | sed 1,2d | wc -l)" -eq 0 ]
 	# no stop words: they begin n-grams
 	"${find[@]}" --stop 0 -n 50 "${texts[@]}" 2>/dev/null | of history | grep -q "the roman empire"
+	# however many: a word that one domain lacks is none, even if it is frequent in the others
+	[ "$(key-ngrams -q -n 1 "${texts[@]}" | of history)" = "roman empire" ]
 	"${find[@]}" -o out.tsv -n 2 "${texts[@]}"
 	"${find[@]}" -n 2 "${texts[@]}" | cmp - out.tsv
 }
