@@ -131,6 +131,20 @@ jline() {
 	done
 }
 
+@test "--test-bytes or --valid-bytes alone: the other is a tenth" {
+	corpus 100 1000 > in.jsonl
+	m2d2-split -o test --test-bytes 20k in.jsonl
+	m2d2-split -o valid --valid-bytes 5000 in.jsonl
+	for d in news lore humor; do
+		tenth=$(($(cat test/$d/*.txt | wc -c) / 10))
+		for want in "test/$d/test 20000" "test/$d/valid $tenth" "valid/$d/test $tenth" "valid/$d/valid 5000"; do
+			n=$(wc -c < "${want% *}.txt")
+			[ "$n" -ge "${want#* }" ]
+			[ "$n" -lt $((${want#* } + 1100)) ]
+		done
+	done
+}
+
 @test "--max-train-bytes: at most so much, a smaller part of a larger one, the same test text" {
 	corpus 100 1000 > in.jsonl
 	m2d2-split -o out in.jsonl
@@ -276,6 +290,15 @@ tree() {
 		{Art,General_referece}/train.txt Human*/{Alpha,Beta}.txt cs.CL/train.txt.gz {cs_l1,hep-th}/train.txt)" ]
 	cd ..
 	[ "$(find out -name '*.index' -o -name '*unsplit*' | wc -l)" -eq 0 ]
+}
+
+@test "m2d2: VALID files in halves: a line that begins at the half is of the second" {
+	mkdir -p in/Art
+	echo train > in/Art/Alpha.txt
+	printf '%s\n' one two > in/Art/VALID__Alpha.txt
+	m2d2-split -o out in
+	[ "$(cat out/Art/valid.txt)" = one ]
+	[ "$(cat out/Art/test.txt)" = two ]
 }
 
 @test "m2d2: --level, single folders, --test-bytes" {
