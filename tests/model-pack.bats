@@ -58,6 +58,26 @@ setup() {
 	diff -r x back
 }
 
+@test "a longer header is a difference, one number more another model" {
+	head -c 8004 /dev/urandom >noise
+	model() { # DIR NUMBERS [BLANKS]
+		header="{\"t\":{\"dtype\":\"F32\",\"shape\":[$2],\"data_offsets\":[0,$((4 * $2))]}}${3-}"
+		mkdir "$1"
+		printf '%b' "$(printf '\\x%02x' ${#header})\\0\\0\\0\\0\\0\\0\\0" >"$1/model.safetensors"
+		{ printf %s "$header" && head -c $((4 * $2)) noise; } >>"$1/model.safetensors"
+	}
+	model a 2000
+	model longer 2000 '        '
+	model larger 2001
+	model-pack -o p --from a longer
+	fails 3 'give --from' -- model-pack -d -o out p
+	model-pack -d -o back --from a p
+	diff -r longer back
+	model-pack -o p --from a larger
+	model-pack -d -o out p
+	diff -r larger out
+}
+
 @test "damage, truncation and another model are noticed, and nothing is made" {
 	model-pack -o p --from m0 m1
 	fails 3 'give --from' -- model-pack -d -o out p
