@@ -115,6 +115,15 @@ bats_require_minimum_version 1.5.0
 	awk -F'\t' '$1 == 2 && $4 == "news" { e = $9 - log(200 / 120); exit !(e < 1e-12 && e > -1e-12) }' out/cells.tsv
 }
 
+@test "about.tsv: the largest standard error, and the change where colours end, which the largest of nine do not move" {
+	sed -i '/^M3\t.*\tromance/d; /^M1\t.*\tlore/s/0$/0.02/; /^M2\t.*\tnews/s/0$/0.01/' rows.tsv
+	row M3 romance 1 >>rows.tsv
+	transfer-matrix --order order.tsv -o out rows.tsv >text
+	grep -qx 'max_stderr	0.02' out/about.tsv
+	grep -q "standard error of a cell's log-perplexity up to 0.02\$" text
+	awk -F '\t' '$1 == "limit" { d = $2 - log(2); exit !(d < 1e-12 && d > -1e-12) }' out/about.tsv
+}
+
 @test "rows may come in pieces, in any sequence, twice, and through a pipe" {
 	transfer-matrix --order order.tsv --name x -o whole rows.tsv
 	{ head -n 2 rows.tsv; tail -n +3 rows.tsv | sort -r | head -n 9; } >a.tsv
