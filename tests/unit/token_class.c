@@ -56,6 +56,8 @@ static void latex(void **state)
 	check("$|a\\$|b|$| c", "la la la la wo ");                             /* an escaped sign does not close */
 	check("5\\$|x", "la wo ");
 	check("$|67.6|\\|%$| less", "la la la la wo ");
+	check("$|x|$|0| $|x|$|9", "pu wo pu di pu wo pu di ");               /* a digit behind it */
+	check("$|x|$|/|$|y|$|:| $$|z|$$|0", "la la la pu la la la pu la la la di ");
 	check("\\", "la ");
 	check("\\(|never| closed", "la wo wo ");
 	check("$|a| $|b|", "pu wo pu wo sp ");
