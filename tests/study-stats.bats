@@ -549,3 +549,43 @@ along_straight() {
 	touch foreign/findings.tsv
 	fails 1 'such as thing: left alone' -- study-stats -o foreign runs.tsv
 }
+
+@test "a change of portion, and when gains saturate: no cells but those that are meant count" {
+	matrix a "$straight" 0.5 0.05 0.1
+	runs 'small/random-1 small 100 random:1 16 no - m/a'
+	# d5, the last of its portion, loses 0.3 more with the step on d6, and has that again with the next
+	awk -F '\t' -v OFS='\t' '$1 == "M6" && $3 == "d5" { $8 *= exp(0.3) } 1' CONVFMT=%.17g in/rows.tsv >in/switch.tsv
+	transfer-matrix --order in/order.tsv -o m/a in/switch.tsv >/dev/null
+	study-stats -o out runs.tsv >/dev/null
+	near "$(group small/random switch-portion value)" 0.35
+	[ "$(group small/random switch-portion domains)" = 1 ]
+	near "$(group small/random switch value)" "$(awk 'BEGIN { printf "%.17g", (8 * 0.05 + 0.35) / 9 }')"
+	near "$(group small/random regain value)" "$(awk 'BEGIN { printf "%.17g", (7 * 0.05 - 0.25) / 8 }')"
+	# on domains trained before: 0.1, from step 6 on 0.2; after the own step 0.5 as ever
+	awk -F '\t' -v OFS='\t' '{ k = substr($1, 2) + 0 } /^M/ && k > substr($3, 2) + 0 { $8 = exp(k < 6 ? 4.9 : 4.8) } 1' in/rows.tsv >in/jump.tsv
+	transfer-matrix --order in/order.tsv -o m/a in/jump.tsv >/dev/null
+	study-stats -o out runs.tsv >/dev/null
+	near "$(value findings value '$c["finding"] == "saturation"')" 6
+}
+
+@test "two batch sizes are the same within 1 %, and the fewer of two groups of random orders decide" {
+	matrix a "$straight" 0.5 0 0
+	matrix near "$straight" 0.495 0 0
+	matrix more "$straight" 0.6 0 0
+	matrix less "$straight" 0.4 0 0
+	batches() { # SMALL LARGE: matrices of the runs with each batch size; verdict and why
+		local m i=0 lines=()
+		for m in $1; do lines+=("x/random-$((++i)) x 100 random:$i 16 no - m/$m"); done
+		i=0
+		for m in $2; do lines+=("x-64/random-$((++i)) x 100 random:$i 64 no batch m/$m"); done
+		runs "${lines[@]}"
+		study-stats -o out --draws 100 runs.tsv >/dev/null
+		echo "$(verdict batch-random): $(value findings why '$c["finding"] == "batch-random"')"
+	}
+	[ "$(batches 'a a a' 'near near near')" = 'confirmed: -' ]
+	[ "$(batches 'a a a' 'more more more')" = 'refuted: -' ]
+	[ "$(batches 'a a a' 'less less less')" = 'refuted: -' ]
+	[ "$(batches 'a a a' 'less a more')" = 'cannot say: the interval is wider than 1 %' ]
+	[ "$(batches 'a a a' 'near near')" = 'cannot say: too few random orders: 2 of 3' ]
+	[ "$(batches 'a a' 'near near near')" = 'cannot say: too few random orders: 2 of 3' ]
+}
