@@ -178,6 +178,12 @@ check() {
 	fails 3 wte.weight "not finite" -- model-merge -o m "$m1" nan
 	printf '\000\270\210\107' | dd of=nan/model.safetensors bs=1 seek=$(($(stat -c %s nan/model.safetensors) - 4)) conv=notrunc status=none
 	fails 1 wte.weight "too large for F16" -- model-merge --linear 1 --dtype f16 -o m "$m1" nan
+	cp -r "$m2" whole && LC_ALL=C sed -i '1s/"F32"/"I32"/' whole/model.safetensors
+	fails 3 whole/model.safetensors "I32 is no type for a weight" -- model-merge -o m "$m1" whole
+	cp -r "$m2" none && printf '\2\0\0\0\0\0\0\0{}' >none/model.safetensors
+	fails 3 none/model.safetensors "holds no tensors" -- model-merge -o m none none
+	cp -r "$m2" past && echo '{"format": "palimpsest-model", "chain": {}}' >past/palimpsest.json
+	fails 3 past/palimpsest.json "has no list 'chain'" -- model-merge -o m past "$m1"
 	rm nan/model.safetensors
 	fails 1 nan/model.safetensors -- model-merge -o m "$m1" nan
 	[ ! -e m ] && [ ! -e m.partial ]

@@ -68,4 +68,5 @@ setup() {
 	fails 1 'nowhere' -- tensorboard-log -o tb nowhere
 	fails 2 '-o is missing' -- tensorboard-log one.jsonl
 	fails 2 'no log' -- tensorboard-log -o tb
+	fails 2 'control characters' -- tensorboard-log -o tb --prefix $'a\nb' one.jsonl
 }
