@@ -112,7 +112,8 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 	[ ! -e took.tsv ]
 	code=0
 	"${meter[@]}" nowhere 2>err || code=$?
-	[ $code -eq 127 ] && [[ $(cat err) == *'cannot run nowhere'* ]]
+	[ $code -eq 127 ]
+	[[ $(cat err) == *'cannot run nowhere'* ]]
 	[ "$(took exit)" = 127 ]
 	fails 1 'no/took.tsv' -- job-meter -o no/took.tsv true
 }

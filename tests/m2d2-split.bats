@@ -37,7 +37,8 @@ jline() {
 	corpus 200 300 > in.jsonl
 	run --separate-stderr m2d2-split -o out in.jsonl
 	[ "$status" -eq 0 ]
-	[ -z "$output" ] && [ -z "$stderr" ]
+	[ -z "$output" ]
+	[ -z "$stderr" ]
 	[ "$(ls out)" = "$(printf 'domains.tsv\nhumor\nlore\nnews')" ]
 	[ "$(ls out/news)" = "$(printf 'test.txt\ntrain.txt\nvalid.txt')" ]
 	for d in news lore humor; do
@@ -125,9 +126,11 @@ jline() {
 	m2d2-split -o out --test-bytes 20k --valid-bytes 5000 in.jsonl
 	for d in news lore humor; do
 		n=$(wc -c < out/$d/test.txt)
-		[ "$n" -ge 20000 ] && [ "$n" -lt 21100 ]
+		[ "$n" -ge 20000 ]
+		[ "$n" -lt 21100 ]
 		n=$(wc -c < out/$d/valid.txt)
-		[ "$n" -ge 5000 ] && [ "$n" -lt 6100 ]
+		[ "$n" -ge 5000 ]
+		[ "$n" -lt 6100 ]
 	done
 }
 
@@ -152,9 +155,11 @@ jline() {
 	m2d2-split -o small --max-train-bytes 20k in.jsonl
 	for d in news lore humor; do
 		n=$(wc -c < big/$d/train.txt)
-		[ "$n" -le 50000 ] && [ "$n" -gt 48900 ]
+		[ "$n" -le 50000 ]
+		[ "$n" -gt 48900 ]
 		n=$(wc -c < small/$d/train.txt)
-		[ "$n" -le 20000 ] && [ "$n" -gt 18900 ]
+		[ "$n" -le 20000 ]
+		[ "$n" -gt 18900 ]
 		cmp out/$d/test.txt small/$d/test.txt
 		[ -z "$(comm -23 <(sort small/$d/train.txt) <(sort big/$d/train.txt))" ]
 		[ -z "$(comm -23 <(sort big/$d/train.txt) <(sort out/$d/train.txt))" ]
@@ -165,7 +170,8 @@ jline() {
 	{ corpus 100 500; corpus 200 500 | grep '"news"' | sed 's/document/another/'; } > in.jsonl
 	m2d2-split -o out --balance 30k in.jsonl
 	for n in $(column train_bytes); do
-		[ "$n" -le 30000 ] && [ "$n" -gt 29400 ]
+		[ "$n" -le 30000 ]
+		[ "$n" -gt 29400 ]
 	done
 	fails 3 "too little training text to balance: domain lore" -- m2d2-split -o out2 --balance 80k in.jsonl
 	nothing_left out2
@@ -313,9 +319,11 @@ tree() {
 	m2d2-split -o cut --test-bytes 100 --max-train-bytes 200 m2d2/cs.CL/ m2d2/Art
 	for d in cs.CL Art; do
 		n=$(wc -c < cut/$d/test.txt)
-		[ "$n" -le 100 ] && [ "$n" -gt 80 ]
+		[ "$n" -le 100 ]
+		[ "$n" -gt 80 ]
 		n=$(wc -c < cut/$d/train.txt)
-		[ "$n" -le 200 ] && [ "$n" -gt 180 ]
+		[ "$n" -le 200 ]
+		[ "$n" -gt 180 ]
 		[ "$(wc -l < cut/$d/valid.txt)" -eq 40 ]
 	done
 	[ "$(column test_docs cut)" = "$(wc -l < cut/Art/test.txt) $(wc -l < cut/cs.CL/test.txt)" ]
@@ -564,7 +572,8 @@ tree() {
 	done
 	[ -e out.partial ]
 	m2d2-split -o out in.jsonl
-	[ -e out/domains.tsv ] && [ ! -e out.partial ]
+	[ -e out/domains.tsv ]
+	[ ! -e out.partial ]
 	m2d2-split -o fresh in.jsonl
 	diff -r out fresh
 }

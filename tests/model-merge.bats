@@ -63,10 +63,14 @@ check() {
 }
 
 @test "model-merge: nothing of a model with weight 0, and a model with itself is itself" {
-	model-merge --linear 0 -o m "$m1" "$m2" && cmp m/model.safetensors "$m1/model.safetensors"
-	model-merge --linear 1 -o m "$m1" "$m2" && cmp m/model.safetensors "$m2/model.safetensors"
-	model-merge --linear 0.3 -o m "$m1" "$m1" && cmp m/model.safetensors "$m1/model.safetensors"
-	model-merge --weights 0,5,0 -o m "$m1" "$m2" "$m3" && cmp m/model.safetensors "$m2/model.safetensors"
+	model-merge --linear 0 -o m "$m1" "$m2"
+	cmp m/model.safetensors "$m1/model.safetensors"
+	model-merge --linear 1 -o m "$m1" "$m2"
+	cmp m/model.safetensors "$m2/model.safetensors"
+	model-merge --linear 0.3 -o m "$m1" "$m1"
+	cmp m/model.safetensors "$m1/model.safetensors"
+	model-merge --weights 0,5,0 -o m "$m1" "$m2" "$m3"
+	cmp m/model.safetensors "$m2/model.safetensors"
 }
 
 @test "model-merge: the numbers are torch's, for every mix of types" {

@@ -99,7 +99,8 @@ setup() {
 		# a changed letter of a name only gives the file another name
 		[ "$status" -eq 3 ] || { [ "$status" -eq 0 ] && [ "$(cat out/* | sha256sum)" = "$(cat m1/* | sha256sum)" ] && rm -r out; } ||
 			[ "$status" -eq 1 ] || { echo "byte $at: $status: $output"; return 1; }
-		[ ! -e out ] && [ ! -e out.partial ]
+		[ ! -e out ]
+		[ ! -e out.partial ]
 	done
 	printf 'PLMPACK1\1\0\0\0\4\0../x\1\0\0\0\0\0\0\0\0\1' >evil
 	fails 3 'not a name' -- model-pack -d -o out evil

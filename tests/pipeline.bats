@@ -63,7 +63,8 @@ same_as() { tree out | diff "$1.sums" -; }
 @test "a text is cut at whole lines, a long first line at whole words" {
 	study TRAIN_BYTES=30 TEST_BYTES=200 "$here/out/text/wood_a.train.txt" "$here/out/text/wood_a.test.txt"
 	cut=$(cat out/text/wood_a.train.txt)
-	[ "${#cut}" -gt 15 ] && [ "${#cut}" -lt 30 ]
+	[ "${#cut}" -gt 15 ]
+	[ "${#cut}" -lt 30 ]
 	[[ $(head -n 1 out/data/wood_a/train.txt) == "$cut "* ]]
 	[ "$(wc -c <out/text/wood_a.test.txt)" -le 200 ]
 	cmp <(head -n "$(wc -l <out/text/wood_a.test.txt)" out/data/wood_a/test.txt) out/text/wood_a.test.txt
@@ -215,7 +216,8 @@ same_as() { tree out | diff "$1.sums" -; }
 		wait $leader && break
 	done
 	echo "$kills kills, $start starts"
-	[ $start -le 60 ] && [ $kills -gt 3 ]
+	[ $start -le 60 ]
+	[ $kills -gt 3 ]
 	study
 	same_as whole
 }
@@ -262,7 +264,9 @@ same_as() { tree out | diff "$1.sums" -; }
 
 	rm -r out
 	study ORDER=random FT=0 KEEP=bf16
-	[ "$(cd out/random && echo M*.bf16)" = 'M1.bf16 M2.bf16' ] && [ -d out/random/M3 ] && [ ! -e out/random/M1 ]
+	[ "$(cd out/random && echo M*.bf16)" = 'M1.bf16 M2.bf16' ]
+	[ -d out/random/M3 ]
+	[ ! -e out/random/M1 ]
 	[ "$(stat -c %s out/random/M1.bf16/model.safetensors)" -lt $(($(stat -c %s all/random/M1/model.safetensors) * 2 / 3)) ]
 	cmp all/random/rows/M3.tsv out/random/rows/M3.tsv
 	rm -r out

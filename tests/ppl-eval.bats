@@ -284,7 +284,8 @@ other_model() {
 		# all is the same but the numbers: protocol and targets those of the full row
 		[ "$(cut -f 1-5,7,8 row | sed 1d)" = "$(cut -f 1-5,7,8 full | sed 1d)" ]
 		n=$(column windows <row)
-		[ "$n" -lt "$(column windows <full)" ] && [ "$(wc -l <some)" -eq $((n + 2)) ]
+		[ "$n" -lt "$(column windows <full)" ]
+		[ "$(wc -l <some)" -eq $((n + 2)) ]
 		# the windows' numbers are those of all windows
 		[ "$(sed 1,2d some | sort | comm -13 <(sort w1) - | wc -l)" -eq 0 ]
 		# y_i = difference, weights of the protocol; what the row says

@@ -19,7 +19,8 @@ setup() {
 
 @test "a page, all inside, every element closed, names escaped, the data those of the tables" {
 	study-report -o page.html --title 'A <title>' runs.tsv study
-	[ "$(head -n 1 page.html)" = "<!DOCTYPE html>" ] && [ "$(tail -n 1 page.html)" = "</html>" ]
+	[ "$(head -n 1 page.html)" = "<!DOCTYPE html>" ]
+	[ "$(tail -n 1 page.html)" = "</html>" ]
 	run ! grep -qE '(src|href)="[^#d]|url\(|@import|<script|<link' page.html
 	for tag in html head body table tr td th div p h1 h2 h3 details summary small a b span dl dd dt code; do
 		[ "$(grep -oE "<$tag[ >]" page.html | wc -l)" -eq "$(grep -oF "</$tag>" page.html | wc -l)" ] || { echo "$tag"; return 1; }
@@ -112,7 +113,8 @@ setup() {
 	[ "$(grep -c "xlink:href='#gpPt6'" out.svg)" = 80 ]
 	# side by side, and no other step on the axis
 	[ "$(grep -o "xlink:href='#gpPt6' transform='translate([0-9.]*" out.svg | sort -u | wc -l)" = 8 ]
-	[ "$(grep -cE '> ?24<' out.svg)" = 20 ] && run ! grep -E '> ?2[35]<' out.svg
+	[ "$(grep -cE '> ?24<' out.svg)" = 20 ]
+	run ! grep -E '> ?2[35]<' out.svg
 	# the names are below what stands below the axes
 	grep -oE 'translate\([0-9.]+,[0-9.]+\)|>step<|>a rather [^<]*<' out.svg | awk -F '[,)]' '/^translate/ { y = $2; next } />step/ && y > low { low = y }
 		/>a/ && (!top || y < top) { top = y } END { exit !(low > 0 && top > low + 12) }'
@@ -141,7 +143,8 @@ setup() {
 	mkdir mine/groups.svg
 	fails 1 'cannot replace mine' -- page mine
 	fails 1 'cannot replace runs.tsv' -- page runs.tsv
-	[ ! -e page.html ] && [ "$(echo *)" = "in m1 m2 mine runs.tsv study" ]
+	[ ! -e page.html ]
+	[ "$(echo *)" = "in m1 m2 mine runs.tsv study" ]
 	# an empty one, and one of its own beside what a killed run left
 	rm -r mine && mkdir mine
 	page mine/

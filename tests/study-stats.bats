@@ -126,7 +126,8 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	near "$(value checkpoints forward '$c["step"] == 2')" -0.1
 	# half of 0.5 is lost after 5 steps
 	near "$(value half-life median 1)" 5
-	[ "$(value half-life watched 1)" = 9 ] && [ "$(value half-life lost 1)" = 5 ]
+	[ "$(value half-life watched 1)" = 9 ]
+	[ "$(value half-life lost 1)" = 5 ]
 	near "$(value explain value '$c["outcome"] == "forgetting" && $c["predictor"] == "position" && $c["correlation"] == "kendall"')" -1
 	near "$(value sequence cpt '$c["step"] == 4')" -0.5
 	near "$(value sequence lc '$c["step"] == 10')" -0.5
@@ -267,7 +268,8 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	done
 	[ "$(difference batch CPT-ZS domains)" = 10 ]
 	# the last domain of the one is the first of the other: eight have others after them, and before them, in both
-	[ "$(difference order BWD domains)" = 8 ] && [ "$(difference order FWD domains)" = 8 ]
+	[ "$(difference order BWD domains)" = 8 ]
+	[ "$(difference order FWD domains)" = 8 ]
 	near "$(difference order FWD value)" 0
 }
 
@@ -381,7 +383,8 @@ along_straight() {
 	awk -v lo="$(rank all own all mrr lo)" 'BEGIN { exit !(lo > 0.2 && lo < 0.28) }'
 	near "$(rank 5 seen all mrr value)" 0.4
 	near "$(rank 5 ahead all mrr change)" -0.1
-	[ "$(rank 5 seen all mrr domains)" = 4 ] && [ "$(rank 5 ahead all mrr domains)" = 5 ]
+	[ "$(rank 5 seen all mrr domains)" = 4 ]
+	[ "$(rank 5 ahead all mrr domains)" = 5 ]
 	near "$(rank 5 all all mrr value)" 0.26
 	# on all domains only after those steps where all were measured
 	[ "$(awk -F '\t' '$3 == "all" { print $2 }' out/ranks.tsv | sort -un | tr '\n' ' ')" = '5 10 ' ]
@@ -392,20 +395,28 @@ along_straight() {
 	along_straight
 	study-stats -o out runs.tsv >text
 	score() { value bigbench "$3" "\$c[\"task\"] == \"$1\" && \$c[\"step\"] == $2"; }
-	[ "$(score arithmetic 0 value)" = 50 ] && [ "$(score arithmetic 5 change)" = -20 ] && [ "$(score arithmetic 5 zero)" = 50 ]
+	[ "$(score arithmetic 0 value)" = 50 ]
+	[ "$(score arithmetic 5 change)" = -20 ]
+	[ "$(score arithmetic 5 zero)" = 50 ]
 	# two tasks of a hundred examples, with one right and one wrong more in each: (30 + 1) / 102
 	near "$(score arithmetic 5 stderr)" "$(awk 'BEGIN { p = 31 / 102; printf "%.17g", 100 * sqrt(2 * p * (1 - p) / 102) / 2 }')"
 	near "$(score arithmetic 5 lo)" "$(awk 'BEGIN { p = 31 / 102; printf "%.17g", -20 - 1.959963984540054 * 50 * sqrt(2 * (p * (1 - p) + 0.25) / 102) }')"
 	near "$(score physics 5 stderr)" "$(awk 'BEGIN { p = 13.5 / 52; printf "%.17g", 100 / 0.75 * sqrt(p * (1 - p) / 52) }')"
-	[ "$(score few_shot_nlg 5 metric)" = bleu ] && [ "$(score few_shot_nlg 5 stderr)" = - ]
-	[ "$(score arithmetic 5 portion)" = wiki ] && [ "$(score arithmetic 10 portion)" = s2orc ] && [ "$(score arithmetic 0 portion)" = - ]
-	[ "$(score arithmetic 5 part)" = 1 ] && [ "$(score arithmetic 10 part)" = 2 ] && [ "$(score arithmetic 0 part)" = - ]
+	[ "$(score few_shot_nlg 5 metric)" = bleu ]
+	[ "$(score few_shot_nlg 5 stderr)" = - ]
+	[ "$(score arithmetic 5 portion)" = wiki ]
+	[ "$(score arithmetic 10 portion)" = s2orc ]
+	[ "$(score arithmetic 0 portion)" = - ]
+	[ "$(score arithmetic 5 part)" = 1 ]
+	[ "$(score arithmetic 10 part)" = 2 ]
+	[ "$(score arithmetic 0 part)" = - ]
 	[ "$(grep -c '^small' out/bigbench.tsv)" -eq 9 ]
 	study-report runs.tsv out | grep 'small/similar</td><td class="l">arithmetic' | grep -q '−20.0 <small>.*−10.0 <small>'
 	# ten more of a hundred twice is within the interval: falls, but whether it recovers cannot be told
 	evidence() { value findings "$2" "\$c[\"finding\"] == \"arithmetic\" && \$c[\"where\"] ~ /$1/"; }
 	[ "$(verdict arithmetic)" = confirmed ]
-	[ "$(evidence 'M5 .wiki. against M0' value)" = -20 ] && [ "$(evidence 'then M10 .s2orc. against M5' value)" = 10 ]
+	[ "$(evidence 'M5 .wiki. against M0' value)" = -20 ]
+	[ "$(evidence 'then M10 .s2orc. against M5' value)" = 10 ]
 	grep -q 'M5 (wiki) against M0: -20.0 points \[' text
 	decided() { # RIGHT... : verdict, whys
 		tables a "$straight" "$@"
@@ -441,7 +452,9 @@ along_straight() {
 	# 30 and 40: a variance of 50 between the runs, of 25 in their mean
 	near "$(value bigbench stderr '$c["task"] == "arithmetic" && $c["step"] == 5')" \
 		"$(awk 'BEGIN { p = 31 / 102; q = 41 / 102; printf "%.17g", sqrt(10000 * (p * (1 - p) + q * (1 - q)) / 102 / 4 + 25) }')"
-	[ "$(value bigbench runs 1)" = 2 ] && [ "$(value classes runs 1)" = 2 ] && [ "$(value ranks runs 1)" = 2 ]
+	[ "$(value bigbench runs 1)" = 2 ]
+	[ "$(value classes runs 1)" = 2 ]
+	[ "$(value ranks runs 1)" = 2 ]
 	[ "$(value ranks lo '$c["step"] == 3')" = 0.3 ]
 	# finding: of the order similar alone
 	[ "$(value findings why '$c["finding"] == "arithmetic"')" = 'no BIG-bench scores of arithmetic in an order by similarity' ]

@@ -43,7 +43,8 @@ refused() {
 	shift
 	run --separate-stderr transfer-matrix --order order.tsv -o out "${rows[@]:-rows.tsv}"
 	[ "$status" -eq "$code" ] || { echo "exit $status: $stderr"; return 1; }
-	[ -z "$output" ] && [ "${#stderr_lines[@]}" -eq 1 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
 	for word in "$@"; do
 		[[ $stderr == *"$word"* ]] || { echo "no '$word' in: $stderr"; return 1; }
 	done
@@ -154,7 +155,8 @@ bats_require_minimum_version 1.5.0
 	mkdir out
 	echo precious >out/thesis.txt
 	run --separate-stderr transfer-matrix --order order.tsv -o out rows.tsv
-	[ "$status" -eq 1 ] && [ "${#stderr_lines[@]}" -eq 1 ]
+	[ "$status" -eq 1 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
 	[ "$(cat out/thesis.txt)" = precious ] && [ ! -e out.partial ]
 	touch out/matrix.tsv
 	fails 1 'such as thesis.txt: left alone' -- transfer-matrix --order order.tsv -o out rows.tsv
@@ -276,7 +278,8 @@ bats_require_minimum_version 1.5.0
 	for wrong in "rows.tsv" "--order order.tsv" "--order order.tsv --color blue rows.tsv" "--order order.tsv --join rows.tsv"; do
 		# shellcheck disable=SC2086
 		run --separate-stderr transfer-matrix $wrong
-		[ "$status" -eq 2 ] && [ "${#stderr_lines[@]}" -eq 1 ]
+		[ "$status" -eq 2 ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
 	done
 }
 

@@ -35,7 +35,8 @@ need_gnuplot() {
 
 @test "a page of two sequences, all inside, every element closed" {
 	transfer-report -o page.html similar random
-	[ "$(head -n 1 page.html)" = "<!DOCTYPE html>" ] && [ "$(tail -n 1 page.html)" = "</html>" ]
+	[ "$(head -n 1 page.html)" = "<!DOCTYPE html>" ]
+	[ "$(tail -n 1 page.html)" = "</html>" ]
 	run ! grep -qE '(src|href)="[^#d]|url\(|@import|<script|<link' page.html
 	for tag in html head body table tr td th div p h1 h2 details summary small a b; do
 		[ "$(grep -oE "<$tag[ >]" page.html | wc -l)" -eq "$(grep -oF "</$tag>" page.html | wc -l)" ] || { echo "$tag"; return 1; }
@@ -159,7 +160,8 @@ need_gnuplot() {
 @test "report.sh: a page with all its figures" {
 	need_gnuplot
 	run --separate-stderr "$report" -o page.html -f figures similar random
-	[ "$status" -eq 0 ] && [ -z "$output$stderr" ]
+	[ "$status" -eq 0 ]
+	[ -z "$output$stderr" ]
 	[ "$(cd figures && echo *)" = "course.svg distance.svg random.forgetting.svg random.heat.svg random.l1.svg random.sequence.svg similar.forgetting.svg similar.heat.svg similar.l1.svg similar.sequence.svg" ]
 	[ "$(grep -c '<figure><div class="scroll"><img [^>]*src="data:image/svg+xml;base64,' page.html)" -eq 10 ]
 	for svg in figures/*.svg; do
