@@ -7,7 +7,9 @@
 #include <math.h>
 
 #include "death.h"
+#include "lib/atomic.h"
 #include "lib/checked.h"
+#include "lib/modeldir.h"
 #include "lib/progress.h"
 #include "lib/tokfile.h"
 #include "nn/runtime.h"
@@ -43,7 +45,7 @@ static void write_tokens(const char *path)
 /* ---- whole runs, each in a process of its own ---- */
 
 struct run {
-	const char *name; /* directory */
+	const char *name; /* its folder is name.partial */
 	bool late, graph, together;
 	th_dtype compute;
 	int64_t batch, micro_batch, steps, save_every;
@@ -59,17 +61,19 @@ static void train_it(const void *arg)
 	struct train_options opt = {.batch = r->batch, .micro_batch = r->micro_batch, .context = T, .lr = r->lr, .schedule = SCHEDULE_LINEAR,
 	                            .steps = r->steps, .clip = 0.5, .seed = 1, .save_every = r->save_every, .eval_every = 20, .late = r->late,
 	                            .graph = r->graph, .dropout = {.embd = r->dropout, .attn = r->dropout, .resid = r->dropout}};
-	struct training t = {.opt = &opt, .model = m, .corpus = c, .valid = c, .staging = r->name,
+	char *from = xasprintf("%s/%s", started_in, MODEL), *staging = dir_begin(r->name, modeldir_files);
+	struct training t = {.opt = &opt, .from = from, .model = m, .corpus = c, .valid = c, .staging = staging,
 	                     .optim = optim_new(m->params, 0.9, 0.999, 1e-8, 0.1)};
 
 	progress_quiet = true;
 	t.optim->together = r->together;
-	make_dirs(r->name);
 	train(&t);
-	char *path = xasprintf("%s/model.safetensors", r->name);
+	char *path = xasprintf("%s/model.safetensors", staging);
 	nn_params_save(m->params, path, ST_F32, "", NULL);
 	printf("%lld %.17g %.17g\n", (long long)t.step, t.loss, t.loss_sum);
 	free(path);
+	free(from);
+	free(staging);
 	optim_free(t.optim);
 	corpus_close(c);
 	nn_model_free(m);
@@ -82,7 +86,7 @@ static void assert_same_file(const char *a, const char *b, const char *name)
 	size_t n[2];
 
 	for (int i = 0; i < 2; i++) {
-		char *path = xasprintf("%s/%s", i ? b : a, name);
+		char *path = xasprintf("%s.partial/%s", i ? b : a, name);
 		FILE *f = fopen(path, "r");
 		assert_non_null(f);
 		of[i] = xmalloc(1 << 20);
@@ -107,8 +111,8 @@ static void assert_same_run(const struct run *a, const struct run *b)
 	assert_same_file(a->name, b->name, "train.log.jsonl");
 	assert_same_file(a->name, b->name, "state.safetensors");
 	assert_same_file(a->name, b->name, "model.safetensors");
-	dir_remove(a->name);
-	dir_remove(b->name);
+	dir_remove("a.partial");
+	dir_remove("b.partial");
 }
 
 static void late_is_the_same(void **state)
@@ -157,8 +161,8 @@ static void not_finite_ends_it(void **state)
 	}
 	assert_same_file("a", "b", "train.log.jsonl");
 	assert_same_file("a", "b", "state.safetensors");
-	for (int i = 0; i < 2; i++)
-		dir_remove(r[i].name);
+	dir_remove("a.partial");
+	dir_remove("b.partial");
 }
 
 /* ---- the update ---- */
