@@ -15,6 +15,7 @@
 #include "lib/model.h"
 #include "lib/modeldir.h"
 #include "lib/options.h"
+#include "lib/outdir.h"
 #include "lib/tokenizer.h"
 #include "nn/batches.h"
 #include "nn/estimate.h"

@@ -12,6 +12,7 @@
 #include "labelled.h"
 #include "m2d2tree.h"
 #include "options.h"
+#include "outdir.h"
 #include "pool.h"
 #include "progress.h"
 #include "reader.h"

@@ -7,6 +7,7 @@
 #include "model.h"
 #include "modeldir.h"
 #include "options.h"
+#include "outdir.h"
 #include "progress.h"
 #include "reader.h"
 #include "rng.h"

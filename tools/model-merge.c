@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "atomic.h"
 #include "checked.h"
 #include "die.h"
 #include "json.h"
 #include "model.h"
 #include "modeldir.h"
 #include "options.h"
+#include "outdir.h"
 #include "progress.h"
 #include "safetensors.h"
 #include "tokenizer.h"
@@ -444,6 +444,7 @@ int main(int argc, char **argv)
 		hash_hex(hash, source[k].hash);
 	}
 
+	modeldir_check(source[0].dir);
 	staging = dir_begin_empty(out_dir, modeldir_files);
 	modeldir_copy(source[0].dir, staging);
 	write_weights(staging, dtype);

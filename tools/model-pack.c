@@ -10,6 +10,7 @@
 #include "die.h"
 #include "modeldir.h"
 #include "options.h"
+#include "outdir.h"
 #include "pack.h"
 
 static const char *out, *from;

@@ -11,6 +11,7 @@
 #include "findings.h"
 #include "metrics.h"
 #include "options.h"
+#include "outdir.h"
 #include "table.h"
 #include "tsv.h"
 

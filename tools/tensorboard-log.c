@@ -8,6 +8,7 @@
 #include "die.h"
 #include "json.h"
 #include "options.h"
+#include "outdir.h"
 #include "reader.h"
 #include "tsv.h"
 

@@ -13,6 +13,7 @@
 #include "matrix.h"
 #include "metrics.h"
 #include "options.h"
+#include "outdir.h"
 #include "tsv.h"
 
 static const char *order, *out, *name, *follow, *color = "auto";

@@ -5,6 +5,7 @@
 #ifndef PALIMPSEST_DEATH_H
 #define PALIMPSEST_DEATH_H
 
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "atomic.h"
 #include "die.h"
+#include "outdir.h"
 
 struct ending {
 	int code;       /* exit code, or 128 + signal */
@@ -116,6 +117,16 @@ __attribute__((unused)) static struct ending last_ending;
 	} while (0)
 
 static char scratch[] = "/tmp/palimpsest-unit-XXXXXX";
+/* How many names match. */
+__attribute__((unused)) static int files(const char *pattern)
+{
+	glob_t g;
+	int n = glob(pattern, GLOB_PERIOD, NULL, &g) == 0 ? (int)g.gl_pathc : 0;
+
+	globfree(&g);
+	return n;
+}
+
 __attribute__((unused)) static char started_in[4096]; /* the folder in which the program was called: the tree's root */
 
 __attribute__((unused)) static int in_scratch(void **state)

@@ -7,9 +7,9 @@
 #include <math.h>
 
 #include "death.h"
-#include "lib/atomic.h"
 #include "lib/checked.h"
 #include "lib/modeldir.h"
+#include "lib/outdir.h"
 #include "lib/progress.h"
 #include "lib/tokfile.h"
 #include "nn/runtime.h"

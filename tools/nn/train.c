@@ -11,11 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/atomic.h"
 #include "lib/checked.h"
 #include "lib/die.h"
 #include "lib/json.h"
 #include "lib/modeldir.h"
+#include "lib/outdir.h"
 #include "lib/progress.h"
 #include "nn/runtime.h"
 #include "nn/score.h"
