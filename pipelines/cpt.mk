@@ -40,7 +40,8 @@
 #                 M1.bf16 ..., with their weights in bf16; delta: the others as M1.pack ..., their lossless difference to the
 #                 one before (model-pack(1)): `make ... checkpoint M=ORDER/M5 TO=DIR` makes one again, bit for bit
 #   CELLS         which domains are measured after each step: all (default), past (those trained by then) or ends (the one just
-#                 trained; after the last step, all). Of M0 always all, of FT its own. More of them may be wanted later.
+#                 trained; after the last step, all). Of M0 always all, of FT its own. More of them may be wanted later; checkpoints that
+#                 KEEP let go must then be trained again, and make says what to remove for it.
 #   SAMPLE        E: of each text as many windows as are needed to know log-perplexity to E nats, or its change against M0 to
 #                 a quarter (ppl-eval(1), Sampling); of M0 all. Empty (default): all windows. It may become smaller, or empty, later.
 #                 What CELLS and SAMPLE add is measured, and what is there is not measured again (ppl-eval --known), nor
