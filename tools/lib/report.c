@@ -121,19 +121,23 @@ static bool is_partial(const struct metric *x)
 }
 
 /*
- * Is x the best of all studies? Not if they are all the same, or there is one alone, or if one is a mean over
- * other domains or over a part of them: a mean without the hard ones is lower.
+ * Is x the best of all studies, as far as is shown? Not if they are all the same, or there is one alone, or if one is a
+ * mean over other domains or over a part of them: a mean without the hard ones is lower.
  */
-static bool is_best(const struct study *v, int n, const char *measure, double x)
+static bool is_best(const struct study *v, int n, const char *measure, enum show how, double x)
 {
 	bool differ = false, best = !isnan(x);
+	char mine[32], other[32];
 
+	show(mine, how, x);
 	for (int i = 0; i < n; i++) {
 		const struct metric *y = metrics_find(v[i].s, measure, -1);
 
-		best = best && v[i].alike && !is_partial(y);
-		differ = differ || (y->value < x || y->value > x);
-		if (y->measure->better == BETTER_NEITHER || (y->measure->better == BETTER_LOWER ? y->value < x : y->value > x))
+		best = best && v[i].alike && !is_partial(y) && y->measure->better != BETTER_NEITHER;
+		if (strcmp(show(other, how, y->value), mine) == 0)
+			continue;
+		differ = true;
+		if (y->measure->better == BETTER_LOWER ? y->value < x : y->value > x)
 			best = false;
 	}
 	return best && differ;
@@ -171,7 +175,7 @@ void report_text(FILE *out, const struct study *v, int n, struct screen screen)
 		fprintf(out, "%-28s", main_measures[r].label);
 		for (int i = 0; i < n; i++) {
 			const struct metric *x = metrics_find(v[i].s, main_measures[r].measure, -1);
-			bool best = is_best(v, n, main_measures[r].measure, x->value);
+			bool best = is_best(v, n, main_measures[r].measure, main_measures[r].show, x->value);
 
 			fprintf(out, "%s%*s%s", best ? bold : "", width, show_over(text, main_measures[r].show, x), best ? plain : "");
 		}
@@ -271,7 +275,7 @@ static void put_comparison(FILE *out, const struct study *v, int n)
 		fprintf(out, "<tr><td class=\"l m\">%s<br><small>%s</small></td>", d->label, d->sentence);
 		for (int i = 0; i < n; i++) {
 			const struct metric *x = metrics_find(v[i].s, d->measure, -1);
-			bool best = is_best(v, n, d->measure, x->value);
+			bool best = is_best(v, n, d->measure, d->show, x->value);
 
 			fputs(best ? "<td><b>" : "<td>", out);
 			html_text(out, show(text, d->show, x->value));
