@@ -35,7 +35,7 @@ of() {
 	# twice a line
 	[ "$(of history <have | cut -d, -f1)" = "roman empire" ]
 	# a word behind a backslash, one of one character, numbers, what all domains have
-	"${find[@]}" -n 50 "${texts[@]}" 2>/dev/null >many
+	"${find[@]}" -n 50 "${texts[@]}" 2>/dev/null | sed 1,2d >many
 	run ! grep -qE 'emph|senate of|	x|476|1999|	shared' many
 	# capitals and hyphens do not count
 	[[ $("${find[@]}" -n 20 "${texts[@]}" 2>/dev/null | of maths) == *"élan vital"* ]]
