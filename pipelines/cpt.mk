@@ -119,7 +119,6 @@ $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(a
 $(foreach v,$(settings) $(late),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
 SEED    := $(or $(SEED),1)
 THREADS := $(or $(THREADS),$(shell nproc))
-same     = $(if $(subst x$(1)x,,x$(2)x),,1)
 # made SETTING: files in OUT that would not be what they are with another value of it; of most settings, all that there are
 made.checkpoints := $(wildcard $(addprefix $(OUT)/,*/M*.done */M*.partial ft/*.done ft/*.partial))
 made.rows        := $(wildcard $(addprefix $(OUT)/,rows/*.tsv tables/*.tsv */rows/*.tsv))

@@ -139,16 +139,14 @@ child=$!
 code=0
 wait $child || code=$?
 child=
+if [ $code -eq 0 ] && [ "$dir" ] && ! (cd "$dir" && sha256sum ./*.safetensors) >"$out" 2>/dev/null; then
+	echo "$label: no model in $dir, though the command ended well" >&2
+	code=1
+fi
 if [ $code -ne 0 ]; then
 	rm -f "$out"
 	trace $code || :
 	exit $code
-fi
-if [ "$dir" ] && ! (cd "$dir" && sha256sum ./*.safetensors) >"$out" 2>/dev/null; then
-	echo "$label: no model in $dir, though the command ended well" >&2
-	rm -f "$out"
-	trace 1
-	exit 1
 fi
 if [ "$capture$dir" ]; then
 	sync "$out"

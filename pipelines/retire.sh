@@ -8,17 +8,18 @@
 #               has been retired itself, so that DIR.pack is there already. NEXT, the checkpoint after it, is packed before
 #               DIR goes, unless it is the last, for which NEXT is not given.
 #
-# What was made of an earlier DIR (older than DIR.done) is made anew. Killed at any moment, it can be called again. PACK and MERGE name model-pack and model-merge.
+# What was made of an earlier DIR (older than DIR.done) is made anew. Killed at any moment, it can be called again. PACK and MERGE
+# name model-pack and model-merge.
 set -eu
 : "${PACK:=model-pack}" "${MERGE:=model-merge}"
 keep=$1 dir=$2 from=$3 next=${4-}
-rm -rf "$dir.retired"
-[ -d "$dir" ] || exit 0
+[ -d "$dir" ] || [ -d "$dir.retired" ] || exit 0
 if command -v flock >/dev/null; then # training and evaluation may end at the same time
 	exec 8>"${RUN:-${dir%/*}}/retire.lock"
 	flock 8
-	[ -d "$dir" ] || exit 0
 fi
+rm -rf "$dir.retired"
+[ -d "$dir" ] || exit 0
 # shellcheck disable=SC3013 # -nt is in POSIX since 2024, and was in these shells before
 made_of() { [ -e "$2" ] && [ ! "$1.done" -nt "$2" ]; } # DIR FILE
 case $keep in

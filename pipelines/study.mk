@@ -89,7 +89,7 @@ model was trained on: 'base-text FILE', a sample of that text, or 'start DOMAIN'
 ifeq ($(DATA_)$(if $(variants),,none),)
 split_of  := $(CORPUS_) $(study.split) --seed $(base.seed)
 split_was := $(if $(wildcard $(OUT)/data/domains.tsv),$(file <$(OUT)/.run/split),$(file >$(OUT)/.run/split,$(split_of)))
-$(if $(split_was),$(if $(subst x$(split_was)x,,x$(split_of)x),$(error $(OUT)/data was split with '$(split_was)', not '$(split_of)': take another OUT)))
+$(if $(split_was),$(if $(call same,$(split_was),$(split_of)),,$(error $(OUT)/data was split with '$(split_was)', not '$(split_of)': take another OUT)))
 endif
 ifeq ($(DATA_),)
 $(OUT)/data/domains.tsv: $(CORPUS_)

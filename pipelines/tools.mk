@@ -39,6 +39,9 @@ endef
 comma := ,
 order_folder = $(subst $(comma),-,$(subst :,-,$(1)))
 
+# same A B: are they the same text?
+same = $(if $(subst x$(1)x,,x$(2)x),,1)
+
 # only_known VARIABLES: ends a make whose command line gives another variable, a mistake that would else go unnoticed. A make within a make
 # has the outer one's.
 known_everywhere := BIN PROGRAM_PREFIX SPLIT TOKENIZE EMBED ORDER_DOMAINS STEP EVAL KEY_NGRAMS BIGBENCH_EVAL MATRIX TRANSFER_REPORT MODEL_PACK \
