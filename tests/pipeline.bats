@@ -99,7 +99,7 @@ same_as() { tree out | diff "$1.sums" -; }
 	run study ORDER=random FT=0 TRAIN_BYTES=1k STEP_FLAGS='--batch 5'
 	[ "$status" -eq 2 ]
 	[[ $output == *"was begun with STEP_FLAGS='--batch 4 --lr 1e-3', not '--batch 5'"* ]]
-	unset MAKELEVEL # which is that of `make test`
+	unset MAKELEVEL MAKEFLAGS # which are those of `make test`
 	run study STEPFLAGS='--batch 5'
 	[ "$status" -eq 2 ]
 	[[ $output == *"STEPFLAGS=--batch 5: there is no such setting"* ]]

@@ -169,7 +169,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused "not a value of 'cells': some" 'cells some'
 	refused "not a value of 'sample': much" 'sample much'
 	refused "'train-bytes' needs a number of bytes" 'train-bytes many'
-	run env -u MAKELEVEL make -f "$root/pipelines/study.mk" STUDY=toy.study BASE=x
+	run env -u MAKELEVEL -u MAKEFLAGS make -f "$root/pipelines/study.mk" STUDY=toy.study BASE=x
 	[ "$status" -eq 2 ]
 	[[ $output == *"BASE=x: there is no such setting"* ]]
 	printf '%s\n' 'corpus toy/corpus.jsonl' 'model small toy/m0' 'sbert toy' 'vary order similar' >walk.study
