@@ -176,7 +176,7 @@ void dir_remove(const char *path)
 
 static int staging_lock = -1; /* a descriptor of the staging folder, which holds the lock until the commit */
 static const char *const *staging_known;
-static char *temporary_dir; /* of dir_begin_empty(), until its commit */
+static const char *temporary_dir; /* of dir_begin_empty(), until its commit */
 
 /* Says nothing: what made the tool give up has been said. */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -223,17 +223,15 @@ static int lock_dir(const char *staging, const char *path)
 }
 
 /* Without a mark it may be a result: a run was killed between its end and the renaming, or the removal of the result before. */
-static void check_ours(const char *staging, const char *mark)
+static void check_ours(const char *staging)
 {
-	if (access(mark, F_OK))
+	if (faccessat(staging_lock, MARK, F_OK, 0))
 		dir_check_replaceable(staging, staging_known);
 }
 
-/* All memory is had before the folder is made. */
-static char *begin(const char *path, const char *const *known, bool temporary)
+char *dir_begin(const char *path, const char *const *known)
 {
-	static bool registered;
-	char *staging = staging_name(path), *mark = path_join(staging, MARK), *doomed = xstrdup(staging);
+	char *staging = staging_name(path);
 	DIR *dir;
 	int fd;
 
@@ -245,43 +243,33 @@ static char *begin(const char *path, const char *const *known, bool temporary)
 	if (!dir)
 		begin_failed(staging);
 	if (is_empty(dir)) {
-		fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+		fd = openat(staging_lock, MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 		if (fd < 0)
 			begin_failed(staging);
 		close(fd);
 	}
 	closedir(dir);
-	if (temporary) {
-		if (!registered)
-			atexit(remove_temporary_dir);
-		registered = true;
-		check_ours(staging, mark);
-		temporary_dir = doomed;
-		walk(AT_FDCWD, staging, staging, WALK_EMPTY); /* of a run that was killed */
-	} else {
-		free(doomed);
-	}
-	free(mark);
 	return staging;
-}
-
-char *dir_begin(const char *path, const char *const *known)
-{
-	return begin(path, known, false);
 }
 
 char *dir_begin_empty(const char *path, const char *const *known)
 {
-	return begin(path, known, true);
+	static bool registered;
+	char *staging = dir_begin(path, known);
+
+	if (!registered)
+		atexit(remove_temporary_dir);
+	registered = true;
+	check_ours(staging);
+	temporary_dir = staging;
+	walk(AT_FDCWD, staging, staging, WALK_EMPTY); /* of a run that was killed */
+	return staging;
 }
 
 void dir_empty(const char *staging)
 {
-	char *mark = path_join(staging, MARK);
-
-	check_ours(staging, mark);
+	check_ours(staging);
 	walk(AT_FDCWD, staging, staging, WALK_EMPTY);
-	free(mark);
 }
 
 /*
@@ -310,10 +298,7 @@ void dir_commit(const char *path, const char *staging)
 		if (rename(staging, target))
 			die("cannot write folder %s:", path);
 	}
-	if (temporary_dir && !strcmp(temporary_dir, staging)) {
-		free(temporary_dir);
-		temporary_dir = NULL;
-	}
+	temporary_dir = NULL;
 	close(staging_lock);
 	staging_lock = -1;
 	sync_parent(target);
