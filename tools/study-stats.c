@@ -160,8 +160,10 @@ static void write_differences(const struct sample *x)
 
 	for (int set = 0; set < N_SETTINGS; set++)
 		for (int a = 0; a < s->n_groups; a++)
-			for (int b = 0; b < a; b++)
-				for (size_t k = 0; comparable(s, a, b, set) && k < sizeof effects / sizeof *effects; k++) {
+			for (int b = 0; b < a; b++) {
+				if (!comparable(s, a, b, set))
+					continue;
+				for (size_t k = 0; k < sizeof effects / sizeof *effects; k++) {
 					int n;
 					struct interval v = effect_of(x, (struct selection){.effect = effects[k], .portion = -1}, &s->group[a],
 					                              &s->group[b], &n);
@@ -175,6 +177,7 @@ static void write_differences(const struct sample *x)
 					table_int(t, s->group[b].n);
 					table_int(t, n);
 				}
+			}
 	table_write(t, out, "differences");
 	table_free(t);
 }
