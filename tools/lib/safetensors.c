@@ -78,7 +78,7 @@ static uint16_t f16_bits(uint32_t u)
 
 size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
 {
-	/* From here on a number becomes infinite: half way between the largest and the next power of two. */
+	/* From here on a number is or becomes infinite: half way between the largest and the next power of two. */
 	uint32_t limit = dtype == ST_F16 ? 0x477ff000 : dtype == ST_BF16 ? 0x7f7f8000 : 0x7f800000;
 	uint8_t *p = out;
 	size_t wrong = n;
@@ -87,7 +87,7 @@ size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out)
 		uint32_t u;
 
 		memcpy(&u, x + i, sizeof u);
-		if ((u & 0x7fffffff) >= limit && (u & 0x7fffffff) < 0x7f800000 && wrong == n)
+		if ((u & 0x7fffffff) >= limit && wrong == n)
 			wrong = i;
 		if (dtype == ST_F32) {
 			u = htole32(u);

@@ -18,7 +18,7 @@ const char *st_dtype_name(enum st_dtype dtype); /* "F32", "BF16" ... */
 
 /*
  * n numbers as ST_F32, ST_BF16 or ST_F16, little-endian, rounded to nearest even; what overflows becomes infinite. Returns the
- * index of the first finite number to which that happened, or n.
+ * index of the first that is not finite in out, or n. out may be x.
  */
 size_t st_from_f32(enum st_dtype dtype, const float *x, size_t n, void *out);
 

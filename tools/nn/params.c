@@ -239,17 +239,14 @@ static void put(struct st_writer *w, const struct st_tensor *t, const th_tensor 
 {
 	size_t n = t->bytes / st_dtype_size(t->dtype), wrong;
 	float *x = xmalloc(n * sizeof *x);
-	void *stored = x;
+	void *stored = t->dtype == ST_F32 ? x : xmalloc(t->bytes);
 
 	th_to_host(value, TH_F32, x);
-	for (size_t i = 0; i < n; i++)
-		if (!isfinite(x[i]))
-			die("cannot write %s: tensor %s: a weight is %s", path, t->name, isnan(x[i]) ? "not a number" : "infinite");
-	if (t->dtype != ST_F32) {
-		stored = xmalloc(t->bytes);
-		if ((wrong = st_from_f32(t->dtype, x, n, stored)) < n)
-			die("cannot write %s: tensor %s: %g is too large for %s", path, t->name, (double)x[wrong], st_dtype_name(t->dtype));
-	}
+	wrong = st_from_f32(t->dtype, x, n, stored);
+	if (wrong < n && !isfinite(x[wrong]))
+		die("cannot write %s: tensor %s: a weight is %s", path, t->name, isnan(x[wrong]) ? "not a number" : "infinite");
+	if (wrong < n)
+		die("cannot write %s: tensor %s: %g is too large for %s", path, t->name, (double)x[wrong], st_dtype_name(t->dtype));
 	st_put(w, stored, t->bytes);
 	if (stored != x)
 		free(stored);
