@@ -173,6 +173,11 @@ check() {
 	cp -r "$m2" deep2 && cp deep/model.safetensors deep2/
 	fails 3 "$m1/model.safetensors" "tensor transformer.h.2." "is missing" -- model-merge -o m "$m1" deep2
 	fails 3 "$m1/model.safetensors" "tensor transformer.h.2." "is missing" -- model-merge -o m deep2 "$m1"
+	cp -r "$m2" twice && cp deep/model.safetensors twice/
+	LC_ALL=C sed -i '1s/"transformer\.h\.2\./            "h.1./g' twice/model.safetensors
+	fails 3 twice/model.safetensors "tensor h.1." "stands there twice" -- model-merge -o m "$m1" twice
+	fails 3 twice/model.safetensors "stands there twice" -- model-merge -o m twice "$m1"
+	fails 3 twice/model.safetensors "stands there twice" -- model-merge -o m twice twice
 	cp -r "$m2" tok && jq '.model.merges |= .[:-1]' "$m2/tokenizer.json" >tok/tokenizer.json
 	fails 3 tok: "another tokenizer" -- model-merge -o m "$m1" tok
 	cp -r "$m2" cut && head -c 9000 "$m2/model.safetensors" >cut/model.safetensors

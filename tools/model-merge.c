@@ -286,9 +286,7 @@ static struct st_tensor *plan(enum st_dtype dtype, size_t *n, uint64_t *numbers)
 		*numbers += a->bytes / st_dtype_size(a->dtype);
 		++*n;
 	}
-	for (int k = 1; k < n_sources; k++) {
-		size_t used = 0;
-
+	for (int k = 0; k < n_sources; k++)
 		for (size_t i = 0; i < weights_count(source[k].weights); i++) {
 			const struct st_tensor *b = weights_at(source[k].weights, i);
 
@@ -296,12 +294,10 @@ static struct st_tensor *plan(enum st_dtype dtype, size_t *n, uint64_t *numbers)
 				continue;
 			if (!find(&source[0], b->name))
 				die_input("cannot merge: %s: tensor %s is missing", weights_name(source[0].weights), b->name);
-			used++;
+			if (bare(b->name) != b->name && weights_find(source[k].weights, bare(b->name)))
+				die_input("cannot merge: %s: tensor %s stands there twice, with '%s' before its name and without",
+				          weights_name(source[k].weights), bare(b->name), prefix);
 		}
-		if (used != *n)
-			die_input("cannot merge: %s: a tensor stands there twice, with '%s' before its name and without",
-			          weights_name(source[k].weights), prefix);
-	}
 	if (*n == 0)
 		die_input("cannot merge: %s: holds no tensors", weights_name(source[0].weights));
 	return t;
