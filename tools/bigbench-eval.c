@@ -31,24 +31,28 @@ static bool no_cache;
 static const struct option options[] = {
 	{'m', "model", OPT_STRING, &model_dir, "MODEL_DIR", "model to evaluate", .unrecorded = true},
 	{'o', "output", OPT_STRING, &output, "FILE", "write the table to FILE", .unrecorded = true},
-	{0, "name", OPT_STRING, &model_name, "NAME", "the model's name in the table; default: MODEL_DIR's last part", .unrecorded = true},
+	{0, "name", OPT_STRING, &model_name, "NAME", "the model's name in the table; default: MODEL_DIR's last part",
+	 .unrecorded = true},
 	{0, "shots", OPT_STRING, &shots_text, "LIST", "examples with their answers that stand before a question: 0,1,2"},
 	{0, "max-examples", OPT_INT, &max_examples, "N", "questions of a task, or of a group shared out over its tasks; 0: all",
 	 .max = 1 << 24},
 	{0, "seed", OPT_INT, &seed, "S", "of the choice of questions and shots, and of the order of choices", .max = 4294967295.0},
-	{0, "max-length", OPT_INT, &max_length, "N", "tokens in a generated text, and characters that count of it", .min = 1, .max = 1 << 20},
+	{0, "max-length", OPT_INT, &max_length, "N", "tokens in a generated text, and characters that count of it",
+	 .min = 1, .max = 1 << 20},
 	{0, "samples", OPT_STRING, &samples_path, "FILE", "write each prompt and what the model made of it to FILE, as JSON Lines",
 	 .unrecorded = true},
 	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation", "f32|bf16"},
-	{0, "no-cache", OPT_FLAG, &no_cache, NULL, "compute all that stands before a token anew for each, to check the cache", .unrecorded = true},
-	{0, "batch", OPT_INT, &batch, "N", "tokens that go through the model at once, about", .min = 1, .max = 1 << 24, .unrecorded = true},
+	{0, "no-cache", OPT_FLAG, &no_cache, NULL,
+	 "compute all that stands before a token anew for each, to check the cache", .unrecorded = true},
+	{0, "batch", OPT_INT, &batch, "N", "tokens that go through the model at once, about", .min = 1, .max = 1 << 24,
+	 .unrecorded = true},
 	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
 	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096, .unrecorded = true},
 	{0},
 };
 
-static const struct tool tool = {"bigbench-eval", "how well a model does JSON tasks of BIG-bench", "-m MODEL_DIR [options] TASK.json...",
-                                 options};
+static const struct tool tool = {"bigbench-eval", "how well a model does JSON tasks of BIG-bench",
+                                 "-m MODEL_DIR [options] TASK.json...", options};
 
 static int64_t *shots;
 static int n_shots;
@@ -334,8 +338,8 @@ static void put_row(const struct table *t, const struct row *r)
 	char hash[HASH_HEX];
 
 	hash_hex(r->hash, hash);
-	fprintf(t->out, "%s\t%s\t%s\t%s\t%d\t%lld\t%s\t%s\t", t->model, t->hash, r->task, hash, r->tasks, (long long)r->shots, r->metric,
-	        r->preferred ? "yes" : "no");
+	fprintf(t->out, "%s\t%s\t%s\t%s\t%d\t%lld\t%s\t%s\t", t->model, t->hash, r->task, hash, r->tasks,
+	        (long long)r->shots, r->metric, r->preferred ? "yes" : "no");
 	put_cell(t->out, r->score);
 	put_cell(t->out, r->low);
 	put_cell(t->out, r->high);
@@ -346,7 +350,8 @@ static void put_row(const struct table *t, const struct row *r)
 
 static void put_task(const struct table *table, const struct bb_task *t, int64_t k, struct outcome *out)
 {
-	struct row row = {.task = t->name, .hash = t->hash, .shots = k, .examples = out->examples, .total = t->n_examples, .cut = out->cut};
+	struct row row = {.task = t->name, .hash = t->hash, .shots = k, .examples = out->examples,
+	                  .total = t->n_examples, .cut = out->cut};
 	bool found = false;
 
 	for (int i = 0; i < out->n; i++) {
@@ -357,7 +362,8 @@ static void put_task(const struct table *table, const struct bb_task *t, int64_t
 		row.error = r->computed ? r->error : (double)NAN;
 		row.low = row.high = row.normalized = (double)NAN;
 		/* Less is better there, so they are put on the scale only if the task says so. */
-		bool falls = strcmp(r->name, "calibration_multiple_choice_brier_score") == 0 || strcmp(r->name, "expected_calibration_error") == 0;
+		bool falls = strcmp(r->name, "calibration_multiple_choice_brier_score") == 0 ||
+		             strcmp(r->name, "expected_calibration_error") == 0;
 		if (bb_range(t, r->name, &row.low, &row.high) && (row.preferred || !falls))
 			row.normalized = (row.score - row.low) / (row.high - row.low) * 100;
 		put_row(table, &row);
@@ -419,8 +425,12 @@ static bool first_with(const struct outcome *o, int task, const char *metric)
 	return true;
 }
 
-/* As add_aggregate_scores() of the package. o: of the group's first task with this number of shots; the next task's lies n_shots further. */
-static void put_group(const struct table *table, const struct bb_suite *s, const struct bb_group *g, int64_t k, const struct outcome *o)
+/*
+ * As add_aggregate_scores() of the package. o: of the group's first task with this number of shots; the next task's
+ * lies n_shots further.
+ */
+static void put_group(const struct table *table, const struct bb_suite *s, const struct bb_group *g, int64_t k,
+                      const struct outcome *o)
 {
 	struct row row = {.task = g->name, .hash = g->hash, .tasks = g->n, .shots = k};
 	bool all_grade = true;
@@ -500,7 +510,8 @@ static uint64_t count_work(const struct bb_suite *s)
 		size_t most = limit(s, t), n = most && most < t->n_examples ? most : t->n_examples;
 		for (int k = 0; k < n_shots; k++)
 			if ((uint64_t)t->n_examples < (uint64_t)shots[k] + 1)
-				die_input("%s: %zu distinct examples are too few for %lld shots", t->path, t->n_examples, (long long)shots[k]);
+				die_input("%s: %zu distinct examples are too few for %lld shots", t->path,
+				          t->n_examples, (long long)shots[k]);
 		if (t->left_out)
 			warn("%s: %zu examples are repeated and left out", t->path, t->left_out);
 		total += (uint64_t)n * (uint64_t)n_shots * (uint64_t)(bb_generates(t) + bb_chooses(t) + bb_scores_targets(t));
@@ -553,8 +564,8 @@ int main(int argc, char **argv)
 	samples = log ? atomic_file(log) : NULL;
 	struct table table = {atomic_file(out), name, hex, protocol_name()};
 	tsv_begin(table.out, "bigbench");
-	atomic_printf(out, "model\tmodel_hash\ttask\ttask_hash\ttasks\tshots\tmetric\tpreferred\tscore\tlow\thigh\tnormalized\tstderr\t"
-	                   "examples\ttotal\tcut\tprotocol\n");
+	atomic_printf(out, "model\tmodel_hash\ttask\ttask_hash\ttasks\tshots\tmetric\tpreferred\tscore\tlow\thigh\t"
+	                   "normalized\tstderr\texamples\ttotal\tcut\tprotocol\n");
 	progress_start("evaluating", "prompts", work);
 	evaluate_all(&table, &suite, end);
 	progress_end();

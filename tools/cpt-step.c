@@ -29,8 +29,8 @@
 #define MICRO_TOKENS 4096 /* in one pass through the model, if not asked otherwise */
 
 static const char *in_dir, *out_dir;
-static const char *objective, *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32", *moments_type = "f32", *device_name = "auto",
-                  *graph = "auto";
+static const char *objective, *schedule = "linear", *precision = "f32", *dtype = "f32", *weights_type = "f32",
+                  *moments_type = "f32", *device_name = "auto", *graph = "auto";
 static int64_t batch = 16, micro_batch, context, steps, seed = 1, save_every, eval_every, threads;
 static uint64_t tokens;
 static double lr = 5e-5, lr_floor, warmup, decay = 0.1, epochs = 1, dropout = 0.2, weight_decay, clip = 1;
@@ -41,7 +41,8 @@ static const char *valid_path;
 static const struct option options[] = {
 	{'m', "model", OPT_STRING, &in_dir, "IN_DIR", "model to start from", .unrecorded = true},
 	{'o', "output", OPT_STRING, &out_dir, "OUT_DIR", "model to write", .unrecorded = true},
-	{0, "objective", OPT_CHOICE, &objective, "NAME", "what is learned: the next token, or masked ones; default: what the model is for", "clm|mlm"},
+	{0, "objective", OPT_CHOICE, &objective, "NAME",
+	 "what is learned: the next token, or masked ones; default: what the model is for", "clm|mlm"},
 	{0, "batch", OPT_INT, &batch, "N", "blocks in an optimiser step", .min = 1, .max = 1 << 20},
 	{0, "micro-batch", OPT_INT, &micro_batch, "N", "blocks that go through the model at once; 0: 4096 tokens' worth",
 	 .max = 1 << 20},
@@ -56,7 +57,8 @@ static const struct option options[] = {
 	{0, "tokens", OPT_SIZE, &tokens, "N", "tokens, in place of --epochs"},
 	{0, "dropout", OPT_REAL, &dropout, "P", "dropout everywhere; -1: what config.json says", .min = -1, .max = 0.99},
 	{0, "precision", OPT_CHOICE, &precision, "NAME", "of the computation", "f32|bf16"},
-	{0, "weights", OPT_CHOICE, &weights_type, "NAME", "of the weights while training; bf16: no f32 copy, rounded at random", "f32|bf16"},
+	{0, "weights", OPT_CHOICE, &weights_type, "NAME",
+	 "of the weights while training; bf16: no f32 copy, rounded at random", "f32|bf16"},
 	{0, "optimizer-dtype", OPT_CHOICE, &moments_type, "NAME", "of Adam's moments; bf16: rounded at random", "f32|bf16"},
 	{0, "offload-optimizer", OPT_FLAG, &offload, NULL, "keep Adam's moments in the processor's memory, not the device's",
 	 .unrecorded = true},
@@ -74,9 +76,11 @@ static const struct option options[] = {
 	{0, "valid", OPT_STRING, &valid_path, "FILE", "text to validate on", .unrecorded = true},
 	{0, "eval-every", OPT_INT, &eval_every, "N", "steps between two validations; 0: one at the end"},
 	{0, "keep-best", OPT_FLAG, &keep_best, NULL, "write the model that did best in validation, not the last"},
-	{0, "dry-run", OPT_FLAG, &dry_run, NULL, "tell what memory and time it would take; -m may be a config.json", .unrecorded = true},
+	{0, "dry-run", OPT_FLAG, &dry_run, NULL, "tell what memory and time it would take; -m may be a config.json",
+	 .unrecorded = true},
 	{0, "device", OPT_STRING, &device_name, "NAME", "auto, cpu, cuda or cuda:N", .unrecorded = true},
-	{0, "graph", OPT_CHOICE, &graph, "NAME", "captured graphs on a GPU: where they can be, or never", "auto|off", .unrecorded = true},
+	{0, "graph", OPT_CHOICE, &graph, "NAME", "captured graphs on a GPU: where they can be, or never", "auto|off",
+	 .unrecorded = true},
 	{0, "threads", OPT_INT, &threads, "N", "processor threads; 0: as many as libtorch takes", .max = 4096},
 	{0},
 };

@@ -101,7 +101,8 @@ static double machine_busy(void)
 {
 	unsigned long long user, nice, system, idle, wait, irq, soft, steal;
 	FILE *f = fopen(proc_stat, "r");
-	int n = f ? fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &wait, &irq, &soft, &steal) : 0;
+	int n = f ? fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &wait, &irq,
+	                   &soft, &steal) : 0;
 
 	if (f)
 		fclose(f);
@@ -186,8 +187,8 @@ int main(int argc, char **argv)
 
 	a = atomic_open(out);
 	atomic_printf(a, "#palimpsest-meter 1\n");
-	atomic_printf(a, "start\tend\tcpu_s\tpeak_kib\thost\texit\tenergy_j\n%.3f\t%.3f\t%.3f\t%ld\t%s\t%d\t", start, seconds_now(), cpu,
-	              use.ru_maxrss, tsv_is_clean(host) ? host : "-", code);
+	atomic_printf(a, "start\tend\tcpu_s\tpeak_kib\thost\texit\tenergy_j\n%.3f\t%.3f\t%.3f\t%ld\t%s\t%d\t", start,
+	              seconds_now(), cpu, use.ru_maxrss, tsv_is_clean(host) ? host : "-", code);
 	if ((n_packages || n_gpus) && !lost)
 		atomic_printf(a, "%.3f\n", energy);
 	else

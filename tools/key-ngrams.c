@@ -424,7 +424,8 @@ static void read_operands(char **arg, size_t n)
 		if (strcmp(domain[i].path, "-") == 0)
 			die_usage("%s: a text is read several times, which stdin cannot be", domain[i].name);
 		if (stat(domain[i].path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-			die_usage("%s: a text is read several times, which %s cannot be: it is no file", domain[i].name, domain[i].path);
+			die_usage("%s: a text is read several times, which %s cannot be: it is no file", domain[i].name,
+			          domain[i].path);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(domain[k].name, domain[i].name) == 0)
 				die_usage("two domains are named '%s'", domain[i].name);

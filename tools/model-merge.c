@@ -26,7 +26,8 @@ static double linear;
 
 static const struct option options[] = {
 	{'o', "output", OPT_STRING, &out_dir, "OUT_DIR", "model directory to make", .unrecorded = true},
-	{0, "linear", OPT_REAL, &linear, "W", "of two models, (1 - W) times the first and W times the second", .min = -100, .max = 100},
+	{0, "linear", OPT_REAL, &linear, "W", "of two models, (1 - W) times the first and W times the second",
+	 .min = -100, .max = 100},
 	{0, "weights", OPT_STRING, &shares, "W,W,...", "one for each model, divided by their sum; by default all alike"},
 	{0, "dtype", OPT_CHOICE, &dtype_name, "TYPE", "of the stored weights", .choices = "f32|bf16|f16"},
 	{0}};
@@ -118,7 +119,8 @@ static void compare_fields(const char *a_path, const struct json *a, const char 
 		if (matches(key, free_fields, COUNT(free_fields)))
 			continue;
 		if (w ? !same_value(a, v, b, w)
-		      : !(json_is_null(v) || (json_is_bool(v) && !json_bool(a, v, key)) || matches(key, parsed_fields, COUNT(parsed_fields))))
+		      : !(json_is_null(v) || (json_is_bool(v) && !json_bool(a, v, key)) ||
+		          matches(key, parsed_fields, COUNT(parsed_fields))))
 			die_input("cannot merge: %s: %s differs from that in %s", b_path, key, a_path);
 	}
 }
@@ -274,11 +276,12 @@ static struct st_tensor *plan(enum st_dtype dtype, size_t *n, uint64_t *numbers)
 			if (!b)
 				die_input("cannot merge: %s: tensor %s is missing", weights_name(source[k].weights), a->name);
 			if (!same_shape(a, b))
-				die_input("cannot merge: %s: tensor %s: another shape than in %s", weights_file(source[k].weights, b), b->name,
+				die_input("cannot merge: %s: tensor %s: another shape than in %s",
+				          weights_file(source[k].weights, b), b->name,
 				          weights_file(source[0].weights, a));
 			if (!st_to_f64(b->dtype, b->data, 0, NULL))
-				die_input("cannot merge: %s: tensor %s: %s is no type for a weight", weights_file(source[k].weights, b), b->name,
-				          st_dtype_name(b->dtype));
+				die_input("cannot merge: %s: tensor %s: %s is no type for a weight",
+				          weights_file(source[k].weights, b), b->name, st_dtype_name(b->dtype));
 		}
 		t[*n] = *a;
 		t[*n].dtype = dtype;

@@ -37,7 +37,8 @@ static const struct option options[] = {
 	{'o', "output", OPT_STRING, &output, "FILE", "write the rows to FILE", .unrecorded = true},
 	{0, "name", OPT_STRING, &model_name, "NAME", "the model's name in the rows; default: MODEL_DIR's last part",
 	 .unrecorded = true},
-	{0, "protocol", OPT_STRING, &protocol_text, "NAME", "what perplexity means: m2d2, disjoint, strided:S, lm-eval; masked, for a masked language model its default"},
+	{0, "protocol", OPT_STRING, &protocol_text, "NAME",
+	 "what perplexity means: m2d2, disjoint, strided:S, lm-eval; masked, for a masked language model its default"},
 	{0, "context", OPT_INT, &context, "N", "tokens in a window; 0: the model's positions, at most 1024", .max = 1 << 24},
 	{0, "by-class", OPT_STRING, &classes_path, "FILE", "write what each class of tokens adds to the nll", .unrecorded = true},
 	{0, "counts", OPT_STRING, &counts_path, "FILE.tok", "text by which --by-class finds words frequent; default: each its own"},
@@ -45,7 +46,8 @@ static const struct option options[] = {
 	{0, "ngrams", OPT_STRING, &ngrams_path, "FILE", "n-grams of each domain whose ranks are written, too", .unrecorded = true},
 	{0, "per-window", OPT_STRING, &windows_path, "FILE", "write what each window scored", .unrecorded = true},
 	{0, "windows", OPT_INT, &windows, "N", "score N random windows of each text; 0: all"},
-	{0, "reference", OPT_STRING, &reference_path, "FILE", "windows of another model, from --per-window, to estimate from", .unrecorded = true},
+	{0, "reference", OPT_STRING, &reference_path, "FILE",
+	 "windows of another model, from --per-window, to estimate from", .unrecorded = true},
 	{0, "until", OPT_REAL, &until, "E", "with --reference: random windows, until the estimate is this exact, in nats"},
 	{0, "known", OPT_LIST, &known_paths, "ROWS.tsv", "copy rows that were measured before; may be repeated", .unrecorded = true},
 	{0, "seed", OPT_INT, &seed, "S", "of the choice of windows"},
@@ -89,8 +91,8 @@ static int64_t find_prefix(const struct model_config *c)
 		if (id[i] >= 0 && id[i] < c->vocab_size)
 			return id[i];
 	if (how.protocol->needs_prefix)
-		die_input("%s: neither tokenizer nor config.json name a token for the beginning or the end of a text, which %s puts first",
-		          model_dir, how.protocol->name);
+		die_input("%s: neither tokenizer nor config.json name a token for the beginning or the end of a text, "
+		          "which %s puts first", model_dir, how.protocol->name);
 	return -1;
 }
 
@@ -146,12 +148,14 @@ static const char row_columns[] = "nll\ttargets\tbytes\twindows\tppl\tbpb\tstder
 static char *row_text(const struct text *t, const struct result *r)
 {
 	uint64_t size = tok_source_bytes(t->corpus->file[0]), words = 0;
-	double bytes = (double)size, whole = r->nll / r->targets * (double)t->cut.tokens; /* what all tokens would give, those too that are not scored */
+	/* what all tokens would give, those too that are not scored */
+	double bytes = (double)size, whole = r->nll / r->targets * (double)t->cut.tokens;
 
 	if (tokenizer && token_text_possible(tokenizer))
 		words = token_text_words(t->corpus->file[0], tokenizer);
 	return xasprintf("%.17g\t%.0f\t%llu\t%llu\t%.17g\t%.17g\t%.17g\t%llu\t%.17g\t%.17g", r->nll, r->targets,
-	                 (unsigned long long)size, (unsigned long long)r->windows, r->ppl, bytes > 0 ? whole / bytes / LN2 : 0, r->error,
+	                 (unsigned long long)size, (unsigned long long)r->windows, r->ppl,
+	                 bytes > 0 ? whole / bytes / LN2 : 0, r->error,
 	                 (unsigned long long)words, words > 0 ? exp(whole / (double)words) : 0, bytes > 0 ? exp(whole / bytes) : 0);
 }
 
@@ -166,7 +170,10 @@ static void evaluate(const struct nn_model *m, struct job *j)
 	result_free(&r);
 }
 
-/* What must be equal for two rows to be comparable: "m2d2:1024", "strided:512:1024", "masked:7:512", "disjoint:256,windows=100,seed=1,bf16". */
+/*
+ * What must be equal for two rows to be comparable: "m2d2:1024", "strided:512:1024", "masked:7:512",
+ * "disjoint:256,windows=100,seed=1,bf16".
+ */
 static char *protocol_name(void)
 {
 	char *sampled = windows ? xasprintf(",windows=%lld,seed=%lld", (long long)windows, (long long)seed) : xstrdup("");
@@ -236,7 +243,8 @@ static int look_up(struct job *job, int n, const char *name, const char *protoco
 	hash_hex(hash, model);
 	for (struct job *j = job; j < job + n; j++) {
 		struct text *t = &j->text;
-		struct wanted w = {.model_hash = model, .protocol = protocol, .data_hash = data, .sample = windows > 0, .until = until};
+		struct wanted w = {.model_hash = model, .protocol = protocol, .data_hash = data, .sample = windows > 0,
+		                   .until = until};
 
 		hash_hex(t->corpus->hash, data);
 		j->about = xasprintf("%s\t%s\t%s\t%s\t%s\t", name, model, t->name, protocol, data);

@@ -45,7 +45,8 @@ static void put_interval(struct table *t, struct interval x, const char *format)
 static void write_findings(const struct findings *f)
 {
 	static const char *const unit_names[] = {"nats", "rho", "steps", "points"};
-	struct table *t = table_new("study-findings", "finding verdict where value lo hi unit runs domains evidence why claim measure");
+	struct table *t = table_new("study-findings",
+	                            "finding verdict where value lo hi unit runs domains evidence why claim measure");
 
 	for (int i = 0; i < f->n; i++) {
 		const struct evidence *e = &f->v[i];
@@ -152,7 +153,8 @@ static bool comparable(const struct runs *s, int a, int b, int setting)
 /* Every pair of groups that differ in one setting alone, and not in their tokens. */
 static void write_differences(const struct sample *x)
 {
-	static const char *const names[N_SETTINGS] = {"model", "order", "seed", "batch", "lr", "epochs", "balanced", "policy", "optimizer"};
+	static const char *const names[N_SETTINGS] = {"model", "order", "seed", "batch", "lr", "epochs", "balanced",
+	                                              "policy", "optimizer"};
 	static const enum effect effects[] = {CPT_ZS, LC_ZS, LC_CPT, BACKWARD, FORWARD};
 	static const char *const effect_names[] = {"CPT-ZS", "LC-ZS", "LC-CPT", "BWD", "FWD"};
 	const struct runs *s = x->runs;
@@ -165,8 +167,8 @@ static void write_differences(const struct sample *x)
 					continue;
 				for (size_t k = 0; k < sizeof effects / sizeof *effects; k++) {
 					int n;
-					struct interval v = effect_of(x, (struct selection){.effect = effects[k], .portion = -1}, &s->group[a],
-					                              &s->group[b], &n);
+					struct interval v = effect_of(x, (struct selection){.effect = effects[k], .portion = -1},
+					                              &s->group[a], &s->group[b], &n);
 
 					table_text(t, names[set]);
 					table_text(t, s->group[a].name);
@@ -185,7 +187,9 @@ static void write_differences(const struct sample *x)
 /* Every domain at its step in every run, against zero-shot. */
 static void write_sequence(const struct runs *s)
 {
-	struct table *t = table_new("study-sequence", "run step domain portion ft cpt lc bytes base_similarity previous_similarity half_life lost");
+	struct table *t = table_new("study-sequence",
+	                            "run step domain portion ft cpt lc bytes base_similarity previous_similarity "
+	                            "half_life lost");
 
 	for (int i = 0; i < s->n; i++)
 		for (int j = 0; j < s->n_domains; j++) {
@@ -201,7 +205,8 @@ static void write_sequence(const struct runs *s)
 			table_text(t, s->domain[d]);
 			table_text(t, s->portion[s->portion_id[d]]);
 			for (size_t k = 0; k < sizeof effects / sizeof *effects; k++)
-				table_real(t, effect_on(s, &s->v[i], (struct selection){.effect = effects[k], .portion = -1}, d), "%.4f");
+				table_real(t, effect_on(s, &s->v[i], (struct selection){.effect = effects[k], .portion = -1}, d),
+				           "%.4f");
 			table_real(t, s->size[d], "%.0f");
 			table_real(t, s->similarity[d], "%.3f");
 			table_real(t, similarity_to_previous(s->v[i].m, j), "%.3f");
@@ -260,7 +265,9 @@ static void write_curves(const struct sample *x)
 {
 	const struct runs *s = x->runs;
 	struct table *distance = table_new("study-distance", "group distance transfer lo hi runs domains");
-	struct table *course = table_new("study-checkpoints", "group step backward backward_lo backward_hi forward forward_lo forward_hi runs");
+	struct table *course = table_new("study-checkpoints",
+	                                 "group step backward backward_lo backward_hi forward forward_lo forward_hi "
+	                                 "runs");
 
 	for (int i = 0; i < s->n_groups; i++) {
 		const struct group *g = &s->group[i];
@@ -317,8 +324,9 @@ static void write_classes(const struct sample *x)
 	static const enum effect effects[] = {CPT_ZS, LC_CPT, LC_ZS};
 	static const char *const names[] = {"CPT-ZS", "LC-CPT", "LC-ZS"};
 	const struct runs *s = x->runs;
-	struct table *t = table_new("study-classes", "group class measure scope tokens value lo hi part part_lo part_hi share share_lo share_hi "
-	                                             "runs domains");
+	struct table *t = table_new("study-classes",
+	                            "group class measure scope tokens value lo hi part part_lo part_hi share share_lo "
+	                            "share_hi runs domains");
 
 	for (int g = 0; g < s->n_groups; g++)
 		for (size_t e = 0; e < sizeof effects / sizeof *effects; e++)
@@ -434,7 +442,9 @@ static void put_score(struct table *t, const struct runs *s, const struct group 
 
 static void write_scores(const struct runs *s)
 {
-	struct table *t = table_new("study-bigbench", "group step portion task tasks shots metric examples value stderr zero change lo hi runs part");
+	struct table *t = table_new("study-bigbench",
+	                            "group step portion task tasks shots metric examples value stderr zero change lo "
+	                            "hi runs part");
 
 	for (int i = 0; i < s->n_groups; i++) {
 		const struct group *g = &s->group[i];

@@ -17,7 +17,8 @@ static bool eos, ids, decode, add_special, parse_special, no_newline;
 static int64_t threads; /* 0: as many as there are processors */
 
 static const struct option options[] = {
-	{'t', "tokenizer", OPT_STRING, &dir, "TOKENIZER_DIR", "tokenizer.json, vocab.json with merges.txt, or vocab.txt", .unrecorded = true},
+	{'t', "tokenizer", OPT_STRING, &dir, "TOKENIZER_DIR",
+	 "tokenizer.json, vocab.json with merges.txt, or vocab.txt", .unrecorded = true},
 	{'o', "output", OPT_STRING, &out, "OUT.tok", "write to this file; - is stdout", .unrecorded = true},
 	{0, "eos", OPT_FLAG, &eos, NULL, "<|endoftext|> after each line"},
 	{0, "add-special", OPT_FLAG, &add_special, NULL, "the tokenizer's own tokens round each line: <s>, [CLS] ..."},
@@ -29,7 +30,8 @@ static const struct option options[] = {
 	{0}};
 
 static const struct tool tool = {"tokenize", "text to token ids and back",
-				 "-t TOKENIZER_DIR [-o OUT.tok] [--eos] [--add-special] [--parse-special] [--no-newline] [--ids] [-d] [-j THREADS] [FILE...]", options};
+				 "-t TOKENIZER_DIR [-o OUT.tok] [--eos] [--add-special] [--parse-special] "
+				 "[--no-newline] [--ids] [-d] [-j THREADS] [FILE...]", options};
 
 /* The operands as one stream. */
 struct input {

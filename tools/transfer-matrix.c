@@ -98,7 +98,8 @@ static int list_tables(const char *dir, char ***path, uint64_t *stamp)
 			free((*path)[n]);
 			continue;
 		}
-		*stamp += (uint64_t)st.st_ino * 31 + (uint64_t)st.st_size * 7 + (uint64_t)st.st_mtim.tv_sec * 1000003 + (uint64_t)st.st_mtim.tv_nsec + 1;
+		*stamp += (uint64_t)st.st_ino * 31 + (uint64_t)st.st_size * 7 +
+		          (uint64_t)st.st_mtim.tv_sec * 1000003 + (uint64_t)st.st_mtim.tv_nsec + 1;
 		n++;
 	}
 	if (d)

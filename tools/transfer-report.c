@@ -14,7 +14,8 @@ static const struct option options[] = {
 	{0, "figures", OPT_STRING, &figures, "DIR", "put the figures of DIR into the page", .unrecorded = true},
 	{0, "title", OPT_STRING, &title, "TEXT", "heading of the page"},
 	{0, "text", OPT_FLAG, &text, NULL, "print the main measures side by side instead, for a terminal"},
-	{0, "color", OPT_CHOICE, &color, "WHEN", "colours on the terminal, for --text", .choices = "auto|always|never", .unrecorded = true},
+	{0, "color", OPT_CHOICE, &color, "WHEN", "colours on the terminal, for --text", .choices = "auto|always|never",
+	 .unrecorded = true},
 	{0}
 };
 

@@ -279,7 +279,8 @@ void added_hash(const struct added *a, struct hash *h)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		const struct added_token *t = &a->token[i];
-		uint8_t flags = (uint8_t)(t->lstrip | t->rstrip << 1 | t->single_word << 2 | !t->special << 3 | (t->normalized && !t->special) << 4);
+		uint8_t flags = (uint8_t)(t->lstrip | t->rstrip << 1 | t->single_word << 2 | !t->special << 3 |
+		                          (t->normalized && !t->special) << 4);
 		uint8_t b[5] = {(uint8_t)t->id, (uint8_t)(t->id >> 8), (uint8_t)(t->id >> 16), (uint8_t)(t->id >> 24), flags};
 
 		if (!flags)

@@ -65,8 +65,8 @@ static struct tsv *open_if_there(const char *dir, const char *kind)
 
 static struct about columns_of(struct tsv *t, const struct matrix *m)
 {
-	return (struct about){t, m, tsv_column(t, "model"), tsv_column(t, "model_hash"), tsv_column(t, "domain"), tsv_column(t, "protocol"),
-	                      tsv_column(t, "data_hash"), 0};
+	return (struct about){t, m, tsv_column(t, "model"), tsv_column(t, "model_hash"), tsv_column(t, "domain"),
+	                      tsv_column(t, "protocol"), tsv_column(t, "data_hash"), 0};
 }
 
 static int step_of(const struct tsv *t, int row, int c_model, int c_hash, const struct matrix *m)
@@ -160,7 +160,8 @@ static void read_classes(struct along *a, struct tsv *t, const struct matrix *m)
 		/* ten lines for each model and domain, in the sequence of the classes: neither twice nor missing */
 		if (r->at.kind != i % TOKEN_CLASSES || (!begins && (r->at.step != r[-1].at.step || r->at.j != r[-1].at.j)) ||
 		    (ends && r->at.kind != TOKEN_CLASSES - 1))
-			tsv_die(t, r->at.row, "M%d, domain %s: a class of tokens is missing or stands twice", r->at.step, m->domain[r->at.j].name);
+			tsv_die(t, r->at.row, "M%d, domain %s: a class of tokens is missing or stands twice",
+			        r->at.step, m->domain[r->at.j].name);
 		a->sums[i] = r->sums;
 	}
 	for (int i = 0; i < a->n_class; i++) {
@@ -214,7 +215,8 @@ static void read_ranks(struct along *a, struct tsv *t, const struct matrix *m)
 	qsort(a->rank, (size_t)a->n_rank, sizeof *a->rank, by_place);
 	for (int i = 1; i < a->n_rank; i++)
 		if (by_place(&a->rank[i - 1], &a->rank[i]) == 0)
-			tsv_die(t, a->rank[i].at.row, "M%d, domain %s: stands twice", a->rank[i].at.step, m->domain[a->rank[i].at.j].name);
+			tsv_die(t, a->rank[i].at.row, "M%d, domain %s: stands twice", a->rank[i].at.step,
+			        m->domain[a->rank[i].at.j].name);
 }
 
 double along_rank(const struct along *a, int step, int j, enum rank_tokens tokens, enum rank_measure measure)
@@ -227,7 +229,8 @@ double along_rank(const struct along *a, int step, int j, enum rank_tokens token
 /* --- BIG-bench ------------------------------------------------------------------------------------ */
 
 struct score_columns {
-	int model, model_hash, task, task_hash, tasks, shots, metric, preferred, score, low, high, normalized, error, examples, protocol;
+	int model, model_hash, task, task_hash, tasks, shots, metric, preferred, score, low, high, normalized, error,
+	    examples, protocol;
 };
 
 static bool is_part_of(const char *task, const char *group)
@@ -244,7 +247,8 @@ static bool is_part_of(const char *task, const char *group)
  */
 static double squared_error(const struct tsv *t, int row, const struct score_columns *c)
 {
-	double score = real_or_nothing(t, row, c->score), low = real_or_nothing(t, row, c->low), high = real_or_nothing(t, row, c->high);
+	double score = real_or_nothing(t, row, c->score), low = real_or_nothing(t, row, c->low),
+	       high = real_or_nothing(t, row, c->high);
 	double n = (double)tsv_int(t, row, c->examples), p = (score * n + 1) / (n + 2);
 
 	if (!(score >= 0 && score <= 1 && low >= 0 && low < 1 && high == 1) || n < 1)
@@ -349,8 +353,8 @@ static void check_once(const struct tsv *t, const struct score_columns *c, const
 	struct score_key *v = xcalloc((size_t)t->n_rows + 1, sizeof *v);
 
 	for (int i = 0; i < t->n_rows; i++)
-		v[i] = (struct score_key){step_of(t, i, c->model, c->model_hash, m), i, tsv_int(t, i, c->shots), tsv_string(t, i, c->task),
-		                          tsv_string(t, i, c->metric)};
+		v[i] = (struct score_key){step_of(t, i, c->model, c->model_hash, m), i, tsv_int(t, i, c->shots),
+		                          tsv_string(t, i, c->task), tsv_string(t, i, c->metric)};
 	qsort(v, (size_t)t->n_rows, sizeof *v, by_key);
 	for (int i = 1; i < t->n_rows; i++)
 		if (by_key(&v[i - 1], &v[i]) == 0)
@@ -364,9 +368,10 @@ static void check_once(const struct tsv *t, const struct score_columns *c, const
  */
 static void read_scores(struct along *a, struct tsv *t, const struct matrix *m)
 {
-	struct score_columns c = {tsv_column(t, "model"), tsv_column(t, "model_hash"), tsv_column(t, "task"), tsv_column(t, "task_hash"),
-	                          tsv_column(t, "tasks"), tsv_column(t, "shots"), tsv_column(t, "metric"), tsv_column(t, "preferred"),
-	                          tsv_column(t, "score"), tsv_column(t, "low"), tsv_column(t, "high"), tsv_column(t, "normalized"),
+	struct score_columns c = {tsv_column(t, "model"), tsv_column(t, "model_hash"), tsv_column(t, "task"),
+	                          tsv_column(t, "task_hash"), tsv_column(t, "tasks"), tsv_column(t, "shots"),
+	                          tsv_column(t, "metric"), tsv_column(t, "preferred"), tsv_column(t, "score"),
+	                          tsv_column(t, "low"), tsv_column(t, "high"), tsv_column(t, "normalized"),
 	                          tsv_column(t, "stderr"), tsv_column(t, "examples"), tsv_column(t, "protocol")};
 	char **group;
 	int n_groups = groups_in(t, &c, &group), *chosen = xcalloc((size_t)t->n_rows + 1, sizeof *chosen), n = 0;
@@ -380,7 +385,8 @@ static void read_scores(struct along *a, struct tsv *t, const struct matrix *m)
 		if (isnan(real_or_nothing(t, i, c.normalized)) || in_a_group(tsv_string(t, i, c.task), group, n_groups))
 			continue;
 		for (k = n - 1; k >= 0; k--)
-			if (!strcmp(t->cell[chosen[k]][c.task], t->cell[i][c.task]) && !strcmp(t->cell[chosen[k]][c.model], t->cell[i][c.model]) &&
+			if (!strcmp(t->cell[chosen[k]][c.task], t->cell[i][c.task]) &&
+			    !strcmp(t->cell[chosen[k]][c.model], t->cell[i][c.model]) &&
 			    tsv_int(t, chosen[k], c.shots) == tsv_int(t, i, c.shots))
 				break;
 		if (k < 0)

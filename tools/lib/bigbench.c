@@ -22,10 +22,11 @@
 /* Fields that a score depends on; and those that json_task.py does not look at, low_score and high_score among them. */
 static const char *const fields[] = {
 	"name", "metrics", "preferred_score", "examples", "subtasks", "example_input_prefix", "example_output_prefix", "choice_prefix",
-	"append_choices_to_input", "few_shot_example_separator", "task_prefix", "output_regex", "stop_string", "absolute_normalization",
+	"append_choices_to_input", "few_shot_example_separator", "task_prefix", "output_regex", "stop_string",
+	"absolute_normalization",
 	/* of no consequence */
-	"canary", "description", "expert_description", "keywords", "contributors", "skip_checks", "prefix", "input_prefix", "low_score",
-	"high_score", NULL};
+	"canary", "description", "expert_description", "keywords", "contributors", "skip_checks", "prefix",
+	"input_prefix", "low_score", "high_score", NULL};
 
 /* Of one file, or of one member of "subtasks". */
 struct source {

@@ -1,6 +1,6 @@
 /*
- * JSON tasks of BIG-bench (Srivastava et al., 2206.04615): what a task.json says, and the prompts that it makes, as json_task.py of the package
- * bigbench 1.0.0 builds them, character by character.
+ * JSON tasks of BIG-bench (Srivastava et al., 2206.04615): what a task.json says, and the prompts that it makes, as
+ * json_task.py of the package bigbench 1.0.0 builds them, character by character.
  */
 #ifndef PALIMPSEST_BIGBENCH_H
 #define PALIMPSEST_BIGBENCH_H
@@ -31,7 +31,8 @@ struct bb_task {
 	char *path;          /* of the file */
 	uint8_t hash[HASH_BYTES]; /* SHA-256 of the file */
 	int group;           /* index of the group that it belongs to, or -1 */
-	const char **metric; /* names, in the file's order and without repetition, with those that multiple_choice_grade brings along */
+	/* names, in the file's order and without repetition, with those that multiple_choice_grade brings along */
+	const char **metric;
 	int n_metrics;
 	const char *preferred;
 	const char *task_prefix, *separator, *stop_string; /* stop_string: NULL if none */
@@ -60,9 +61,9 @@ struct bb_suite {
 };
 
 /*
- * Adds the task in PATH or, if that has no examples, those in the folders beside it (PATH's folder / NAME / task.json), or in its "subtasks",
- * as a group. seed: of the order in which choices stand in a prompt. What we do not compute, or what the package refuses: exit 3 with the file
- * and the field.
+ * Adds the task in PATH or, if that has no examples, those in the folders beside it (PATH's folder / NAME / task.json),
+ * or in its "subtasks", as a group. seed: of the order in which choices stand in a prompt. What we do not compute, or
+ * what the package refuses: exit 3 with the file and the field.
  */
 void bb_read(struct bb_suite *s, const char *path, uint32_t seed);
 void bb_free(struct bb_suite *s);
@@ -78,15 +79,15 @@ struct bb_prompt {
 };
 
 /*
- * The prompts of a task for a number of shots, in the package's order. most: examples, 0 for all. Too few examples for the shots: exit 3.
- * You bb_free_prompts() it.
+ * The prompts of a task for a number of shots, in the package's order. most: examples, 0 for all. Too few examples for
+ * the shots: exit 3. You bb_free_prompts() it.
  */
 struct bb_prompt *bb_prompts(const struct bb_task *t, int64_t shots, uint32_t seed, size_t most, size_t *n);
 void bb_free_prompts(struct bb_prompt *p, size_t n);
 
 /*
- * What is left of a generated text: at most max_chars characters, up to and with the stop string, and of that the first match of the regular expression.
- * *final: would it be the same if the text went on? You free() it.
+ * What is left of a generated text: at most max_chars characters, up to and with the stop string, and of that the first
+ * match of the regular expression. *final: would it be the same if the text went on? You free() it.
  */
 char *bb_response(const struct bb_task *t, const char *text, size_t max_chars, bool *final);
 

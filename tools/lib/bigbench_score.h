@@ -32,7 +32,8 @@ struct bb_result {
 	bool computed;    /* else why says what stood in the way */
 	const char *why;
 	double score;     /* in the package's unit */
-	double error;     /* standard error of score as an estimate of that of all examples; 0 if they are all there, NaN if not known */
+	/* standard error of score as an estimate of that of all examples; 0 if they are all there, NaN if not known */
+	double error;
 };
 
 /* n replies of all `total` examples of t -> the number of results. */

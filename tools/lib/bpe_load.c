@@ -198,7 +198,8 @@ static void build_vocab(struct vocab *v)
 			continue;
 		}
 		if (id == NO_TOKEN)
-			die_input("cannot use tokenizer: %s: no token for byte 0x%02x, so this is no byte-level vocabulary", v->path, c);
+			die_input("cannot use tokenizer: %s: no token for byte 0x%02x, so this is no byte-level "
+			          "vocabulary", v->path, c);
 		b->byte_id[c] = id;
 		b->text[id] = true;
 	}
@@ -328,7 +329,8 @@ struct bpe *bpe_load_files(const char *vocab_path, const char *merges_path, bool
 			die_input("cannot use tokenizer: %s: line %llu is cut off", merges_path, (unsigned long long)number);
 		if (!blank || memchr(blank + 1, ' ', (size_t)(line + n - blank - 1)))
 			die_input("cannot use tokenizer: %s: line %llu is not two tokens", merges_path, (unsigned long long)number);
-		add_merge(&v, &cap, line, (size_t)(blank - line), blank + 1, (size_t)(line + n - blank - 1), merges_path, "line", number);
+		add_merge(&v, &cap, line, (size_t)(blank - line), blank + 1, (size_t)(line + n - blank - 1),
+		          merges_path, "line", number);
 	}
 	reader_close(r);
 	build_pairs(b, merges_path);

@@ -41,7 +41,8 @@ static bool replaces(const struct json *doc, const json_value *v, const char *fr
 /* Of a model of characters: U+2581 for blanks, by the normalizer or by the pre-tokenizer. */
 static void check_chars(struct bpe *b, const struct json *doc, const json_value *root, const char *path)
 {
-	const json_value *normalizer = json_get(root, "normalizer"), *pre = json_get(root, "pre_tokenizer"), *decoder = json_get(root, "decoder");
+	const json_value *normalizer = json_get(root, "normalizer"), *pre = json_get(root, "pre_tokenizer"),
+	                 *decoder = json_get(root, "decoder");
 	bool prepend = false, metaspace = false;
 
 	for (const json_value *v = first_part(doc, normalizer, "normalizers"); v; v = next_part(doc, normalizer, v)) {
@@ -76,14 +77,16 @@ static void check_chars(struct bpe *b, const struct json *doc, const json_value 
 		REFUSE("%s: byte_fallback without U+2581 for blanks is not supported", path);
 	for (const json_value *v = first_part(doc, decoder, "decoders"); v; v = next_part(doc, decoder, v))
 		if (!is_type(doc, v, "ByteFallback") && !is_type(doc, v, "Fuse") && !is_type(doc, v, "Metaspace") &&
-		    !replaces(doc, v, MARK, " ") && !(is_type(doc, v, "Strip") && strcmp(json_get_string(doc, v, "content", ""), " ") == 0))
+		    !replaces(doc, v, MARK, " ") &&
+		    !(is_type(doc, v, "Strip") && strcmp(json_get_string(doc, v, "content", ""), " ") == 0))
 			REFUSE("%s: decoder \"%s\" is not supported in this form", path, type_of(doc, v));
 }
 
 /* Of a byte-level model: the words. */
 static void check_bytes(struct bpe *b, const struct json *doc, const json_value *root, const char *path)
 {
-	const json_value *normalizer = json_get(root, "normalizer"), *pre = json_get(root, "pre_tokenizer"), *decoder = json_get(root, "decoder");
+	const json_value *normalizer = json_get(root, "normalizer"), *pre = json_get(root, "pre_tokenizer"),
+	                 *decoder = json_get(root, "decoder");
 	const json_value *v = first_part(doc, normalizer, "normalizers"), *split = NULL, *level = NULL;
 
 	if (v)
@@ -105,7 +108,8 @@ static void check_bytes(struct bpe *b, const struct json *doc, const json_value 
 
 		if (!pretoken_find(regex, &b->pattern))
 			REFUSE("%s: pre_tokenizer \"Split\" with the pattern %s is not supported", path, regex);
-		if (strcmp(json_get_string(doc, split, "behavior", "?"), "Isolated") != 0 || json_get_bool(doc, split, "invert", false))
+		if (strcmp(json_get_string(doc, split, "behavior", "?"), "Isolated") != 0 ||
+		    json_get_bool(doc, split, "invert", false))
 			REFUSE("%s: pre_tokenizer \"Split\" in other ways than \"Isolated\" is not supported", path);
 		if (json_get_bool(doc, level, "add_prefix_space", true))
 			REFUSE("%s: pre_tokenizer \"Split\" with add_prefix_space is not supported", path);

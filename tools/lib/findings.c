@@ -20,9 +20,11 @@ enum { LC_BEATS_ZS, RANDOM_LC, CPT_BEATS_FT, FIRST_FORGOTTEN, BACKWARD_REACH, NO
        SMALL_FORGETS, BATCH_RANDOM, BATCH_CPT, BATCH_LC, BALANCED, SWAPPED, ROBERTA, ARITHMETIC, LLAMA };
 
 const struct claim claims[] = {
-	{"lc-beats-zs", "After the whole sequence a model is better than before any of it, on average over domains.", "LC / ZS, below 0"},
+	{"lc-beats-zs", "After the whole sequence a model is better than before any of it, on average over domains.",
+	 "LC / ZS, below 0"},
 	{"random-better-lc", "A random order ends better than one by similarity.", "LC, random against similar, below 0"},
-	{"cpt-beats-ft", "Under the order by similarity a domain's own step leaves it better than training on it alone does.", "CPT / FT, below 0"},
+	{"cpt-beats-ft",
+	 "Under the order by similarity a domain's own step leaves it better than training on it alone does.", "CPT / FT, below 0"},
 	{"first-forgotten-most", "What was learned first is forgotten most.", "rank correlation of position and LC / CPT, below 0"},
 	{"backward-reach", "Under the order by similarity backward transfer is positive some 30 domains back.",
 	 "perplexity against zero-shot in the far half of the last 30 steps, below 0"},
@@ -30,16 +32,22 @@ const struct claim claims[] = {
 	 "perplexity against zero-shot on domains not trained yet, mean of all steps and domains, above 0"},
 	{"forward-other-portion", "Under a random order forward transfer to the second portion (S2ORC) is positive on average.",
 	 "perplexity against zero-shot on its domains not trained yet, mean of all steps and domains, below 0"},
-	{"saturation", "Under a random order gains saturate after about 25 domains.", "first step with 95 % of the highest mean backward transfer, 25"},
+	{"saturation", "Under a random order gains saturate after about 25 domains.",
+	 "first step with 95 % of the highest mean backward transfer, 25"},
 	{"small-learns-most", "The smaller a model, the more it learns.", "CPT / ZS, small against large, below 0"},
 	{"small-forgets-most", "The smaller a model, the more it forgets.", "LC / CPT, small against large, above 0"},
 	{"batch-random", "Under a random order the batch size makes no difference.", "LC, small batch against large, within 1 %"},
-	{"batch-cpt", "Under the order by similarity a small batch is better right after a domain's own step.", "CPT, small batch against large, below 0"},
+	{"batch-cpt", "Under the order by similarity a small batch is better right after a domain's own step.",
+	 "CPT, small batch against large, below 0"},
 	{"batch-lc", "Under the order by similarity a small batch is worse at the end.", "LC, small batch against large, above 0"},
-	{"balanced-hurts", "As much data of every domain as the smallest has is worse than all data.", "LC, balanced against all, above 0"},
-	{"swap-degrades", "With the portions swapped, those that then come first end worse.", "LC on them, swapped against not, above 0"},
+	{"balanced-hurts", "As much data of every domain as the smallest has is worse than all data.",
+	 "LC, balanced against all, above 0"},
+	{"swap-degrades", "With the portions swapped, those that then come first end worse.",
+	 "LC on them, swapped against not, above 0"},
 	{"roberta-keeps", "RoBERTa hardly forgets.", "LC / CPT, within 1 %"},
-	{"arithmetic", "Arithmetic falls on Wikipedia and recovers on S2ORC.", "BIG-bench score after the first portion less before, below 0, and at the end less after the first portion, above 0"},
+	{"arithmetic", "Arithmetic falls on Wikipedia and recovers on S2ORC.",
+	 "BIG-bench score after the first portion less before, below 0, and at the end less after the first portion, "
+	 "above 0"},
 	{"llama-loses", "Llama 2 is worse after the sequence than before.", "LC / ZS, above 0"},
 	{NULL, NULL, NULL},
 };
@@ -313,7 +321,9 @@ static void ask_arithmetic(const struct asked *q, const struct group *g)
 	}
 	if (!(zero.value - NORMAL_975 * zero.error > 0))
 		for (int i = first; i < q->f->n; i++)
-			cannot_say(&q->f->v[i], xstrdup(isnan(zero.error) ? "no interval" : "M0 does no better than chance: there is nothing to lose"));
+			cannot_say(&q->f->v[i],
+			           xstrdup(isnan(zero.error) ? "no interval"
+			                                     : "M0 does no better than chance: there is nothing to lose"));
 	else
 		join_halves(&q->f->v[first], &q->f->v[first + 1]);
 }

@@ -328,7 +328,8 @@ static void put_cell(FILE *out, const struct matrix *m, const struct layout *l, 
 	} else if (s.color != COLOR_NONE && isnan(v) && !diagonal) {
 		fputs(l->cell == 1 ? "." : ". ", out);
 	} else if (s.color != COLOR_NONE) {
-		fputs(diagonal ? (l->cell == 1 ? (s.utf8 ? "•" : "o") : (s.utf8 ? "••" : "<>")) : l->cell == 1 ? " " : "  ", out);
+		fputs(diagonal ? (l->cell == 1 ? (s.utf8 ? "•" : "o") : (s.utf8 ? "••" : "<>")) : l->cell == 1 ? " " : "  ",
+		      out);
 	} else {
 		/* signs by thirds of the limit, so that a map without colours still has its shape */
 		static const char *const sign[] = {"==", "--", "- ", ". ", "+ ", "++", "##"};
@@ -345,8 +346,8 @@ static void put_legend(FILE *out, const struct layout *l, struct screen s)
 	fprintf(out, "%*s", l->digits + 1, "");
 	if (s.color == COLOR_NONE) {
 		if (!l->numbers)
-			fprintf(out, "== -- -  better   .  no change   +  ++ ## worse (ends: %+.0f %%, %+.0f %%)\n", percent(-l->limit),
-			        percent(l->limit));
+			fprintf(out, "== -- -  better   .  no change   +  ++ ## worse (ends: %+.0f %%, %+.0f %%)\n",
+			        percent(-l->limit), percent(l->limit));
 		else
 			fprintf(out, "-: better than zero-shot   +: worse   <: the domain just trained\n");
 		return;

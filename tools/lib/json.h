@@ -41,7 +41,8 @@ size_t json_count(const json_value *v);
  * with the document's name and the key. what: the key, for the message.
  */
 const char *json_string(const struct json *doc, const json_value *v, const char *what);
-int64_t json_int(const struct json *doc, const json_value *v, const char *what); /* |i| <= 2^53, written without fraction or exponent */
+/* |i| <= 2^53, written without fraction or exponent */
+int64_t json_int(const struct json *doc, const json_value *v, const char *what);
 double json_real(const struct json *doc, const json_value *v, const char *what);
 bool json_bool(const struct json *doc, const json_value *v, const char *what);
 

@@ -56,7 +56,8 @@ static bool will_do(const struct table *x, int row, const struct wanted *w)
 {
 	const struct tsv *t = x->t;
 
-	if (strcmp(tsv_string(t, row, x->model_hash), w->model_hash) != 0 || strcmp(tsv_string(t, row, x->protocol), w->protocol) != 0 ||
+	if (strcmp(tsv_string(t, row, x->model_hash), w->model_hash) != 0 ||
+	    strcmp(tsv_string(t, row, x->protocol), w->protocol) != 0 ||
 	    strcmp(tsv_string(t, row, x->data_hash), w->data_hash) != 0)
 		return false;
 

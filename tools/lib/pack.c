@@ -86,7 +86,8 @@ static void to_planes(const uint8_t *data, const uint8_t *base, size_t n, int wi
 
 		put_le(b, get_le(data + i * (size_t)width, width), width);
 		if (base)
-			put_le(b, fold((ordered(get_le(data + i * (size_t)width, width), width) - ordered(get_le(base + i * (size_t)width, width), width)) &
+			put_le(b, fold((ordered(get_le(data + i * (size_t)width, width), width) -
+			                ordered(get_le(base + i * (size_t)width, width), width)) &
 			               mask_of(width), width), width);
 		for (int p = 0; p < width; p++)
 			planes[(size_t)p * words + i] = b[p];
@@ -106,7 +107,8 @@ static void from_planes(const uint8_t *planes, const uint8_t *base, size_t n, in
 			b[p] = planes[(size_t)p * words + i];
 		x = get_le(b, width);
 		if (base)
-			x = unordered((ordered(get_le(base + i * (size_t)width, width), width) + unfold(x, width)) & mask_of(width), width);
+			x = unordered((ordered(get_le(base + i * (size_t)width, width), width) + unfold(x, width)) &
+			              mask_of(width), width);
 		put_le(data + i * (size_t)width, x, width);
 	}
 	memcpy(data + words * (size_t)width, planes + words * (size_t)width, n - words * (size_t)width);
@@ -211,7 +213,8 @@ static void write_file(struct atomic *out, const char *dir, const char *name, co
 	bool there = other && stat(other, &st) == 0 && st.st_size > 0 && size > 0;
 	bool difference = there && width_of(other) == width && near(size, (uint64_t)st.st_size, width);
 	const void *data = map_file(path, size);
-	struct base base = {difference ? map_file(other, (uint64_t)st.st_size) : NULL, difference ? (uint64_t)st.st_size : 0, xmalloc(CHUNK)};
+	struct base base = {difference ? map_file(other, (uint64_t)st.st_size) : NULL,
+	                    difference ? (uint64_t)st.st_size : 0, xmalloc(CHUNK)};
 	uint8_t head[12], digest[HASH_BYTES];
 
 	put_le(head, (uint32_t)strlen(name), 2);
@@ -269,7 +272,8 @@ static void read_plane(struct reader *r, uint8_t *plane, size_t n, uint8_t *z, s
 	size = get_le(head, 4);
 	if (size & STORED) {
 		if ((size & ~STORED) != n)
-			die_input("%s: a plane of the wrong size before byte %llu", reader_name(r), (unsigned long long)reader_offset(r));
+			die_input("%s: a plane of the wrong size before byte %llu", reader_name(r),
+			          (unsigned long long)reader_offset(r));
 		get(r, plane, n);
 		return;
 	}
@@ -338,7 +342,8 @@ static void read_packed_file(struct reader *r, const char *dir, const char *from
 		die_input("%s: not a name of a file before byte %llu", reader_name(r), (unsigned long long)reader_offset(r));
 	get(r, head, 10);
 	size = get_le(head, 4) | (uint64_t)get_le(head + 4, 4) << 32;
-	if (size > MAX_SIZE || head[8] > DIFFERENCE || (head[9] != 1 && head[9] != 2 && head[9] != 4) || (head[8] == DIFFERENCE && size == 0))
+	if (size > MAX_SIZE || head[8] > DIFFERENCE || (head[9] != 1 && head[9] != 2 && head[9] != 4) ||
+	    (head[8] == DIFFERENCE && size == 0))
 		die_input("%s: %s: a size or kind that cannot be", reader_name(r), name);
 	get(r, digest, sizeof digest);
 	if (head[8] == DIFFERENCE) {

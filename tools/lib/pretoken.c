@@ -371,7 +371,8 @@ static inline __attribute__((always_inline)) size_t find_words(enum pretoken pat
 				continue;
 			}
 		}
-		at += pattern == PRETOKEN_GPT2 ? word_gpt2(p + at, n - at) : word_llama3(p + at, n - at, pattern == PRETOKEN_QWEN2 ? 1 : 3);
+		at += pattern == PRETOKEN_GPT2 ? word_gpt2(p + at, n - at)
+		                               : word_llama3(p + at, n - at, pattern == PRETOKEN_QWEN2 ? 1 : 3);
 		end[count++] = at;
 	}
 	return count;

@@ -1,6 +1,7 @@
 /*
- * A pattern becomes a program, which is run with backtracking, in the order of Python's preferences. A state (instruction, place in the text) that
- * has failed once would fail again, and is not tried again: without references, what follows depends on the state alone.
+ * A pattern becomes a program, which is run with backtracking, in the order of Python's preferences. A state
+ * (instruction, place in the text) that has failed once would fail again, and is not tried again: without references,
+ * what follows depends on the state alone.
  */
 #include "pyregex.h"
 

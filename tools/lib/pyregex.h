@@ -1,7 +1,8 @@
 /*
- * Regular expressions as Python's re writes and matches them (str patterns), as far as they have no memory: literals, ., classes, \d \w \s and
- * their opposites, groups, |, the quantifiers, greedy or lazy, ^ $ \A \Z \b \B, and (?i) in front, for ASCII patterns. Look-around, references and other
- * flags are refused. Matching takes time in proportion to pattern x text, whatever they are.
+ * Regular expressions as Python's re writes and matches them (str patterns), as far as they have no memory: literals,
+ * ., classes, \d \w \s and their opposites, groups, |, the quantifiers, greedy or lazy, ^ $ \A \Z \b \B, and (?i) in
+ * front, for ASCII patterns. Look-around, references and other flags are refused. Matching takes time in proportion to
+ * pattern x text, whatever they are.
  */
 #ifndef PALIMPSEST_PYREGEX_H
 #define PALIMPSEST_PYREGEX_H

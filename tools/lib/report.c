@@ -88,7 +88,8 @@ static const struct main_measure {
 	enum show show;
 } main_measures[] = {
 	{"ZS.ppl", "ZS: perplexity before", "mean over domains, of the model before any of this training", SHOW_VALUE},
-	{"FT.ppl", "FT: trained on one domain", "mean over the models that were trained on one domain alone, each on its own", SHOW_VALUE},
+	{"FT.ppl", "FT: trained on one domain",
+	 "mean over the models that were trained on one domain alone, each on its own", SHOW_VALUE},
 	{"CPT.ppl", "CPT: right after its step", "mean over domains, each right after the sequence had come to it", SHOW_VALUE},
 	{"LC.ppl", "LC: at the end", "mean over domains, of the model after the whole sequence", SHOW_VALUE},
 	{"CPT-ZS", "learned, CPT / ZS", "how far a domain's own step, and all before it, moved its perplexity", SHOW_CHANGE},
@@ -98,8 +99,10 @@ static const struct main_measure {
 	{"BWD", "on domains seen, BWD", "backward transfer: checkpoints on domains they have seen, against zero-shot", SHOW_GAIN},
 	{"FWD", "on domains not seen, FWD", "forward transfer: checkpoints on domains still to come, against zero-shot", SHOW_GAIN},
 	{"BWD.positive", "seen and still better", "share of the cells of domains seen that are better than zero-shot", SHOW_SHARE},
-	{"FWD.positive", "not seen and yet better", "share of the cells of domains still to come that are better than zero-shot", SHOW_SHARE},
-	{"BWD.reach", "steps until it is lost", "largest distance up to which domains seen are better than zero-shot on average", SHOW_STEPS},
+	{"FWD.positive", "not seen and yet better",
+	 "share of the cells of domains still to come that are better than zero-shot", SHOW_SHARE},
+	{"BWD.reach", "steps until it is lost",
+	 "largest distance up to which domains seen are better than zero-shot on average", SHOW_STEPS},
 };
 
 #define N_MAIN (int)(sizeof main_measures / sizeof *main_measures)
@@ -162,7 +165,8 @@ void report_text(FILE *out, const struct study *v, int n, struct screen screen)
 	for (int i = 0; i < n; i++) {
 		width = (int)strlen(v[i].m->name) + 2 > width ? (int)strlen(v[i].m->name) + 2 : width;
 		for (int r = 0; r < N_MAIN; r++) {
-			int w = (int)strlen(show_over(text, main_measures[r].show, metrics_find(v[i].s, main_measures[r].measure, -1)));
+			int w = (int)strlen(show_over(text, main_measures[r].show,
+			                              metrics_find(v[i].s, main_measures[r].measure, -1)));
 
 			width = w + 2 > width ? w + 2 : width;
 		}
@@ -244,7 +248,8 @@ static void put_tile(FILE *out, const struct study *x, const char *measure, bool
 static void put_tiles(FILE *out, const struct study *x)
 {
 	fputs("<div class=\"tiles\">\n", out);
-	put_tile(out, x, "CPT-ZS", false, "<strong>learned</strong>: right after a domain\u2019s own step, against before any training");
+	put_tile(out, x, "CPT-ZS", false,
+	         "<strong>learned</strong>: right after a domain\u2019s own step, against before any training");
 	put_tile(out, x, "FG.cpt", false, "<strong>forgotten</strong>: at the end, against right after its own step");
 	put_tile(out, x, "LC-ZS", false, "<strong>left over</strong>: at the end, against before any training");
 	put_tile(out, x, "FWD", true, "<strong>carried over</strong>: on domains not trained yet, against before any training");
@@ -294,9 +299,11 @@ static void put_summary(FILE *out, const struct study *x)
 	double limit = heat_limit(m);
 	int portions = m->n_portions > 1 ? m->n_portions : 0;
 
-	fputs("<p class=\"soft\">Mean perplexity, and its change against zero-shot where both are over the same domains. ZS: before any training. "
-	      "FT: trained on that domain alone. CPT: right after the domain\u2019s own step. LC: after the whole sequence.</p>\n"
-	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">domains</th><th>n</th><th>ZS</th><th>FT</th><th>CPT</th><th>LC</th></tr>\n", out);
+	fputs("<p class=\"soft\">Mean perplexity, and its change against zero-shot where both are over the same "
+	      "domains. ZS: before any training. FT: trained on that domain alone. CPT: right after the domain\u2019s "
+	      "own step. LC: after the whole sequence.</p>\n"
+	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">domains</th><th>n</th><th>ZS</th><th>FT</th>"
+	      "<th>CPT</th><th>LC</th></tr>\n", out);
 	for (int i = 0; i <= portions; i++) {
 		int p = portions && i < portions ? i : -1;
 		const struct metric *zs = metrics_find(x->s, "ZS.ppl", p);
@@ -321,8 +328,8 @@ static void put_domains(FILE *out, const struct matrix *m)
 	double limit = heat_limit(m);
 
 	fputs("<details><summary>Every domain</summary><div class=\"scroll\"><table>\n<tr><th>step</th><th class=\"l\">domain</th>"
-	      "<th class=\"l\">L1</th><th class=\"l\">portion</th><th>ZS</th><th>FT</th><th>CPT</th><th>LC</th><th>best before</th></tr>\n",
-	      out);
+	      "<th class=\"l\">L1</th><th class=\"l\">portion</th><th>ZS</th><th>FT</th><th>CPT</th><th>LC</th>"
+	      "<th>best before</th></tr>\n", out);
 	for (int j = 0; j < m->n; j++) {
 		const struct matrix_domain *d = &m->domain[j];
 		double zs = matrix_ppl(m, 0, j), best;
@@ -450,7 +457,8 @@ static void put_measures(FILE *out, const struct study *v, int n)
 			const struct metric *x = metrics_find(v[i].s, d->name, -1);
 			char text[64];
 
-			snprintf(text, sizeof text, !strcmp(d->unit, "steps") ? "%.0f" : fabs(x->value) < 1e5 ? "%.4f" : "%.4g", x->value);
+			snprintf(text, sizeof text,
+			         !strcmp(d->unit, "steps") ? "%.0f" : fabs(x->value) < 1e5 ? "%.4f" : "%.4g", x->value);
 			fputs("<td>", out);
 			html_text(out, isnan(x->value) ? "-" : text);
 			put_over(out, x);
@@ -543,16 +551,18 @@ void report_html(FILE *out, const char *title, const struct study *v, int n, con
 	fputs("<p class=\"soft\">Protocol: ", out);
 	html_name(out, v[0].m->protocol);
 	if (error > 0)
-		fprintf(out, ". Samples of windows were scored: the standard error of a cell\u2019s log-perplexity is up to %.2g", error);
+		fprintf(out, ". Samples of windows were scored: the standard error of a cell\u2019s log-perplexity is "
+		             "up to %.2g", error);
 	fputs(". Changes of perplexity are geometric means over domains.</p>\n", out);
 	if (figures) {
 		fputs("<div class=\"grid\">\n", out);
 		html_figure(out, figures, NULL, "course",
-		           "Solid: the domains trained so far, without the one just trained. Dashed: the domains still to come. Where a line is below 0 the "
-		           "model is better on them than before any training.");
+		           "Solid: the domains trained so far, without the one just trained. Dashed: the domains still "
+		           "to come. Where a line is below 0 the model is better on them than before any training.");
 		html_figure(out, figures, NULL, "distance",
-		           "Right of 0: how much is left of a domain that many steps after its own. Left of 0: how much a domain gains from "
-		           "training that comes that many steps before its own. At 0: right after its own step.");
+		           "Right of 0: how much is left of a domain that many steps after its own. Left of 0: how "
+		           "much a domain gains from training that comes that many steps before its own. At 0: right "
+		           "after its own step.");
 		fputs("</div>\n", out);
 	}
 	for (int i = 0; i < n; i++)

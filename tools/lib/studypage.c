@@ -206,8 +206,8 @@ static void put_findings(FILE *out, const struct study_page *p)
 	struct tsv *t = open_table(p, "findings", "study-findings");
 
 	put_counts(out, t);
-	fputs("<div class=\"scroll\"><table class=\"findings\">\n<tr><th class=\"l\">finding of the paper</th><th class=\"l\">these data</th>"
-	      "<th class=\"l\">evidence</th></tr>\n", out);
+	fputs("<div class=\"scroll\"><table class=\"findings\">\n<tr><th class=\"l\">finding of the paper</th>"
+	      "<th class=\"l\">these data</th><th class=\"l\">evidence</th></tr>\n", out);
 	for (int r = 0; r < t->n_rows; r++) {
 		if (begins_finding(t, r)) {
 			fputs(r ? "</td></tr>\n<tr><td class=\"l m\">" : "<tr><td class=\"l m\">", out);
@@ -220,9 +220,10 @@ static void put_findings(FILE *out, const struct study_page *p)
 		}
 		put_evidence(out, t, r);
 	}
-	fputs("</td></tr>\n</table></div>\n<p class=\"soft\">Brackets: 95&nbsp;% intervals over runs and domains. A finding is confirmed or "
-	      "refuted where the interval lies wholly on one side; mixed, where models or orders disagree. Nothing is corrected for "
-	      "the number of findings: of twenty intervals around nothing, one misses it. Rules: study-stats(1).</p>\n", out);
+	fputs("</td></tr>\n</table></div>\n<p class=\"soft\">Brackets: 95&nbsp;% intervals over runs and domains. A "
+	      "finding is confirmed or refuted where the interval lies wholly on one side; mixed, where models or "
+	      "orders disagree. Nothing is corrected for the number of findings: of twenty intervals around nothing, "
+	      "one misses it. Rules: study-stats(1).</p>\n", out);
 	put_data(out, p, "findings");
 	tsv_free(t);
 }
@@ -234,10 +235,11 @@ static void put_summary(FILE *out, const struct study_page *p)
 	static const char *const columns[] = {"zs", "ft", "cpt", "lc", "fg"};
 	struct tsv *t = open_table(p, "summary", "study-summary");
 
-	fputs("<h2 id=\"perplexity\">Perplexity</h2>\n<p class=\"soft\">Mean over domains. ZS: before any training. FT: trained on that domain alone. "
-	      "CPT: right after the domain\u2019s own step. LC: after the whole sequence. FG: LC &minus; CPT.</p>\n"
-	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">run</th><th class=\"l\">domains</th><th>n</th><th>ZS</th><th>FT</th><th>CPT</th>"
-	      "<th>LC</th><th>FG</th></tr>\n", out);
+	fputs("<h2 id=\"perplexity\">Perplexity</h2>\n<p class=\"soft\">Mean over domains. ZS: before any training. "
+	      "FT: trained on that domain alone. CPT: right after the domain\u2019s own step. LC: after the whole "
+	      "sequence. FG: LC &minus; CPT.</p>\n"
+	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">run</th><th class=\"l\">domains</th><th>n</th>"
+	      "<th>ZS</th><th>FT</th><th>CPT</th><th>LC</th><th>FG</th></tr>\n", out);
 	for (int r = 0; r < t->n_rows; r++) {
 		const char *scope = cell(t, r, "scope");
 
@@ -267,10 +269,13 @@ static const struct {
 	const char *measure, *label;
 	enum show show;
 } columns_of_groups[] = {
-	{"FT-ZS", "FT / ZS", SHOW_CHANGE}, {"CPT-ZS", "learned<br>CPT / ZS", SHOW_CHANGE}, {"CPT-FT", "from others<br>CPT / FT", SHOW_CHANGE},
+	{"FT-ZS", "FT / ZS", SHOW_CHANGE}, {"CPT-ZS", "learned<br>CPT / ZS", SHOW_CHANGE},
+	{"CPT-FT", "from others<br>CPT / FT", SHOW_CHANGE},
 	{"LC-CPT", "forgotten<br>LC / CPT", SHOW_CHANGE}, {"LC-ZS", "left over<br>LC / ZS", SHOW_CHANGE},
-	{"BWD", "on domains<br>seen", SHOW_GAIN}, {"FWD", "on domains<br>not seen", SHOW_GAIN}, {"FWD-other", "of the other<br>portion", SHOW_GAIN},
-	{"switch", "next step", SHOW_CHANGE}, {"switch-portion", "next step,<br>new portion", SHOW_CHANGE}, {"regain", "the step<br>after", SHOW_CHANGE},
+	{"BWD", "on domains<br>seen", SHOW_GAIN}, {"FWD", "on domains<br>not seen", SHOW_GAIN},
+	{"FWD-other", "of the other<br>portion", SHOW_GAIN},
+	{"switch", "next step", SHOW_CHANGE}, {"switch-portion", "next step,<br>new portion", SHOW_CHANGE},
+	{"regain", "the step<br>after", SHOW_CHANGE},
 };
 
 #define N_GROUP_COLUMNS (int)(sizeof columns_of_groups / sizeof *columns_of_groups)
@@ -279,10 +284,11 @@ static void put_groups(FILE *out, const struct study_page *p)
 {
 	struct tsv *t = open_table(p, "groups", "study-groups");
 
-	fputs("<h2 id=\"groups\">What was learned, forgotten and carried over</h2>\n<p class=\"soft\">Change of perplexity in percent; below 0 is better. "
-	      "A group is all runs that differ in their seed alone. Of the other portion: on domains not "
-	      "seen that are of another portion than the step just trained. The last three: what the very next step does to the domain just trained "
-	      "(the stability gap at a switch of domains), where it changes the portion too, and what the step after that gives back.</p>\n"
+	fputs("<h2 id=\"groups\">What was learned, forgotten and carried over</h2>\n<p class=\"soft\">Change of "
+	      "perplexity in percent; below 0 is better. A group is all runs that differ in their seed alone. Of the "
+	      "other portion: on domains not seen that are of another portion than the step just trained. The last "
+	      "three: what the very next step does to the domain just trained (the stability gap at a switch of "
+	      "domains), where it changes the portion too, and what the step after that gives back.</p>\n"
 	      "<div class=\"scroll\"><table class=\"tight\">\n<tr><th class=\"l\">group</th><th>runs</th>", out);
 	for (int c = 0; c < N_GROUP_COLUMNS; c++)
 		fprintf(out, "<th>%s</th>", columns_of_groups[c].label);
@@ -312,9 +318,11 @@ static void put_differences(FILE *out, const struct study_page *p)
 	struct tsv *t = open_table(p, "differences", "study-differences");
 	static const char *const columns[] = {"CPT-ZS", "LC-ZS", "LC-CPT", "BWD", "FWD"};
 
-	fputs("<h2 id=\"differences\">One setting against another</h2>\n<p class=\"soft\">Perplexity of the first group against that of the second, in percent; "
-	      "below 0: the first is better. All else is equal.</p>\n<div class=\"scroll\"><table>\n<tr><th class=\"l\">setting</th><th class=\"l\">group</th>"
-	      "<th class=\"l\">against</th><th>CPT</th><th>LC</th><th>forgotten<br>LC / CPT</th><th>domains<br>seen</th><th>domains<br>not seen</th></tr>\n", out);
+	fputs("<h2 id=\"differences\">One setting against another</h2>\n<p class=\"soft\">Perplexity of the first "
+	      "group against that of the second, in percent; below 0: the first is better. All else is equal.</p>\n"
+	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">setting</th><th class=\"l\">group</th>"
+	      "<th class=\"l\">against</th><th>CPT</th><th>LC</th><th>forgotten<br>LC / CPT</th>"
+	      "<th>domains<br>seen</th><th>domains<br>not seen</th></tr>\n", out);
 	for (int r = 0; r < t->n_rows; r++) {
 		if (!is(t, r, "measure", columns[0]))
 			continue;
@@ -341,8 +349,9 @@ static void put_explanations(FILE *out, const struct study_page *p)
 {
 	struct tsv *t = open_table(p, "explain", "study-explain");
 
-	fputs("<details><summary>All correlations</summary><div class=\"scroll\"><table>\n<tr><th class=\"l\">group</th><th class=\"l\">of</th><th class=\"l\">with</th>"
-	      "<th>Spearman</th><th>Kendall</th><th>partial</th><th>domains</th></tr>\n", out);
+	fputs("<details><summary>All correlations</summary><div class=\"scroll\"><table>\n"
+	      "<tr><th class=\"l\">group</th><th class=\"l\">of</th><th class=\"l\">with</th><th>Spearman</th>"
+	      "<th>Kendall</th><th>partial</th><th>domains</th></tr>\n", out);
 	for (int r = 0; r + 2 < t->n_rows; r += 3) {
 		static const char *const names[] = {"group", "outcome", "predictor"};
 
@@ -368,15 +377,18 @@ static void put_half_lives(FILE *out, const struct study_page *p)
 {
 	struct tsv *t = open_table(p, "half-life", "study-half-life");
 
-	fputs("<h3>Half-life</h3>\n<p class=\"soft\">Steps until half of what a domain had gained by its own step is lost again: the median over domains and "
-	      "runs, with those that kept more until the end counted as watched no longer (Kaplan and Meier).</p>\n"
-	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">group</th><th>steps</th><th>runs</th><th>domains watched</th><th>lost half</th></tr>\n", out);
+	fputs("<h3>Half-life</h3>\n<p class=\"soft\">Steps until half of what a domain had gained by its own step is "
+	      "lost again: the median over domains and runs, with those that kept more until the end counted as "
+	      "watched no longer (Kaplan and Meier).</p>\n"
+	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">group</th><th>steps</th><th>runs</th>"
+	      "<th>domains watched</th><th>lost half</th></tr>\n", out);
 	for (int r = 0; r < t->n_rows; r++) {
 		fputs("<tr><td class=\"l\">", out);
 		html_name(out, cell(t, r, "group"));
 		fputs("</td><td>", out);
 		put_interval(out, SHOW_STEPS, t, r, "median", "lo", "hi");
-		fprintf(out, "</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", cell(t, r, "runs"), cell(t, r, "watched"), cell(t, r, "lost"));
+		fprintf(out, "</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", cell(t, r, "runs"), cell(t, r, "watched"),
+		        cell(t, r, "lost"));
 	}
 	fputs("</table></div>\n", out);
 	put_data(out, p, "half-life");
@@ -414,8 +426,10 @@ static void put_cost(FILE *out, const struct study_page *p)
 		return;
 	fputs("<h2 id=\"cost\">Cost</h2>\n", out);
 	if (p->cost) {
-		fputs("<p class=\"soft\">From the traces of all jobs. Hours are of the clock, added up over jobs that may have run beside each other; energy is a "
-		      "job\u2019s share, by processor time, of what the counters of the processor packages tell, and all that those of the GPUs do, where they can be read.</p>\n", out);
+		fputs("<p class=\"soft\">From the traces of all jobs. Hours are of the clock, added up over jobs that "
+		      "may have run beside each other; energy is a job\u2019s share, by processor time, of what the "
+		      "counters of the processor packages tell, and all that those of the GPUs do, where they can be "
+		      "read.</p>\n", out);
 		put_table(out, p->cost, "study-cost");
 	}
 	if (p->disk) {
@@ -474,13 +488,18 @@ static void put_classes(FILE *out, const struct study_page *p, const struct tsv 
 {
 	static const char *const same[] = {"group", "class", "scope", NULL};
 
-	fputs("<h2 id=\"tokens\">Which tokens</h2>\n<p>The tokens of a text by what they stand for: words by how frequent they are in the training texts, digits, "
-	      "punctuation, maths and commands of LaTeX, white space. Change of perplexity on the tokens of each class.</p>\n", out);
-	put_figure(out, p, "classes", "classes", "Right after a domain\u2019s own step, from there to the end, and both together; averaged over domains. Below 0 is better.");
-	fputs("<details><summary>All classes</summary><p class=\"soft\">Tokens: their share in the text. Share: what the class adds to the whole change of "
-	      "log-perplexity that is left over; it may be below 0 or above 100&nbsp;%, and is not given where the whole is not clear of 0.</p>\n", out);
-	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">class</th><th>tokens</th><th>learned<br>CPT / ZS</th><th>forgotten<br>LC / CPT</th>"
-	                 "<th>left over<br>LC / ZS</th><th>share of<br>what is left</th>");
+	fputs("<h2 id=\"tokens\">Which tokens</h2>\n<p>The tokens of a text by what they stand for: words by how "
+	      "frequent they are in the training texts, digits, punctuation, maths and commands of LaTeX, white space. "
+	      "Change of perplexity on the tokens of each class.</p>\n", out);
+	put_figure(out, p, "classes", "classes",
+	           "Right after a domain\u2019s own step, from there to the end, and both together; averaged over "
+	           "domains. Below 0 is better.");
+	fputs("<details><summary>All classes</summary><p class=\"soft\">Tokens: their share in the text. Share: what "
+	      "the class adds to the whole change of log-perplexity that is left over; it may be below 0 or above "
+	      "100&nbsp;%, and is not given where the whole is not clear of 0.</p>\n", out);
+	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">class</th><th>tokens</th>"
+	                 "<th>learned<br>CPT / ZS</th><th>forgotten<br>LC / CPT</th><th>left over<br>LC / ZS</th>"
+	                 "<th>share of<br>what is left</th>");
 	for (int r = 0; r < t->n_rows; r++) {
 		int end = sister(t, r, same, "measure", "LC-ZS"), own = sister(t, r, same, "measure", "CPT-ZS");
 
@@ -502,14 +521,20 @@ static void put_classes(FILE *out, const struct study_page *p, const struct tsv 
 
 static void put_ranks(FILE *out, const struct study_page *p, const struct tsv *t)
 {
-	static const char *const same[] = {"group", "step", "tokens", "measure", NULL}, *const kin[] = {"group", "step", "tokens", "where", NULL};
+	static const char *const same[] = {"group", "step", "tokens", "measure", NULL},
+	                  *const kin[] = {"group", "step", "tokens", "where", NULL};
 
-	fputs("<h2 id=\"ranks\">Rank of the true token</h2>\n<p>How many tokens a model holds more likely than the one that comes: rank 1 is the best. Of all tokens, and of "
-	      "those in a domain\u2019s key n-grams, which are its own words. Reciprocal ranks, 1 / rank, are averaged; more is better.</p>\n", out);
-	put_figure(out, p, "ranks", "ranks", "Each step\u2019s domain: before any training (M0), right after its own step, and at the end of the sequence.");
-	put_figure(out, p, "ranks-course", "ranks", "Solid: the domains trained so far, without the one just trained. Dashed: those still to come.");
-	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">tokens</th><th>reciprocal rank<br>before</th><th>change by<br>own step</th><th>change by<br>the end</th>"
-	                 "<th>median rank<br>before</th><th>after<br>own step</th><th>at the<br>end</th>");
+	fputs("<h2 id=\"ranks\">Rank of the true token</h2>\n<p>How many tokens a model holds more likely than the one "
+	      "that comes: rank 1 is the best. Of all tokens, and of those in a domain\u2019s key n-grams, which are "
+	      "its own words. Reciprocal ranks, 1 / rank, are averaged; more is better.</p>\n", out);
+	put_figure(out, p, "ranks", "ranks",
+	           "Each step\u2019s domain: before any training (M0), right after its own step, and at the end of the "
+	           "sequence.");
+	put_figure(out, p, "ranks-course", "ranks",
+	           "Solid: the domains trained so far, without the one just trained. Dashed: those still to come.");
+	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">tokens</th><th>reciprocal rank<br>before</th>"
+	                 "<th>change by<br>own step</th><th>change by<br>the end</th><th>median rank<br>before</th>"
+	                 "<th>after<br>own step</th><th>at the<br>end</th>");
 	for (int r = 0; r < t->n_rows; r++) {
 		int median, end, last;
 
@@ -539,18 +564,21 @@ static int last_of_task(const struct tsv *t, int row, bool first_part)
 	int last = -1;
 
 	for (int r = row + 1; r < t->n_rows; r++)
-		if (is(t, r, "group", cell(t, row, "group")) && is(t, r, "task", cell(t, row, "task")) && is(t, r, "shots", cell(t, row, "shots")) &&
-		    (!first_part || is(t, r, "part", "1")))
+		if (is(t, r, "group", cell(t, row, "group")) && is(t, r, "task", cell(t, row, "task")) &&
+		    is(t, r, "shots", cell(t, row, "shots")) && (!first_part || is(t, r, "part", "1")))
 			last = r;
 	return last;
 }
 
 static void put_scores(FILE *out, const struct study_page *p, const struct tsv *t)
 {
-	fputs("<h2 id=\"bigbench\">BIG-bench</h2>\n<p>Normalized scores: 0 is the lowest score that a task has, of choices what chance gives, and 100 the highest. Small models "
-	      "are hardly above 0 on many tasks; there nothing can be lost.</p>\n", out);
-	put_figure(out, p, "bigbench", "bigbench", "0: before any training. Dotted: where the order by similarity goes on to its second portion.");
-	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">task</th><th>shots</th><th>examples</th><th>before</th><th>change by the end<br>of the first portion</th>"
+	fputs("<h2 id=\"bigbench\">BIG-bench</h2>\n<p>Normalized scores: 0 is the lowest score that a task has, of "
+	      "choices what chance gives, and 100 the highest. Small models are hardly above 0 on many tasks; there "
+	      "nothing can be lost.</p>\n", out);
+	put_figure(out, p, "bigbench", "bigbench",
+	           "0: before any training. Dotted: where the order by similarity goes on to its second portion.");
+	begin_table(out, "<th class=\"l\">group</th><th class=\"l\">task</th><th>shots</th><th>examples</th>"
+	                 "<th>before</th><th>change by the end<br>of the first portion</th>"
 	                 "<th>change by<br>the end</th>");
 	for (int r = 0; r < t->n_rows; r++) {
 		if (!is(t, r, "step", "0"))
@@ -624,7 +652,8 @@ static void put_runs(FILE *out, const struct study_page *p)
 		html_name(out, t->cell[r][c_run]);
 		fputs("</summary><p class=\"soft\">", out);
 		for (int c = 0; c < t->n_columns; c++) {
-			if (c == c_run || !strcmp(t->column[c], "model_dir") || !strcmp(t->column[c], "matrix") || !strcmp(t->column[c], "tables"))
+			if (c == c_run || !strcmp(t->column[c], "model_dir") || !strcmp(t->column[c], "matrix") ||
+			    !strcmp(t->column[c], "tables"))
 				continue;
 			html_name(out, t->column[c]);
 			fputc(' ', out);
@@ -635,14 +664,17 @@ static void put_runs(FILE *out, const struct study_page *p)
 		if (figure_exists(p, heat)) {
 			fputs("<div class=\"grid small\">\n", out);
 			put_run_figure(out, p, base, "heat",
-			               "Every row is a checkpoint, named by the domain it was just trained on, every column a domain in the same sequence. "
-			               "Blue: perplexity is lower than before any training, orange: higher. Left of the framed diagonal: domains seen "
+			               "Every row is a checkpoint, named by the domain it was just trained on, every "
+			               "column a domain in the same sequence. Blue: perplexity is lower than before "
+			               "any training, orange: higher. Left of the framed diagonal: domains seen "
 			               "before; right of it: domains not seen yet.");
 			put_run_figure(out, p, base, "sequence",
-			               "Each domain in the sequence: what training on it alone gives (FT), what the sequence had given when its step was "
-			               "done (CPT), and what is left at the end (LC). The line at 0 is zero-shot.");
+			               "Each domain in the sequence: what training on it alone gives (FT), what the "
+			               "sequence had given when its step was done (CPT), and what is left at the end "
+			               "(LC). The line at 0 is zero-shot.");
 			put_run_figure(out, p, base, "l1",
-			               "Rows: the field just trained; columns: the field measured. Left: domains seen before, right: domains not seen yet.");
+			               "Rows: the field just trained; columns: the field measured. Left: domains seen "
+			               "before, right: domains not seen yet.");
 			fputs("</div>\n", out);
 		} else {
 			fputs("<p>Not complete, or without figures.</p>\n", out);
@@ -675,14 +707,16 @@ static void put_about(FILE *out, const struct study_page *p)
 }
 
 static const char page_style[] =
-	"<style>\n.chip{display:inline-block;border-radius:1rem;padding:.05rem .7rem;font-size:.85rem;font-weight:600;white-space:nowrap;"
-	"border:1px solid}.chip.yes{color:#0d5132;background:#dff3e8}.chip.no{color:#7f1d1d;background:#fbe4e2}"
+	"<style>\n.chip{display:inline-block;border-radius:1rem;padding:.05rem .7rem;font-size:.85rem;font-weight:600;"
+	"white-space:nowrap;border:1px solid}"
+	".chip.yes{color:#0d5132;background:#dff3e8}.chip.no{color:#7f1d1d;background:#fbe4e2}"
 	".chip.mixed{color:#6b4a00;background:#fdf1d3}.chip.open{color:#47525d;background:#eef0f2}\n"
 	"table.findings td{vertical-align:top}table.findings td.m{max-width:30rem}.evidence{margin-bottom:.25rem}\n"
 	"table.tight th,table.tight td{padding:.28rem .3rem;font-size:.8rem}"
 	"table.tight td.l{white-space:normal;overflow-wrap:anywhere;max-width:11rem}\n"
 	"td.two small{display:block}tr.part td{color:var(--soft);font-size:.85rem}nav{line-height:1.9}\n"
-	"@media(max-width:40rem){table.findings,table.findings tbody,table.findings tr,table.findings td{display:block;border-bottom:0;padding-left:0}"
+	"@media(max-width:40rem){table.findings,table.findings tbody,table.findings tr,table.findings td"
+	"{display:block;border-bottom:0;padding-left:0}"
 	"table.findings th{display:none}table.findings tr{border-bottom:1px solid var(--line);padding:.5rem 0}}\n"
 	"@media print{.chip{-webkit-print-color-adjust:exact;print-color-adjust:exact}table{font-size:8pt}td,th{padding:.15rem .3rem}"
 	"table.tight th,table.tight td{font-size:6.5pt;padding:.15rem}table.tight td.l{max-width:5rem}tr.part td{font-size:7.5pt}"
@@ -703,13 +737,17 @@ void study_page(FILE *out, const struct study_page *p)
 	fputs("</h1>\n<p class=\"lead\">", out);
 	for (int r = 0; r < about->n_rows; r++)
 		if (is(about, r, "key", "runs") || is(about, r, "key", "domains"))
-			fprintf(out, "%s%s %s", is(about, r, "key", "runs") ? " in " : "Language models were pretrained on ", cell(about, r, "value"),
+			fprintf(out, "%s%s %s",
+			        is(about, r, "key", "runs") ? " in " : "Language models were pretrained on ", cell(about, r, "value"),
 			        is(about, r, "key", "runs") ? "runs" : "domains one after another,");
-	fputs(" that differ in model, order and settings. Perplexity was measured along the way. Here is what that says about the findings of "
-	      "<i>Investigating Continual Pretraining in Large Language Models</i> (Y\u0131ld\u0131z et al., arXiv 2402.17400). Perplexity is a loss: "
-	      "<b style=\"color:var(--better)\">below 0 is better</b>, <b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n"
-	      "<nav><a href=\"#findings\">findings</a><a href=\"#perplexity\">perplexity</a><a href=\"#groups\">learned and forgotten</a>"
-	      "<a href=\"#differences\">differences</a><a href=\"#course\">along the sequence</a>", out);
+	fputs(" that differ in model, order and settings. Perplexity was measured along the way. Here is what that "
+	      "says about the findings of <i>Investigating Continual Pretraining in Large Language Models</i> "
+	      "(Y\u0131ld\u0131z et al., arXiv 2402.17400). Perplexity is a loss: "
+	      "<b style=\"color:var(--better)\">below 0 is better</b>, "
+	      "<b style=\"color:var(--worse)\">above 0 is worse</b>.</p>\n"
+	      "<nav><a href=\"#findings\">findings</a><a href=\"#perplexity\">perplexity</a>"
+	      "<a href=\"#groups\">learned and forgotten</a><a href=\"#differences\">differences</a>"
+	      "<a href=\"#course\">along the sequence</a>", out);
 	put_along(out, p, true);
 	fputs("<a href=\"#explain\">what explains it</a>", out);
 	fputs(p->cost || p->disk ? "<a href=\"#cost\">cost</a>" : "", out);
@@ -718,25 +756,34 @@ void study_page(FILE *out, const struct study_page *p)
 	put_summary(out, p);
 	put_groups(out, p);
 	fputs("<div class=\"grid\">\n", out);
-	put_figure(out, p, "groups", "groups", "What each group learned (right after a domain\u2019s own step, against before any training), forgot (at the end, against "
-	           "right after its own step) and has left over (at the end, against before).");
+	put_figure(out, p, "groups", "groups",
+	           "What each group learned (right after a domain\u2019s own step, against before any training), "
+	           "forgot (at the end, against right after its own step) and has left over (at the end, against "
+	           "before).");
 	put_figure(out, p, "sizes", "groups", "Each size of model: what it learned and what it forgot.");
 	fputs("</div>\n", out);
 	put_differences(out, p);
 	fputs("<h2 id=\"course\">Along the sequence</h2>\n<div class=\"grid\">\n", out);
-	put_figure(out, p, "distance", "distance", "Right of 0: how much is left of a domain that many steps after its own. Left of 0: how much a domain gains from "
-	           "training that comes that many steps before its own. At 0: right after its own step. At the ends few domains are left to average.");
-	put_figure(out, p, "checkpoints", "checkpoints", "Solid: the domains trained so far, without the one just trained; where they get no lower, gains are "
-	           "saturated. Dashed: those still to come.");
+	put_figure(out, p, "distance", "distance",
+	           "Right of 0: how much is left of a domain that many steps after its own. Left of 0: how much a "
+	           "domain gains from training that comes that many steps before its own. At 0: right after its own "
+	           "step. At the ends few domains are left to average.");
+	put_figure(out, p, "checkpoints", "checkpoints",
+	           "Solid: the domains trained so far, without the one just trained; where they get no lower, gains "
+	           "are saturated. Dashed: those still to come.");
 	fputs("</div>\n", out);
-	put_figure(out, p, "forward", "forward", "Domains still to come, of each portion apart: what training on the one portion does to the other. Dotted: where the order by "
-	           "similarity goes on to its second portion.");
+	put_figure(out, p, "forward", "forward",
+	           "Domains still to come, of each portion apart: what training on the one portion does to the other. "
+	           "Dotted: where the order by similarity goes on to its second portion.");
 	put_half_lives(out, p);
 	put_along(out, p, false);
-	fputs("<h2 id=\"explain\">What explains it</h2>\n<p>Forgetting (LC / CPT), backward transfer (gain over zero-shot at later steps) and forward transfer (at "
-	      "earlier steps) of a domain, against its position in the sequence, its size, its similarity to the text the model was first trained on, and to the "
-	      "domain before it. Rank correlations over domains, averaged over runs; partial: with the other three held constant.</p>\n", out);
-	put_figure(out, p, "explain", "explain", "Partial Spearman correlations. Left of 0: the larger the one, the smaller the other.");
+	fputs("<h2 id=\"explain\">What explains it</h2>\n<p>Forgetting (LC / CPT), backward transfer (gain over "
+	      "zero-shot at later steps) and forward transfer (at earlier steps) of a domain, against its position in "
+	      "the sequence, its size, its similarity to the text the model was first trained on, and to the domain "
+	      "before it. Rank correlations over domains, averaged over runs; partial: with the other three held "
+	      "constant.</p>\n", out);
+	put_figure(out, p, "explain", "explain",
+	           "Partial Spearman correlations. Left of 0: the larger the one, the smaller the other.");
 	put_explanations(out, p);
 	put_cost(out, p);
 	put_runs(out, p);

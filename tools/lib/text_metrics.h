@@ -1,6 +1,6 @@
 /*
- * Scores of a generated text against the expected ones, as programs in Python define them: BLEU of sacrebleu (tokenizer intl, smoothing exp), ROUGE of
- * rouge_score, labels in sequence of t5. All texts are valid UTF-8 and end in NUL.
+ * Scores of a generated text against the expected ones, as programs in Python define them: BLEU of sacrebleu (tokenizer
+ * intl, smoothing exp), ROUGE of rouge_score, labels in sequence of t5. All texts are valid UTF-8 and end in NUL.
  */
 #ifndef PALIMPSEST_TEXT_METRICS_H
 #define PALIMPSEST_TEXT_METRICS_H
@@ -20,8 +20,8 @@ double text_bleu(const struct answer *a, size_t n);
 enum rouge { ROUGE_1, ROUGE_2, ROUGE_LSUM, ROUGE_KINDS };
 
 /*
- * F-measure of one response with the target that gives the highest one, 0 to 1: Lin 2004. Words are runs of a-z and 0-9 in lower case; a sentence ends
- * at a newline, or a full stop between blanks.
+ * F-measure of one response with the target that gives the highest one, 0 to 1: Lin 2004. Words are runs of a-z and 0-9
+ * in lower case; a sentence ends at a newline, or a full stop between blanks.
  */
 double text_rouge(const struct answer *a, enum rouge kind);
 

@@ -49,8 +49,9 @@ static void check_wordpiece(const struct tokenizer *t, const char *path)
 {
 	for (size_t i = 0; i < t->added.n; i++)
 		if (!t->added.token[i].special || t->added.token[i].normalized)
-			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path, t->added.token[i].content,
-				  t->added.token[i].special ? "looked for in normalized text" : "not special");
+			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path,
+			          t->added.token[i].content,
+			          t->added.token[i].special ? "looked for in normalized text" : "not special");
 }
 
 static void load_json(struct tokenizer *t, const char *path)
@@ -94,7 +95,8 @@ static void put_special(struct tokenizer *t, const char *content, bool lstrip, c
 	char *copy = xstrdup(content);
 
 	if (id >= 0)
-		added_put(&t->added, &(struct added_token){.content = copy, .id = (uint32_t)id, .special = true, .lstrip = lstrip}, path);
+		added_put(&t->added, &(struct added_token){.content = copy, .id = (uint32_t)id, .special = true,
+		                                           .lstrip = lstrip}, path);
 	free(copy);
 }
 
@@ -109,11 +111,11 @@ static void put_configured(struct tokenizer *t, const struct json *config, const
 		char *number = xasprintf("%lld", (long long)id);
 
 		if (id < 0 || strcmp(number, json_key(a)) != 0)
-			die_input("cannot use tokenizer: %s: added token \"%s\" is not in the vocabulary under its id %s", path, content,
-				  json_key(a));
+			die_input("cannot use tokenizer: %s: added token \"%s\" is not in the vocabulary under "
+			          "its id %s", path, content, json_key(a));
 		if (!json_get_bool(config, a, "special", false))
-			die_input("cannot use tokenizer: %s: added token \"%s\" is not special, which is supported in tokenizer.json only",
-				  path, content);
+			die_input("cannot use tokenizer: %s: added token \"%s\" is not special, which is supported in "
+			          "tokenizer.json only", path, content);
 		added_put_json(&t->added, config, a, (uint32_t)id, path);
 		free(number);
 	}
@@ -172,8 +174,10 @@ static void load_pair(struct tokenizer *t, const char *vocab, const char *merges
 	if (t->kind->special(t->model, "<mask>") >= 0) {
 		put_affix(&t->before, t->kind->special(t->model, "<s>"));
 		put_affix(&t->after, t->kind->special(t->model, "</s>"));
-	} else if (config && (json_get_bool(config, root, "add_bos_token", false) || json_get_bool(config, root, "add_eos_token", false))) {
-		die_input("cannot use tokenizer: %s: add_bos_token and add_eos_token are supported in tokenizer.json only", config_path);
+	} else if (config && (json_get_bool(config, root, "add_bos_token", false) ||
+	                      json_get_bool(config, root, "add_eos_token", false))) {
+		die_input("cannot use tokenizer: %s: add_bos_token and add_eos_token are supported in tokenizer.json "
+		          "only", config_path);
 	}
 	json_free(config);
 }
@@ -181,8 +185,8 @@ static void load_pair(struct tokenizer *t, const char *vocab, const char *merges
 /* BERT's, under its own names. */
 static void load_vocab(struct tokenizer *t, const char *vocab, const char *config_path)
 {
-	static const char *const token[][2] = {{"pad_token", "[PAD]"}, {"unk_token", "[UNK]"}, {"cls_token", "[CLS]"}, {"sep_token", "[SEP]"},
-		{"mask_token", "[MASK]"}};
+	static const char *const token[][2] = {{"pad_token", "[PAD]"}, {"unk_token", "[UNK]"}, {"cls_token", "[CLS]"},
+	                                       {"sep_token", "[SEP]"}, {"mask_token", "[MASK]"}};
 	static const char *const class[] = {"BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast",
 		"ElectraTokenizer", "ElectraTokenizerFast"};
 	static const char *const flag[] = {"lstrip", "rstrip", "single_word", "normalized"};
@@ -193,13 +197,16 @@ static void load_vocab(struct tokenizer *t, const char *vocab, const char *confi
 	t->model = wordpiece_load_vocab(vocab, config_path);
 	for (size_t i = 0; i < sizeof token / sizeof *token; i++) {
 		const json_value *v = config ? json_get(json_root(config), token[i][0]) : NULL;
-		const char *is = v && !json_is_null(v) ? json_string(config, json_is_object(v) ? json_get(v, "content") : v, token[i][0]) : token[i][1];
+		const char *is = v && !json_is_null(v)
+		                 ? json_string(config, json_is_object(v) ? json_get(v, "content") : v, token[i][0])
+		                 : token[i][1];
 		bool differs = strcmp(is, token[i][1]) != 0;
 
 		for (size_t k = 0; json_is_object(v) && k < sizeof flag / sizeof *flag; k++)
 			differs |= json_get_bool(config, v, flag[k], false);
 		if (differs)
-			die_input("cannot use tokenizer: %s: %s \"%s\" is supported in tokenizer.json only", config_path, token[i][0], is);
+			die_input("cannot use tokenizer: %s: %s \"%s\" is supported in tokenizer.json only",
+			          config_path, token[i][0], is);
 		put_special(t, token[i][1], false, vocab);
 	}
 	put_configured(t, config, config_path);

@@ -36,7 +36,8 @@ struct tokenizer_kind {
 	size_t (*split)(const void *model, const char *text, size_t n); /* as tokenizer_split(), without added tokens */
 	const char *(*bytes)(const void *model, uint32_t id, size_t *n); /* returns NULL if text cannot be restored */
 	bool (*is_text)(const void *model, uint32_t id);
-	bool (*puts_blank)(const void *model, unsigned flags); /* has a piece with these flags a blank in front that its text has not? */
+	/* has a piece with these flags a blank in front that its text has not? */
+	bool (*puts_blank)(const void *model, unsigned flags);
 	bool (*replaces_blanks)(const void *model); /* normalize() turned blanks into something that is no white space */
 	bool drops_blanks; /* white space at either end of a piece adds nothing to its ids, nor what an added token took in there */
 };

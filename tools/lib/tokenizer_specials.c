@@ -53,7 +53,8 @@ void tokenizer_specials(const char *dir, struct special_tokens *s)
 		*id[r] = -1;
 		if (v) { /* "<s>", or {"content": "<s>", ...}, or null: it has none */
 			if (!json_is_null(v))
-				*id[r] = tokenizer_special(t, json_string(doc, json_is_object(v) ? json_get(v, "content") : v, role[r].key));
+				*id[r] = tokenizer_special(t, json_string(doc, json_is_object(v) ? json_get(v, "content") : v,
+				                                          role[r].key));
 			continue;
 		}
 		for (int k = 0; k < NAMES && role[r].name[k] && *id[r] < 0; k++)

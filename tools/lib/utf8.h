@@ -10,8 +10,9 @@
 size_t utf8_valid(const char *s, size_t n);
 
 /*
- * A copy that is valid and ends in NUL: U+FFFD in place of each longest beginning of a bad sequence, as Python's errors="replace" puts it, and of each
- * NUL. ends false: more bytes may follow, and a sequence that is not yet whole is left away. You free() it.
+ * A copy that is valid and ends in NUL: U+FFFD in place of each longest beginning of a bad sequence, as Python's
+ * errors="replace" puts it, and of each NUL. ends false: more bytes may follow, and a sequence that is not yet whole is
+ * left away. You free() it.
  */
 char *utf8_repaired(const char *s, size_t n, bool ends);
 

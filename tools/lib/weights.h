@@ -4,8 +4,9 @@
  *
  *	{"metadata": {...}, "weight_map": {"wte.weight": "model-00001-of-00002.safetensors", ...}}
  *
- * A shard's name is a plain file name that ends in .safetensors, and the shards hold exactly the tensors that the index says, each where
- * it says; else exit 3, naming the tensor. The metadata are not looked at: total_size is wrong in many a model.
+ * A shard's name is a plain file name that ends in .safetensors, and the shards hold exactly the tensors that the index
+ * says, each where it says; else exit 3, naming the tensor. The metadata are not looked at: total_size is wrong in many
+ * a model.
  */
 #ifndef PALIMPSEST_WEIGHTS_H
 #define PALIMPSEST_WEIGHTS_H

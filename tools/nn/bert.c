@@ -30,7 +30,11 @@ struct bert {
 	int n_layers;
 	double eps;
 	nn_activation *act;
-	bool wide;   /* what goes from layer to layer, norms, and the products of the last two thirds of the layers in f32, whatever we compute in */
+	/*
+	 * What goes from layer to layer, norms, and the products of the last two thirds of the layers in f32, whatever
+	 * we compute in.
+	 */
+	bool wide;
 	bool offset; /* RoBERTa: positions are counted from behind the padding's */
 	int64_t pad; /* -1: none */
 	th_tensor *word, *position, *type; // (V, C), (positions, C), (types, C): the parameters whatever we compute in
@@ -63,8 +67,8 @@ static struct linear linear_params(struct nn_model *m, int64_t in, int64_t out, 
 }
 
 /*
- * Wide: of a vector that is the mean over a text's tokens, the rounding of activations averages out, that of weights does not, and that
- * of the last layers' changes it most.
+ * Wide: of a vector that is the mean over a text's tokens, the rounding of activations averages out, that of weights
+ * does not, and that of the last layers' changes it most.
  */
 static void load_encoder(struct nn_model *m)
 {
@@ -72,8 +76,9 @@ static void load_encoder(struct nn_model *m)
 	struct bert *b = m->net = xcalloc(1, sizeof *b);
 	int64_t C = c->n_embd;
 
-	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon, .wide = !m->family->masked,
-	                   .act = nn_activations[c->activation], .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
+	*b = (struct bert){.C = C, .H = c->n_head, .n_layers = (int)c->n_layer, .eps = c->layer_norm_epsilon,
+	                   .wide = !m->family->masked, .act = nn_activations[c->activation],
+	                   .offset = c->family == MODEL_ROBERTA, .pad = c->pad_token_id};
 	b->word = nn_param(m->params, 2, (int64_t[]){c->vocab_size, C}, "embeddings.word_embeddings.weight");
 	b->position = nn_param(m->params, 2, (int64_t[]){c->n_positions, C}, "embeddings.position_embeddings.weight");
 	b->type = nn_param(m->params, 2, (int64_t[]){c->n_types, C}, "embeddings.token_type_embeddings.weight");
@@ -204,8 +209,8 @@ static th_tensor *whole_layer(const struct nn_model *m, int i, th_tensor *x, con
 }
 
 /*
- * RoBERTa's positions, if the padding token stands in the input: it is not counted. NULL: it stands nowhere, or does not matter. To look
- * costs to wait for a device that the ids lie on.
+ * RoBERTa's positions, if the padding token stands in the input: it is not counted. NULL: it stands nowhere, or does
+ * not matter. To look costs to wait for a device that the ids lie on.
  */
 static th_tensor *positions_by_padding(const struct nn_model *m, th_tensor *id)
 {

@@ -103,8 +103,8 @@ static void score_whole(const struct nn_model *m, const struct ids *prompt, cons
 }
 
 /* A row is the prompt's last token and the continuation; all tokens before are in the cache. */
-static void score_rest(const struct nn_model *m, const struct nn_cache *before, const struct ids *prompt, const struct ids *c, size_t n,
-                       double *sum)
+static void score_rest(const struct nn_model *m, const struct nn_cache *before, const struct ids *prompt,
+                       const struct ids *c, size_t n, double *sum)
 {
 	struct rows r = rows_make((int64_t)n, (int64_t)longest_of(c, n));
 	int64_t *row = xcalloc(n, sizeof *row); /* row 0, n times */

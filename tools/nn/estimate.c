@@ -100,8 +100,9 @@ static void estimate_memory(struct estimate *e, const struct model_config *c, co
 	e->logits = row * (rows >= scored ? scored : rows < 1 ? 1 : rows);
 
 	/*
-	 * Not all of this is there at one time, but what the backward pass frees lies in pieces among what it has made, so it is as if it
-	 * were. The gradient of a table that is taken and is the head, too, is there twice for a moment.
+	 * Not all of this is there at one time, but what the backward pass frees lies in pieces among what it has made,
+	 * so it is as if it were. The gradient of a table that is taken and is the head, too, is there twice for a
+	 * moment.
 	 */
 	double twice = copies || !c->tie_word_embeddings ? 0 : s->head * (opt->weights == TH_F32 ? 4 : 6);
 	/* Parts in f32 of what is bf16: the weight, two moments, the gradient. */
@@ -183,7 +184,10 @@ static void estimate_time(struct estimate *e, const struct model_config *c, cons
 	e->flops = 6 * s->products + 7 * attention;
 	if (opt->recompute)
 		e->flops += 2 * (s->products - s->head) + 2 * attention;
-	/* Activations are written and read some times; an update reads and writes the weight and both moments, and reads the gradient. */
+	/*
+	 * Activations are written and read some times; an update reads and writes the weight and both moments, and
+	 * reads the gradient.
+	 */
 	double layer = bytes_of(opt->compute) * s->saved * (double)c->n_layer;
 	double update = s->all * (2 * w + 4 * m + 12) / ((double)opt->batch * (double)opt->context);
 	e->seconds = e->flops / e->flops_rate + (4 * layer + update) / e->copy_rate;
@@ -219,8 +223,10 @@ void estimate_print(FILE *out, const struct estimate *e, const struct estimate_o
 	if (opt->data_bytes)
 		put(out, "data", e->data, "GB", 1e9, "token files, mapped");
 	put(out, "weights", e->weights, "GB", 1e9, name[opt->weights]);
-	put(out, "copies", e->copies, "GB", 1e9, e->copies > 0 ? "of the weights, to compute with" : "none: the weights are computed with");
-	put(out, "gradients", e->gradients, "GB", 1e9, opt->batch > opt->micro_batch ? "of a pass, and their sums" : "of the one pass in a step");
+	put(out, "copies", e->copies, "GB", 1e9,
+	    e->copies > 0 ? "of the weights, to compute with" : "none: the weights are computed with");
+	put(out, "gradients", e->gradients, "GB", 1e9,
+	    opt->batch > opt->micro_batch ? "of a pass, and their sums" : "of the one pass in a step");
 	put(out, "moments", e->moments, "GB", 1e9, name[opt->moments]);
 	put(out, "activations", e->activations, "GB", 1e9, opt->recompute ? "of one layer, and what goes into each" : "of all layers");
 	put(out, "logits", e->logits, "GB", 1e9, "a chunk of rows at a time");
@@ -230,7 +236,8 @@ void estimate_print(FILE *out, const struct estimate *e, const struct estimate_o
 	if (opt->keep_optimizer)
 		put(out, "optimizer-file", e->optimizer_file, "GB", 1e9, name[opt->moments]);
 	put(out, "operations-per-token", e->flops, "GFLOP", 1e9, "");
-	put(out, "operations-per-second", e->flops_rate, "GFLOP", 1e9, "matrix products of this shape on this machine, measured just now");
+	put(out, "operations-per-second", e->flops_rate, "GFLOP", 1e9,
+	    "matrix products of this shape on this machine, measured just now");
 	fprintf(out, "seconds-per-token\t%.3g\t%.3g tokens a second: a rough estimate\n", e->seconds, rate);
 	if (opt->steps) {
 		double seconds = (double)opt->steps * (double)(opt->batch * opt->context) * e->seconds;

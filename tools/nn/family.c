@@ -226,7 +226,8 @@ struct rows {
 static struct rows scored_rows(const struct nn_model *m, th_tensor *target)
 {
 	int64_t all = th_numel(target), n = 0;
-	int64_t *t = xcalloc((size_t)all, sizeof *t), *row = xcalloc((size_t)all, sizeof *row), *back = xcalloc((size_t)all, sizeof *back);
+	int64_t *t = xcalloc((size_t)all, sizeof *t), *row = xcalloc((size_t)all, sizeof *row),
+	        *back = xcalloc((size_t)all, sizeof *back);
 	struct rows r;
 
 	th_to_host(target, TH_I64, t);

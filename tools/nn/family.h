@@ -83,30 +83,32 @@ void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dty
 th_tensor *nn_compute(struct nn_model *m, th_tensor *param);
 
 /*
- * For families: x through layers 0 .. n_layer - 1, each in a scope of its own. With m->recompute nothing that a layer makes is kept but
- * what it returns; the results are the same bytes. *dropout must live until the backward pass.
+ * For families: x through layers 0 .. n_layer - 1, each in a scope of its own. With m->recompute nothing that a layer
+ * makes is kept but what it returns; the results are the same bytes. *dropout must live until the backward pass.
  */
 th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const struct nn_dropout *dropout);
 
 /* Brings the copies up to date with the parameters. After loading and after every change of the parameters. */
 void nn_cast(struct nn_model *m);
 /*
- * Before another th_backward() adds to the gradients: brings them to f32. Afterwards th_grad() of an f32 parameter is its whole gradient,
- * and the copies have none. Call it with no scope open.
+ * Before another th_backward() adds to the gradients: brings them to f32. Afterwards th_grad() of an f32 parameter is
+ * its whole gradient, and the copies have none. Call it with no scope open.
  */
 void nn_gather_grads(struct nn_model *m);
 void nn_zero_grads(struct nn_model *m);
 /*
- * The other way to add up gradients: first nn_sums_start(), then nn_sum_grads() after each th_backward(). The sums of all parameters, in f32,
- * have memory of their own, the same from start to start; th_grad() gives nothing, nn_param_grad() does. Call the first with no scope open.
+ * The other way to add up gradients: first nn_sums_start(), then nn_sum_grads() after each th_backward(). The sums of
+ * all parameters, in f32, have memory of their own, the same from start to start; th_grad() gives nothing,
+ * nn_param_grad() does. Call the first with no scope open.
  */
 void nn_sums_start(struct nn_model *m);
 void nn_sum_grads(struct nn_model *m);
 
 /*
- * The loss: scale * sum of -log p(target[b][t] | what the model sees at b, t), () f32. A target < 0 is not scored. What is seen:
- * id[b][..t], or with a masked family all of id[b]. id (B, T) and target (B T) lie in the cpu's memory, from where they go to the device
- * without waiting for it, or on the device; but a masked family, which has to look at them, waits for them there.
+ * The loss: scale * sum of -log p(target[b][t] | what the model sees at b, t), () f32. A target < 0 is not scored. What
+ * is seen: id[b][..t], or with a masked family all of id[b]. id (B, T) and target (B T) lie in the cpu's memory, from
+ * where they go to the device without waiting for it, or on the device; but a masked family, which has to look at them,
+ * waits for them there.
  */
 th_tensor *nn_loss(const struct nn_model *m, th_tensor *id, th_tensor *target, double scale,
                    const struct nn_dropout *dropout);

@@ -3,7 +3,8 @@
  * 1907.11692): each token with probability 0.15, independently; of these 80 % become the mask token, 10 % a random id, 10 % stay, as
  * transformers' DataCollatorForLanguageModeling does it. In evaluation: folds. Special tokens are never masked.
  *
- * Both are functions of their arguments alone: nothing is saved for a resume, and it does not matter what goes through the model at once.
+ * Both are functions of their arguments alone: nothing is saved for a resume, and it does not matter what goes through
+ * the model at once.
  */
 #ifndef PALIMPSEST_MASKING_H
 #define PALIMPSEST_MASKING_H

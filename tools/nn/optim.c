@@ -130,7 +130,8 @@ static void put_part(const struct optim *o, th_tensor *t, const th_tensor *part,
 /* Is nothing to be converted? */
 static bool is_plain(const struct optim *o, int i, const th_tensor *g)
 {
-	return th_dtype_of(o->params->item[i].value) == TH_F32 && th_dtype_of(g) == TH_F32 && o->opt.moments == TH_F32 && !o->opt.offload;
+	return th_dtype_of(o->params->item[i].value) == TH_F32 && th_dtype_of(g) == TH_F32 &&
+	       o->opt.moments == TH_F32 && !o->opt.offload;
 }
 
 static void update(struct optim *o, int i, th_tensor *g, const th_adamw *opt)

@@ -21,11 +21,12 @@ struct optim_options {
 	double beta1, beta2, eps;
 	double weight_decay; /* on matrices and embeddings; biases and norms have none, as in the Trainer */
 	/*
-	 * Of the moments: TH_F32, or TH_BF16, rounded at random as bf16 parameters are: to the nearest, the second moment, which changes
-	 * by less than a unit of its last place, would never change.
+	 * Of the moments: TH_F32, or TH_BF16, rounded at random as bf16 parameters are: to the nearest, the second
+	 * moment, which changes by less than a unit of its last place, would never change.
 	 */
 	th_dtype moments;
-	bool offload;        /* the moments lie in the cpu's memory, and come to the device a part at a time: th_device_sync() before reading them */
+	/* the moments lie in the cpu's memory, and come to the device a part at a time: th_device_sync() before reading them */
+	bool offload;
 	uint64_t seed, domain; /* of the rounding */
 };
 
@@ -47,8 +48,8 @@ struct optim *optim_new(struct nn_params *params, double beta1, double beta2, do
 void optim_free(struct optim *o);
 
 /*
- * L2 norm of all gradients, () f32 on the device, there until the next call; optim_step() will scale them so that it is at most clip (0: leaves
- * them). A parameter without gradient counts as 0. Does not wait for the device.
+ * L2 norm of all gradients, () f32 on the device, there until the next call; optim_step() will scale them so that it is
+ * at most clip (0: leaves them). A parameter without gradient counts as 0. Does not wait for the device.
  */
 th_tensor *optim_clip(struct optim *o, double clip);
 /*

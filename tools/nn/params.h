@@ -25,7 +25,10 @@ struct nn_param {
 	char *name;       /* without the prefix */
 	th_tensor *value; /* on the device, a leaf, without gradient until th_requires_grad() */
 	th_tensor *copy;  /* what is computed with in its place, in another type; NULL: itself */
-	/* Sum of the gradients of several passes, f32, where value's own .grad cannot be it because value is bf16 or a graph is replayed. */
+	/*
+	 * Sum of the gradients of several passes, f32, where value's own .grad cannot be it because value is bf16 or a
+	 * graph is replayed.
+	 */
 	th_tensor *sum;   /* NULL until needed */
 	bool summed;      /* is there anything in it? */
 };

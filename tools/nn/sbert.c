@@ -342,7 +342,10 @@ static int by_length(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
-/* How many of n texts, the longest first, go together: as long as padding to the length of the first is an eighth at most, or little. */
+/*
+ * How many of n texts, the longest first, go together: as long as padding to the length of the first is an eighth at
+ * most, or little.
+ */
 static size_t alike(const struct ids *text, const size_t *order, size_t n)
 {
 	const size_t little = 256; /* tokens in all: products of fewer rows are less efficient than padding */

@@ -64,7 +64,8 @@ static void finish(struct batch *b)
 }
 
 /* False: no more of them. */
-static bool hand_over(const struct cut *c, const uint64_t *which, struct batch *b, bool (*take)(void *arg, const struct scored *s), void *arg)
+static bool hand_over(const struct cut *c, const uint64_t *which, struct batch *b,
+                      bool (*take)(void *arg, const struct scored *s), void *arg)
 {
 	bool more = true;
 

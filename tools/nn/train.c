@@ -440,9 +440,9 @@ static void pass_body(void *arg)
 }
 
 /*
- * What it reads and writes has to stay where it is: the parameters and their copies do, ids and targets come into tensors of its own, the
- * loss and the sums of gradients are there before. The scale is that of a whole batch. What the passes to warm up leave behind is cleared
- * when the step begins.
+ * What it reads and writes has to stay where it is: the parameters and their copies do, ids and targets come into
+ * tensors of its own, the loss and the sums of gradients are there before. The scale is that of a whole batch. What the
+ * passes to warm up leave behind is cleared when the step begins.
  */
 static void capture_pass(struct loop *l, double scale, const struct nn_dropout *dropout)
 {
@@ -496,16 +496,17 @@ static double rate_at(const struct train_options *opt, int64_t step)
 }
 
 /*
- * The update from the gradients at hand. Late, the host queues it before it knows of this step's loss, then waits for that of the step
- * before: it is never more than one step ahead of the device. If the loss or the norm is not finite, the device skips the update, and the
- * host will end the tool, before anything is saved.
+ * The update from the gradients at hand. Late, the host queues it before it knows of this step's loss, then waits for
+ * that of the step before: it is never more than one step ahead of the device. If the loss or the norm is not finite,
+ * the device skips the update, and the host will end the tool, before anything is saved.
  */
 static void update(struct loop *l, int64_t n)
 {
 	struct training *t = l->t;
 	th_tensor *norm = optim_clip(t->optim, t->opt->clip);
 	struct outcome now = {.step = t->step + 1, .tokens = t->tokens + (uint64_t)n * (uint64_t)t->opt->context,
-	                      .epoch = (double)blocks_before(l, t->step + 1) / (double)l->shuffle.blocks, .lr = rate_at(t->opt, t->step),
+	                      .epoch = (double)blocks_before(l, t->step + 1) / (double)l->shuffle.blocks,
+	                      .lr = rate_at(t->opt, t->step),
 	                      .loss = th_fetch_start(l->loss, TH_F64), .norm = th_fetch_start(norm, TH_F64)};
 
 	if (t->opt->late) {
@@ -586,8 +587,8 @@ static bool is_due(const struct loop *l)
 }
 
 /*
- * False if a signal came first: then nothing has changed. best.safetensors may be of a later step than the state: the steps between, done
- * again, end in the same file.
+ * False if a signal came first: then nothing has changed. best.safetensors may be of a later step than the state: the
+ * steps between, done again, end in the same file.
  */
 static bool validate(struct loop *l)
 {

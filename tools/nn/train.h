@@ -31,14 +31,19 @@ struct train_options {
 	struct nn_dropout dropout; /* probabilities; all 0: none */
 	const struct masking *masking; /* masked tokens are predicted; NULL: the next token is */
 	/*
-	 * Read a step's loss and norm when the next step is under way, so that a GPU always has work. Until then the device alone knows whether
-	 * they are finite, and if not leaves the parameters as they are. The same bytes come out.
+	 * Read a step's loss and norm when the next step is under way, so that a GPU always has work. Until then the
+	 * device alone knows whether they are finite, and if not leaves the parameters as they are. The same bytes come
+	 * out.
 	 */
 	bool late;
-	bool graph; /* passes of whole micro-batches, in steps of whole batches, are replays of a captured graph, see train_can_graph() */
+	/* passes of whole micro-batches, in steps of whole batches, are replays of a captured graph, see train_can_graph() */
+	bool graph;
 };
 
-/* Can it be done with this model and device? Not if tokens are masked, or if what is computed again would meet with another mask of dropout. */
+/*
+ * Can it be done with this model and device? Not if tokens are masked, or if what is computed again would meet with
+ * another mask of dropout.
+ */
 bool train_can_graph(const struct nn_model *m, const struct train_options *opt);
 
 struct training {
@@ -69,8 +74,8 @@ int64_t train_epoch_steps(const struct corpus *c, int64_t context, int64_t batch
 
 /*
  * Trains to the last step, and leaves in the model's parameters the final ones, or with keep_best the best. SIGTERM,
- * SIGINT and SIGHUP save the state and then end the process by that signal. A loss, in training or validation, or a gradient that is not
- * finite: exit 1, the last state stays.
+ * SIGINT and SIGHUP save the state and then end the process by that signal. A loss, in training or validation, or a
+ * gradient that is not finite: exit 1, the last state stays.
  */
 void train(struct training *t);
 
