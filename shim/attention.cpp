@@ -86,8 +86,8 @@ static const int64_t BLOCK = 64; /* queries, and keys, of one product */
 
 #if defined CPUBLAS_BRGEMM_F32F32F32 && defined CPUBLAS_BRGEMM_BF16BF16F32
 /*
- * c (M, N; f32) = or += a (M, K) b. In bfloat16 b is as kernel_table.pack() leaves it, ldb is N, and K is even: AMX multiplies pairs, and
- * dies of half a one.
+ * c (M, N; f32) = or += a (M, K) b. In bfloat16 b is as kernel_table.pack() leaves it, ldb is N, and K is even: AMX
+ * multiplies pairs, and dies of half a one.
  */
 static void small_product(bool bf16, int64_t M, int64_t N, int64_t K, const void *a, int64_t lda, const void *b,
 			  int64_t ldb, float *c, int64_t ldc, bool add)
@@ -245,8 +245,9 @@ struct workspace {
 	}
 
 	/*
-	 * c (D, keys; ld apart) += turned (D, n) times rows (n, keys; ld apart): the transpose of a gradient of keys or values, so that not
-	 * the long rows have to be turned but a block of queries or of their gradient, and once, in the end, c.
+	 * c (D, keys; ld apart) += turned (D, n) times rows (n, keys; ld apart): the transpose of a gradient of keys or
+	 * values, so that not the long rows have to be turned but a block of queries or of their gradient, and once, in
+	 * the end, c.
 	 */
 	void add_products(const std::vector<char> &turned, const void *rows, int64_t n, int64_t keys, std::vector<float> &c)
 	{

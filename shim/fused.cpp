@@ -1,6 +1,7 @@
 /*
- * fused.cpp: dropout, GELU, SwiGLU, RMS norm, rotary positions, the last layer with its loss, and checkpointing: operations for which libtorch's own are
- * slow or hold too much memory. On the cpu they run on kernels.cpp and product.cpp; on other devices they are put together from libtorch's operations.
+ * fused.cpp: dropout, GELU, SwiGLU, RMS norm, rotary positions, the last layer with its loss, and checkpointing:
+ * operations for which libtorch's own are slow or hold too much memory. On the cpu they run on kernels.cpp and
+ * product.cpp; on other devices they are put together from libtorch's operations.
  */
 #include "fused_parts.h"
 #include "graph.h"
@@ -45,8 +46,8 @@ at::Generator fused_seed(at::Device device, th_key key)
 }
 
 /*
- * For devices without our kernels. In a graph the seed is not a constant: the replay sets it, for all masks within, which then are so many
- * successive parts of the generator's one sequence.
+ * For devices without our kernels. In a graph the seed is not a constant: the replay sets it, for all masks within,
+ * which then are so many successive parts of the generator's one sequence.
  */
 at::Generator generator_of(const Tensor &x, th_key key)
 {
@@ -152,7 +153,8 @@ struct Embedding : Function<Embedding> {
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
 	{
 		const Tensor sum = at::embedding_dense_backward(grad[0].to(at::kFloat), ctx->get_saved_variables()[0],
-								ctx->saved_data["rows"].toInt(), ctx->saved_data["padding"].toInt(), false);
+								ctx->saved_data["rows"].toInt(),
+								ctx->saved_data["padding"].toInt(), false);
 		return {sum.to(grad[0].scalar_type()), Tensor(), Tensor()};
 	}
 };
@@ -402,8 +404,8 @@ static int64_t chunk_rows(int64_t n, int64_t row_bytes, bool gradient)
 }
 
 /*
- * Asked for deterministic algorithms, libtorch sorts the indices of a scatter on CUDA, in case some are equal. There are none among those of
- * cross_entropy_rows(), one in each row.
+ * Asked for deterministic algorithms, libtorch sorts the indices of a scatter on CUDA, in case some are equal. There
+ * are none among those of cross_entropy_rows(), one in each row.
  */
 struct any_algorithm {
 	const bool on = at::globalContext().deterministicAlgorithms(), warn = at::globalContext().deterministicAlgorithmsWarnOnly();
@@ -443,7 +445,8 @@ static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scal
 		const any_algorithm guard;
 		at::exp_out(logits, log_p);
 		logits.scatter_(1, at, own.expm1().to(logits.scalar_type()));
-		logits.mul_(ignored.logical_not().unsqueeze(1).to(at::kFloat).mul_(scale)); /* those ignored are finite: see LinearCrossEntropy */
+		/* those ignored are finite: see LinearCrossEntropy */
+		logits.mul_(ignored.logical_not().unsqueeze(1).to(at::kFloat).mul_(scale));
 	}
 }
 
@@ -529,8 +532,9 @@ static double add_logs(double a, double b)
 }
 
 /*
- * By parts of the vocabulary, all rows at once: so weights are read once, and what oneDNN does to bfloat16 ones first, a copy in an order of its
- * own, is done once, and small. Of each row the log-sum-exp so far is kept, and the target's logit.
+ * By parts of the vocabulary, all rows at once: so weights are read once, and what oneDNN does to bfloat16 ones first,
+ * a copy in an order of its own, is done once, and small. Of each row the log-sum-exp so far is kept, and the target's
+ * logit.
  */
 template <typename scalar>
 static void nll_by_parts(const Tensor &h, const Tensor &w, const Tensor &b, const Tensor &target, Tensor &loss)
@@ -570,7 +574,9 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 
 	if (has_kernels(h) && N > 0) {
 		const at::ScalarType type = h.scalar_type();
-		(type == at::kDouble ? nll_by_parts<double> : type == at::kFloat ? nll_by_parts<float> : nll_by_parts<at::BFloat16>)(h, w, b, target, loss);
+		(type == at::kDouble  ? nll_by_parts<double>
+		 : type == at::kFloat ? nll_by_parts<float>
+		                      : nll_by_parts<at::BFloat16>)(h, w, b, target, loss);
 		return loss.to(sum_type(h));
 	}
 	const int64_t rows = chunk_rows(N, w.size(0) * h.element_size(), false);

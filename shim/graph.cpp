@@ -1,8 +1,8 @@
 /*
  * graph.cpp: work of a CUDA device captured once and launched as one piece.
  *
- * The only file that needs CUDA's own headers: the Makefile looks for them beside libtorch, and defines HAVE_CUDA_HEADERS. Without, there
- * are no graphs, and all else is the same.
+ * The only file that needs CUDA's own headers: the Makefile looks for them beside libtorch, and defines
+ * HAVE_CUDA_HEADERS. Without, there are no graphs, and all else is the same.
  */
 #include "graph.h"
 
@@ -44,9 +44,10 @@ bool graph_possible()
 }
 
 /*
- * As torch.cuda.graph() and its documentation have it: the body runs a few times on a stream of its own, where cuBLAS makes its handles and
- * workspaces, one for each thread and so for autograd's too; what the allocator holds for that is given back; then the body is captured on
- * the same stream. What it allocates then comes from a pool of the graph's own, so that no other tensor is ever at those addresses.
+ * As torch.cuda.graph() and its documentation have it: the body runs a few times on a stream of its own, where cuBLAS
+ * makes its handles and workspaces, one for each thread and so for autograd's too; what the allocator holds for that is
+ * given back; then the body is captured on the same stream. What it allocates then comes from a pool of the graph's
+ * own, so that no other tensor is ever at those addresses.
  */
 static void capture(th_graph *g, c10::Device device)
 {
@@ -73,7 +74,10 @@ static void capture(th_graph *g, c10::Device device)
 	c10::cuda::device_synchronize();
 }
 
-/* On the stream of all other work, so in its place among it. libtorch first writes the generator's seed to where the graph's kernels read it. */
+/*
+ * On the stream of all other work, so in its place among it. libtorch first writes the generator's seed to where the
+ * graph's kernels read it.
+ */
 void graph_replay(th_graph *g)
 {
 	if (g->graph)

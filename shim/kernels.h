@@ -69,8 +69,9 @@ struct kernel_table {
 	double (*sum_squares)(const void *a, int64_t n);
 
 	/*
-	 * Normalised by the root of the mean square: y = x r, rounded, times w, with r = 1 / sqrt(mean of x^2 + eps), which is returned.
-	 * y may be x. From its gradient g: dx is that of x, and that of w is added to dw, as f32, or f64 for f64. dx may be g.
+	 * Normalised by the root of the mean square: y = x r, rounded, times w, with r = 1 / sqrt(mean of x^2 + eps),
+	 * which is returned. y may be x. From its gradient g: dx is that of x, and that of w is added to dw, as f32, or
+	 * f64 for f64. dx may be g.
 	 */
 	double (*rms_norm_row)(const void *x, const void *w, void *y, int64_t n, double eps);
 	void (*rms_norm_row_grad)(const void *x, const void *w, const void *g, double r, void *dx, void *dw, int64_t n);

@@ -9,8 +9,9 @@
 namespace {
 
 /*
- * libtorch's own takes aligned memory of malloc(): in glibc a piece that is freed is then too small for the next one of its size, by what might
- * have to be left in front, so that memory grows beyond what is in use (ppl-eval of GPT-2 small: by 190 MB).
+ * libtorch's own takes aligned memory of malloc(): in glibc a piece that is freed is then too small for the next one of
+ * its size, by what might have to be left in front, so that memory grows beyond what is in use (ppl-eval of GPT-2
+ * small: by 190 MB).
  */
 struct Memory final : c10::Allocator {
 	enum { ALIGN = 64 };
@@ -45,8 +46,8 @@ struct Memory final : c10::Allocator {
 }
 
 /*
- * glibc gives what is over 32 MB back to the system at once: each step then pays again for the kernel clearing its pages (9 % of a step with a
- * vocabulary of 50257). Keep the memory instead.
+ * glibc gives what is over 32 MB back to the system at once: each step then pays again for the kernel clearing its
+ * pages (9 % of a step with a vocabulary of 50257). Keep the memory instead.
  */
 __attribute__((constructor)) static void keep_memory()
 {

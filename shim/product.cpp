@@ -1,5 +1,6 @@
 /*
- * product.cpp: matrix products of layers, with a bias, and their gradients, where libtorch's own way to the library that multiplies is a detour.
+ * product.cpp: matrix products of layers, with a bias, and their gradients, where libtorch's own way to the library
+ * that multiplies is a detour.
  */
 #include "fused_parts.h"
 
@@ -11,9 +12,10 @@
 #include <ATen/ops/zeros.h>
 
 /*
- * oneDNN's product with a bias, which libtorch offers as an operator of its compiler. Its own operators, in bfloat16, first fill the result with the
- * bias, and then read it: a fifth more time. In f32 they multiply by MKL, which has no AVX-512 on processors that are not Intel's: there oneDNN
- * takes a tenth less time, with a vocabulary a third; on Intel's it takes a tenth more.
+ * oneDNN's product with a bias, which libtorch offers as an operator of its compiler. Its own operators, in bfloat16,
+ * first fill the result with the bias, and then read it: a fifth more time. In f32 they multiply by MKL, which has no
+ * AVX-512 on processors that are not Intel's: there oneDNN takes a tenth less time, with a vocabulary a third; on
+ * Intel's it takes a tenth more.
  */
 static const std::optional<c10::OperatorHandle> &onednn_linear()
 {
@@ -35,7 +37,10 @@ static bool takes_onednn(const Tensor &x, const Tensor &w)
 	       w.dim() == 2 && x.size(-1) == w.size(1) && onednn_linear().has_value();
 }
 
-/* Columns of a product that are made at a time where there are many: with the vocabulary's all at once oneDNN takes a fifth more time. */
+/*
+ * Columns of a product that are made at a time where there are many: with the vocabulary's all at once oneDNN takes a
+ * fifth more time.
+ */
 static const int64_t PART = 4096;
 
 static Tensor multiply_by_parts(const Tensor &x, const Tensor &w, const Tensor &b)
@@ -99,8 +104,8 @@ static void multiply_part_turned(const Tensor &a, const Tensor &b, const Tensor 
 }
 
 /*
- * In bfloat16 the first factor is turned in memory, some of its columns at a time: oneDNN turns it too, but so slowly that with AMX the product takes a
- * third more time.
+ * In bfloat16 the first factor is turned in memory, some of its columns at a time: oneDNN turns it too, but so slowly
+ * that with AMX the product takes a third more time.
  */
 Tensor multiply_turned(const Tensor &a, const Tensor &b)
 {

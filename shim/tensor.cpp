@@ -391,9 +391,10 @@ th_tensor *th_arange(int64_t n, th_device d)
 }
 
 /*
- * A copy between a CUDA device and ordinary memory makes the host wait until the device has done all that is queued. From and to pinned
- * memory it is queued like any other work. libtorch keeps freed pinned memory for the next tensor, and knows from an event when the last
- * copy out of it is through: so a staging buffer may be dropped at once, and in the steady state none is made anew.
+ * A copy between a CUDA device and ordinary memory makes the host wait until the device has done all that is queued.
+ * From and to pinned memory it is queued like any other work. libtorch keeps freed pinned memory for the next tensor,
+ * and knows from an event when the last copy out of it is through: so a staging buffer may be dropped at once, and in
+ * the steady state none is made anew.
  */
 static Tensor empty_beside(at::IntArrayRef shape, at::ScalarType type, bool pinned)
 {

@@ -164,8 +164,8 @@ TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
 /* th_affine(th_gelu_tanh(x), w, b), for which only x is kept until the backward pass. */
 TH_API th_tensor *th_gelu_tanh_affine(th_tensor *x, th_tensor *w, th_tensor *b);
 /*
- * id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. The gradient of a row is added up in f32; that of row
- * `padding` is 0 (torch.nn.Embedding's padding_idx), -1: of none.
+ * id (...) i64, w (V, C) -> (..., C). Ids must be in [0, V): checked by the caller. The gradient of a row is added up
+ * in f32; that of row `padding` is 0 (torch.nn.Embedding's padding_idx), -1: of none.
  */
 TH_API th_tensor *th_embedding(th_tensor *w, th_tensor *id, int64_t padding);
 /* x (..., C), w (C), b (C) or NULL; statistics in f32 whatever x is. Ba, Kiros, Hinton, 1607.06450 */
@@ -234,10 +234,10 @@ TH_API th_tensor *th_checkpoint(th_function *f, void *context, th_tensor *const 
 /*
  * Work of a CUDA device that is done again and again with the same shapes: captured once, then launched as one piece.
  *
- * body(context) is called four times, three of them to warm up. It must do the same each time, use no value of a device on the host, close
- * the scopes that it opens, and leave what others are to read in tensors that were there before, as they must be when th_graph_replay() runs:
- * a replay reads and writes the same memory. An error in it ends the tool as any other. On the cpu nothing is gained: body is called in
- * each replay, and not before.
+ * body(context) is called four times, three of them to warm up. It must do the same each time, use no value of a device
+ * on the host, close the scopes that it opens, and leave what others are to read in tensors that were there before, as
+ * they must be when th_graph_replay() runs: a replay reads and writes the same memory. An error in it ends the tool as
+ * any other. On the cpu nothing is gained: body is called in each replay, and not before.
  */
 typedef struct th_graph th_graph;
 TH_API bool th_graph_possible(th_device d); /* false on the cpu, and if the shim was built without CUDA's headers */
