@@ -134,8 +134,8 @@ static void compare(const char *name, kernel_type type, int64_t n, const results
 
 	for (size_t i = 0; i < want.size(); i++)
 		if (!(got[i] == want[i]) && !(std::fabs(got[i] - want[i]) <= tolerance * (1e-2 + std::fabs(want[i])))) {
-			printf("%s %s n %d, result %d: %.9g, plain %.9g\n", name, type_name[type], static_cast<int>(n), static_cast<int>(i),
-			       got[i], want[i]);
+			printf("%s %s n %d, result %d: %.9g, plain %.9g\n", name, type_name[type], static_cast<int>(n),
+			       static_cast<int>(i), got[i], want[i]);
 			failures++;
 			return;
 		}
@@ -167,7 +167,8 @@ static void turn(const char *name, const kernel_table *t, kernel_type type, int6
 			for (int64_t c = 0; c < width; c++) {
 				const int64_t from = transposed ? c * rows + k : k * columns + c;
 				const double want = k < rows && c < columns ? static_cast<double>(from % 200) : 0;
-				failures += get(panel, type, type == KERNEL_BF16 ? (k / 2 * width + c) * 2 + k % 2 : k * width + c) != want;
+				failures += get(panel, type, type == KERNEL_BF16 ? (k / 2 * width + c) * 2 + k % 2
+				                                                 : k * width + c) != want;
 			}
 	}
 	if (failures)

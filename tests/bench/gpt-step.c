@@ -267,8 +267,9 @@ int main(int argc, char **argv)
 			}
 		}
 		getrusage(RUSAGE_SELF, &use);
-		printf("step %.1f ms (best %.1f), %.0f tokens/s, loss %.4f, peak %.2f GB, system %.1f of %.1f s\n", 1e3 * total / steps,
-		       1e3 * best, (double)(B * T) * steps / total, loss, (double)use.ru_maxrss / 1048576, seconds(use.ru_stime),
+		printf("step %.1f ms (best %.1f), %.0f tokens/s, loss %.4f, peak %.2f GB, system %.1f of %.1f s\n",
+		       1e3 * total / steps, 1e3 * best, (double)(B * T) * steps / total, loss,
+		       (double)use.ru_maxrss / 1048576, seconds(use.ru_stime),
 		       seconds(use.ru_stime) + seconds(use.ru_utime));
 	}
 	th_shutdown();

@@ -1,4 +1,7 @@
-/* blocks FILE.tok CONTEXT SEED EPOCHS: the blocks that cpt-step trains on, in its order, a line of ids each; an empty line after each epoch. */
+/*
+ * blocks FILE.tok CONTEXT SEED EPOCHS: the blocks that cpt-step trains on, in its order, a line of ids each; an empty
+ * line after each epoch.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

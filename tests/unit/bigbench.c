@@ -1,4 +1,7 @@
-/* The metrics, the regular expressions and the random numbers of BIG-bench beside the package's: data/bigbench/metrics.json.gz (parity-bigbench.py). */
+/*
+ * The metrics, the regular expressions and the random numbers of BIG-bench beside the package's:
+ * data/bigbench/metrics.json.gz (parity-bigbench.py).
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -171,7 +174,8 @@ static void test_regexes(void **state)
 		assert_non_null(r);
 		struct pyregex_match m = pyregex_find(r, subject, n);
 		if (m.end - m.start != strlen(want) || memcmp(subject + m.start, want, strlen(want)) != 0) {
-			print_error("'%s' in '%s': '%.*s', not '%s'\n", pattern, subject, (int)(m.end - m.start), subject + m.start, want);
+			print_error("'%s' in '%s': '%.*s', not '%s'\n", pattern, subject, (int)(m.end - m.start),
+			            subject + m.start, want);
 			fail();
 		}
 		found += m.found;
@@ -190,8 +194,9 @@ static void test_regexes(void **state)
 
 static void test_regex_refusals(void **state)
 {
-	static const char *const bad[] = {"(?=a)", "(?P<x>a)", "(a)\\1", "a**", "a*+", "*a", "(a", "a)", "[a", "[b-a]", "a{3,2}", "a{2000}", "\\q",
-	                                  "(?i)é", "(?s)a", "^*", "\\", "[\\d-a-\\d]x[", "((((a{1000}){1000}))){9}"};
+	static const char *const bad[] = {"(?=a)", "(?P<x>a)", "(a)\\1", "a**", "a*+", "*a", "(a", "a)", "[a", "[b-a]",
+	                                  "a{3,2}", "a{2000}", "\\q", "(?i)é", "(?s)a", "^*", "\\", "[\\d-a-\\d]x[",
+	                                  "((((a{1000}){1000}))){9}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -270,7 +275,8 @@ static void test_repair(void **state)
 	} c[] = {
 		{"a\xe2\x82", "a\xef\xbf\xbd", "a"}, {"\xff" "b", "\xef\xbf\xbd" "b", "\xef\xbf\xbd" "b"},
 		{"\xf0\x9f\x92", "\xef\xbf\xbd", ""}, {"\xe2\x28\xa1", "\xef\xbf\xbd(\xef\xbf\xbd", "\xef\xbf\xbd(\xef\xbf\xbd"},
-		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, {"é\xc3", "é\xef\xbf\xbd", "é"}, {"", "", ""},
+		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+		{"é\xc3", "é\xef\xbf\xbd", "é"}, {"", "", ""},
 	};
 
 	(void)state;

@@ -69,7 +69,8 @@ static void reads_values(void **state)
 static void converts_exactly(void **state)
 {
 	static const char text[] = "{\"big\": 9007199254740992, \"over\": 9007199254740993, \"neg\": -9007199254740992,"
-				   "\"under\": -9007199254740993, \"one\": 1.0, \"exp\": 1e3, \"huge\": 1000000000000000019884624838656,"
+				   "\"under\": -9007199254740993, \"one\": 1.0, \"exp\": 1e3, "
+				   "\"huge\": 1000000000000000019884624838656,"
 				   "\"zero\": -0, \"n\": null, \"f\": 0.1, \"s\": \"x\", \"b\": true, \"after\": 7}";
 	struct json *doc = parse(text, sizeof text - 1);
 	const json_value *o = json_root(doc);

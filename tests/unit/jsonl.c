@@ -48,7 +48,8 @@ static void offsets(void **state)
 		for (size_t after = 0; after < 20; after++) {
 			static const struct {
 				const char *json, *text;
-			} part[] = {{"\\n", "\n"}, {"\xc3\xa9", "\xc3\xa9"}, {"\\\"", "\""}, {"\x7f", "\x7f"}, {"\\u00e9", "\xc3\xa9"}};
+			} part[] = {{"\\n", "\n"}, {"\xc3\xa9", "\xc3\xa9"}, {"\\\"", "\""}, {"\x7f", "\x7f"},
+			            {"\\u00e9", "\xc3\xa9"}};
 			char json[200], text[100];
 
 			for (size_t i = 0; i < sizeof part / sizeof *part; i++) {

@@ -88,8 +88,8 @@ static void a_function(void **state)
 		int64_t one[2][T], target[2][T];
 		for (int i = 0; i < 2; i++) {
 			fill(one[i], 0);
-			mask_block(&k, 1 + (uint64_t)(i && which == 1), 2 + (uint64_t)(i && which == 2), 3 + (uint64_t)(i && which == 3),
-			           4 + (uint64_t)(i && which == 4), T, one[i], target[i]);
+			mask_block(&k, 1 + (uint64_t)(i && which == 1), 2 + (uint64_t)(i && which == 2),
+			           3 + (uint64_t)(i && which == 3), 4 + (uint64_t)(i && which == 4), T, one[i], target[i]);
 		}
 		assert_int_equal(memcmp(one[0], one[1], sizeof one[0]) == 0, which == 0);
 		assert_int_equal(memcmp(target[0], target[1], sizeof target[0]) == 0, which == 0);

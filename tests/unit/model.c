@@ -126,7 +126,8 @@ static void refuses_by_name(void **state)
 	REFUSES("{\"model_type\": \"bert\", \"is_decoder\": true}", "is_decoder: not supported");
 	REFUSES("{\"model_type\": \"bert\", \"n_embd\": 768}", "n_embd: unknown field");
 	REFUSES("{\"model_type\": \"bert\", \"pad_token_id\": 30522}", "pad_token_id: 30522 is beyond the vocabulary of 30522");
-	REFUSES(ROBERTA "\"position_embedding_type\": \"relative_key_query\"}", "position_embedding_type: relative_key_query: not supported");
+	REFUSES(ROBERTA "\"position_embedding_type\": \"relative_key_query\"}",
+	        "position_embedding_type: relative_key_query: not supported");
 	REFUSES(ROBERTA "\"is_decoder\": true}", "is_decoder: not supported");
 	REFUSES(ROBERTA "\"add_cross_attention\": true}", "add_cross_attention: not supported");
 	REFUSES(ROBERTA "\"rotary\": 1}", "rotary: unknown field");

@@ -121,7 +121,8 @@ static void defaults(void **state)
 static void fields_are_honoured(void **state)
 {
 	struct model_config c = parse(LLAMA "\"hidden_size\": 30, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
-	                              "\"head_dim\": 10, \"hidden_act\": \"gelu\", \"attention_dropout\": 0.1, \"attention_bias\": true,"
+	                              "\"head_dim\": 10, \"hidden_act\": \"gelu\", \"attention_dropout\": 0.1, "
+	                              "\"attention_bias\": true,"
 	                              "\"mlp_bias\": true, \"rms_norm_eps\": 1e-3, \"tie_word_embeddings\": true,"
 	                              "\"rope_theta\": 500, \"pretraining_tp\": 1, \"pad_token_id\": 5, \"initializer_range\": 0.1}");
 
@@ -138,14 +139,16 @@ static void fields_are_honoured(void **state)
 	assert_true(c.rope.theta == 8 && c.rope.type == ROPE_DEFAULT);
 	c = parse(LLAMA "\"rope_theta\": 7, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}");
 	assert_true(c.rope.theta == 7 && c.rope.type == ROPE_LINEAR && c.rope.factor == 2);
-	c = parse(LLAMA "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, \"high_freq_factor\": 4}}");
+	c = parse(LLAMA "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
+	                "\"high_freq_factor\": 4}}");
 	assert_int_equal(c.rope.original_positions, 2048);
 	/* windows of attention */
 	assert_int_equal(parse(MISTRAL "\"sliding_window\": null}").attention_window, 0);
 	assert_int_equal(parse(MISTRAL "\"sliding_window\": 17}").attention_window, 17);
 	assert_int_equal(parse(QWEN2 "\"sliding_window\": 17}").attention_window, 0);
 	assert_int_equal(parse(QWEN2 "\"sliding_window\": 17, \"use_sliding_window\": true}").attention_window, 17);
-	assert_int_equal(parse(QWEN2 "\"sliding_window\": 17, \"use_sliding_window\": true, \"max_window_layers\": 32}").attention_window, 0);
+	assert_int_equal(parse(QWEN2 "\"sliding_window\": 17, \"use_sliding_window\": true, "
+	                             "\"max_window_layers\": 32}").attention_window, 0);
 	assert_int_equal(parse(QWEN2 "\"sliding_window\": null, \"use_sliding_window\": true}").attention_window, 0);
 #define TWO QWEN2 "\"num_hidden_layers\": 2, \"sliding_window\": 17, \"use_sliding_window\": "
 	assert_int_equal(parse(TWO "true, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}").attention_window, 17);
@@ -194,8 +197,10 @@ static void refuses_by_name(void **state)
 	REFUSES(MISTRAL "\"sliding_window\": 0}", "sliding_window: 0 is not in");
 	REFUSES(QWEN2 "\"use_mrope\": true}", "use_mrope: not supported");
 	REFUSES(TWO "true, \"layer_types\": [\"full_attention\"]}", "one name for each of 2 layers");
-	REFUSES(TWO "true, \"layer_types\": [\"full_attention\", \"chunked_attention\"]}", "layer_types: chunked_attention: not supported");
-	REFUSES(TWO "false, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}", "layer_types: sliding_attention: not supported");
+	REFUSES(TWO "true, \"layer_types\": [\"full_attention\", \"chunked_attention\"]}",
+	        "layer_types: chunked_attention: not supported");
+	REFUSES(TWO "false, \"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
+	        "layer_types: sliding_attention: not supported");
 }
 
 int main(void)

@@ -183,8 +183,8 @@ static void check_gradient(const char *name, function *f, th_tensor **in, int n)
 			x[j] = keep;
 			slope = (at[1] - at[0]) / (2 * step);
 			if (!(fabs(slope - g[j]) <= 2e-8 * (1 + fabs(slope)) + 1e-8))
-				print_error("%s: input %d, element %d: gradient %.12g, difference quotient %.12g\n", name, i, (int)j, g[j],
-				            slope);
+				print_error("%s: input %d, element %d: gradient %.12g, difference quotient %.12g\n",
+				            name, i, (int)j, g[j], slope);
 			assert_true(fabs(slope - g[j]) <= 2e-8 * (1 + fabs(slope)) + 1e-8);
 		}
 		set_values(in[i], x);
@@ -240,8 +240,9 @@ static void gradients_of_plain_operations(void **state)
 #define ROW(name, n) {#name, f_##name, n}
 		ROW(add, 2), ROW(sub, 2), ROW(mul, 2), ROW(div, 2), ROW(broadcast, 2), ROW(scale, 1), ROW(add_scalar, 1),
 		ROW(tanh, 1), ROW(relu, 1), ROW(silu, 1), ROW(gelu, 1), ROW(gelu_tanh, 1), ROW(swiglu, 2), ROW(sum, 1),
-		ROW(sum_dim, 1), ROW(mean_dim, 1), ROW(norm_dim, 1), ROW(softmax, 1), ROW(log_softmax, 1), ROW(reshape, 1), ROW(transpose, 1),
-		ROW(cat, 2), ROW(index_select, 1), ROW(matmul, 2), ROW(to_dtype, 1), ROW(dropout, 1), ROW(clone, 1),
+		ROW(sum_dim, 1), ROW(mean_dim, 1), ROW(norm_dim, 1), ROW(softmax, 1), ROW(log_softmax, 1),
+		ROW(reshape, 1), ROW(transpose, 1), ROW(cat, 2), ROW(index_select, 1), ROW(matmul, 2),
+		ROW(to_dtype, 1), ROW(dropout, 1), ROW(clone, 1),
 	};
 
 	(void)state;
@@ -348,8 +349,9 @@ static void layers_in_bf16(void **state)
 }
 
 /*
- * Products of bfloat16 have a way of their own to the library, and turn a factor for the gradient of weights: value and gradients beside those in f32
- * of the same numbers. Sums are of up to 80 terms, so rounded factors and gradients differ by that much more.
+ * Products of bfloat16 have a way of their own to the library, and turn a factor for the gradient of weights: value and
+ * gradients beside those in f32 of the same numbers. Sums are of up to 80 terms, so rounded factors and gradients
+ * differ by that much more.
  */
 static void products_in_bf16(void **state)
 {
@@ -379,7 +381,10 @@ static void products_in_bf16(void **state)
 		}
 }
 
-/* In every size that vectors of 16 divide or do not, in all types: values, and gradients, of which that of w adds up 70 rounded products. */
+/*
+ * In every size that vectors of 16 divide or do not, in all types: values, and gradients, of which that of w adds up 70
+ * rounded products.
+ */
 static void rms_norm_is_its_formula(void **state)
 {
 	(void)state;
@@ -395,7 +400,8 @@ static void rms_norm_is_its_formula(void **state)
 				g[side] = randn(types[side ? type : 0], SHAPE(70, n));
 			}
 			th_tensor *x = in[0][0], *eps = th_full(sqrt(1e-3), TH_F64, cpu, SHAPE(70, 1));
-			th_tensor *parts[] = {th_scale(x, 1 / sqrt((double)n)), eps}, *root = th_norm_dim(th_cat(parts, 2, 1), 1, true);
+			th_tensor *parts[] = {th_scale(x, 1 / sqrt((double)n)), eps},
+			          *root = th_norm_dim(th_cat(parts, 2, 1), 1, true);
 			y[0] = th_mul(th_div(x, root), in[0][1]);
 			y[1] = th_rms_norm(in[1][0], in[1][1], 1e-3);
 			assert_int_equal(th_dtype_of(y[1]), types[type]);
@@ -511,7 +517,8 @@ static void rope_gradient(void **state)
 	(void)state;
 	rope_angles = angles(6, 19);
 	check_gradient("rope", f_rope, (th_tensor *[]){randn(TH_F64, SHAPE(2, 4, 2 * 38))}, 1);
-	th_tensor *h = th_requires_grad(randn(TH_F16, SHAPE(2, 6, 38)), true), *f = th_requires_grad(th_to_dtype(th_detach(h), TH_F32), true);
+	th_tensor *h = th_requires_grad(randn(TH_F16, SHAPE(2, 6, 38)), true),
+	          *f = th_requires_grad(th_to_dtype(th_detach(h), TH_F32), true);
 	th_backward(weighed(th_rope(h, rope_angles)));
 	th_backward(weighed(th_rope(f, rope_angles)));
 	assert_near(th_grad(h), th_grad(f), 0x1p-9);
@@ -949,9 +956,11 @@ static void loss_without_some_words(void **state)
 			for (int64_t n = 3; n <= N; n += N - 3) {
 				th_scope_open();
 				const int64_t from = some[i][0], words = some[i][1];
-				th_tensor *few = th_narrow(h, 0, 0, n), *target = th_add(some_targets(n, 4, false), th_full(1, TH_I64, cpu, SHAPE(1)));
+				th_tensor *few = th_narrow(h, 0, 0, n),
+				          *target = th_add(some_targets(n, 4, false), th_full(1, TH_I64, cpu, SHAPE(1)));
 				th_tensor *b = th_zeros(TH_F32, cpu, SHAPE(V)); /* targets are 1 to 4 */
-				th_copy_(th_narrow(b, 0, from, words), th_full(infinite ? -INFINITY : -1e30, TH_F32, cpu, SHAPE(words)));
+				th_copy_(th_narrow(b, 0, from, words),
+				         th_full(infinite ? -INFINITY : -1e30, TH_F32, cpu, SHAPE(words)));
 				double want = th_item(composed_loss(few, w, b, target, 1));
 				assert_true(isfinite(want));
 				assert_number(th_item(th_sum(th_linear_nll(few, w, b, target))), want, 1e-5);
@@ -998,7 +1007,8 @@ static void adding_in_place(void **state)
 static void rounding_is_fair(void **state)
 {
 	enum { N = 1 << 16 };
-	th_tensor *x = th_full(1 + 0x1p-9, TH_F32, cpu, SHAPE(N)), *y = th_empty(TH_BF16, cpu, SHAPE(N)); /* a quarter on the way to the next */
+	/* a quarter on the way to the next */
+	th_tensor *x = th_full(1 + 0x1p-9, TH_F32, cpu, SHAPE(N)), *y = th_empty(TH_BF16, cpu, SHAPE(N));
 	th_tensor *again = th_empty(TH_BF16, cpu, SHAPE(N)), *exact = randn(TH_F32, SHAPE(N));
 	double *v, up = 0;
 
@@ -1047,7 +1057,8 @@ static void padding_has_no_gradient(void **state)
 		assert_near(th_narrow(x, 0, 2, 1), th_narrow(w, 0, 1, 1), 0);
 		th_backward(th_sum(x));
 		for (int i = 0; i < 3; i++)
-			assert_near(th_narrow(th_grad(w), 0, i, 1), th_to_dtype(th_full(i != 1, TH_F32, cpu, SHAPE(1, 5)), th_dtype_of(w)), 0);
+			assert_near(th_narrow(th_grad(w), 0, i, 1),
+			            th_to_dtype(th_full(i != 1, TH_F32, cpu, SHAPE(1, 5)), th_dtype_of(w)), 0);
 	}
 }
 
@@ -1379,7 +1390,9 @@ static void same_bytes_every_time(void **state)
 /* ---- what a device does while the host goes on; on the cpu, too, where nothing is late ---- */
 
 /* The cpu, then the GPU if there is one. */
-#define EACH_DEVICE(d) for (th_device d = cpu, *d##_end = &d; d##_end; d##_end = !d.cuda && th_has_cuda() ? (d = (th_device){1, 0}, &d) : NULL)
+#define EACH_DEVICE(d)                                                \
+	for (th_device d = cpu, *d##_end = &d; d##_end;               \
+	     d##_end = !d.cuda && th_has_cuda() ? (d = (th_device){1, 0}, &d) : NULL)
 
 /* What was fetched is what was there when the fetch began, whatever is done to the tensor meanwhile. */
 static void fetching(void **state)
@@ -1571,7 +1584,8 @@ static th_tensor *layers_on(th_device d, th_dtype type, double p)
 	th_tensor *loss = th_linear_cross_entropy(x, head, bias, target, 0.01);
 	th_backward(loss);
 
-	th_tensor *all[] = {loss, th_linear_nll(x, head, bias, target), th_grad(e), th_grad(a), th_grad(w), th_grad(n), th_grad(head), th_grad(bias)};
+	th_tensor *all[] = {loss, th_linear_nll(x, head, bias, target), th_grad(e), th_grad(a), th_grad(w), th_grad(n),
+	                    th_grad(head), th_grad(bias)};
 	for (int i = 0; i < 8; i++)
 		all[i] = th_detach(th_reshape(th_to_dtype(th_to_device(all[i], cpu), TH_F64), SHAPE(-1)));
 	return th_cat(all, 8, 0);
@@ -1627,12 +1641,14 @@ static void gpu_optimiser(void **state)
 		numbers = rng_make(5, 5);
 		for (int k = 0; k < 4; k++)
 			for (int i = 0; i < 3; i++)
-				of[on][k][i] = th_to_device(k < 2 ? randn(TH_F32, SHAPE(33, 100 + i)) : th_zeros(TH_F32, cpu, SHAPE(33, 100 + i)), on ? d : cpu);
+				of[on][k][i] = th_to_device(k < 2 ? randn(TH_F32, SHAPE(33, 100 + i))
+				                                  : th_zeros(TH_F32, cpu, SHAPE(33, 100 + i)), on ? d : cpu);
 		for (int s = 1; s <= 3; s++) {
 			th_tensor *norm = th_grad_norm(of[on][1], 3);
 			assert_number(th_item(norm), s == 1 ? sqrt(33 * 303) : 1, 0.05);
 			th_clip_grad(of[on][1], 3, 1, norm);
-			th_adamw_step(of[on][0], of[on][1], of[on][2], of[on][3], 3, &(th_adamw){1e-2, 0.9, 0.99, 1e-8, 0.1, s, th_not_finite(norm)});
+			th_adamw_step(of[on][0], of[on][1], of[on][2], of[on][3], 3,
+			              &(th_adamw){1e-2, 0.9, 0.99, 1e-8, 0.1, s, th_not_finite(norm)});
 		}
 	}
 	for (int k = 0; k < 4; k++)
@@ -1655,7 +1671,8 @@ static void loss_in_f16(void **state)
 		th_tensor *got[2][4];
 		for (int i = 0; i < 2; i++) {
 			numbers = rng_make(9, 9);
-			th_tensor *h = leaf(randn(TH_F32, SHAPE(N, C)), i ? TH_F16 : TH_F32, cpu), *w = leaf(th_scale(randn(TH_F32, SHAPE(V, C)), 0.25), i ? TH_F16 : TH_F32, cpu);
+			th_tensor *h = leaf(randn(TH_F32, SHAPE(N, C)), i ? TH_F16 : TH_F32, cpu),
+			          *w = leaf(th_scale(randn(TH_F32, SHAPE(V, C)), 0.25), i ? TH_F16 : TH_F32, cpu);
 			th_tensor *b = bias ? leaf(randn(TH_F32, SHAPE(V)), i ? TH_F16 : TH_F32, cpu) : NULL;
 			got[i][0] = th_linear_cross_entropy(h, w, b, some_targets(N, V, true), 0.5);
 			th_backward(got[i][0]);

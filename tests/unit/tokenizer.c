@@ -52,26 +52,32 @@ static void refused(void **state)
 		{"\"use_regex\":true", "\"use_regex\":false", "without use_regex is not supported"},
 		{"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Digits\"", "pre_tokenizer \"Digits\" is not supported"},
 		{"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Split\"", "pre_tokenizer \"Split\" is not supported without"},
-		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},"
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+			"{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s+\"},"
 			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]},\"was\":{", "the pattern \\s+ is not supported"},
-		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+			"{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
 			"\"behavior\":\"Removed\"},{\"type\":\"ByteLevel\"}]},\"was\":{", "other ways than \"Isolated\""},
-		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+			"{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
 			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]},\"was\":{", "with add_prefix_space"},
-		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
-			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]},\"was\":{", "with use_regex"},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+			"{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+			"\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]},\"was\":{",
+			"with use_regex"},
 		{"\"pre_tokenizer\":", "\"pre_tokenized\":", "without a pre_tokenizer"},
 		{"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"Fuse\"", "decoder \"Fuse\" is not supported"},
 		{"\"dropout\":null", "\"dropout\":0.1", "dropout"},
 		{"\"byte_fallback\":false", "\"byte_fallback\":true", "pre_tokenizer \"ByteLevel\" is not supported"},
 		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"Other\"},\"was\":{", "post_processor \"Other\" is not supported"},
 		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"<s>\",0]},\"was\":{", "sep is not a token"},
-		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"<s>\",1024],\"sep\":[\"a\",1]},\"was\":{",
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"RobertaProcessing\","
+			"\"cls\":[\"<s>\",1024],\"sep\":[\"a\",1]},\"was\":{",
 			"id 1024 of the post_processor is not in the vocabulary"},
-		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}},\"was\":{",
-			"leaves out the text"},
-		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]},\"was\":{",
-			"TemplateProcessing is not supported"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"TemplateProcessing\","
+			"\"single\":[],\"special_tokens\":{}},\"was\":{", "leaves out the text"},
+		{"\"post_processor\":{", "\"post_processor\":{\"type\":\"TemplateProcessing\","
+			"\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]},\"was\":{", "TemplateProcessing is not supported"},
 		{"\"continuing_subword_prefix\":\"\"", "\"continuing_subword_prefix\":\"##\"", "continuing_subword_prefix is not supported"},
 		{"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"", "end_of_word_suffix is not supported"},
 		{"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "\"Unigram\" is not supported"},
@@ -148,8 +154,10 @@ static void fingerprints(void **state)
 		{"\"ignore_merges\":false", "\"ignore_merges\":true", false},
 		{"\"special\":true", "\"special\":false", false},
 		{"\"lstrip\":false", "\"lstrip\":true", false},
-		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\""
-			GPT2 "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]},\"was\":{", true},
+		{"\"pre_tokenizer\":{", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+			"{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" GPT2 "\"},"
+			"\"behavior\":\"Isolated\"},"
+			"{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]},\"was\":{", true},
 		{"\"normalized\":false,\"special\":true}]", "\"normalized\":false,\"special\":true},"
 			"{\"id\":1024,\"content\":\"<pad>\",\"special\":true}]", false},
 	};
@@ -271,7 +279,8 @@ static void specials(void **state)
 #define METASPACE(more) "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\"" more "},"
 
 /* Ids: <s>, then the 256 bytes, then these in order. */
-static const char *const pieces[] = {MARK, "a", "b", "c", "\xc3\xa9", MARK "a", "ab", MARK "ab", "abc", MARK MARK, "bc", MARK "a" MARK};
+static const char *const pieces[] = {MARK, "a", "b", "c", "\xc3\xa9", MARK "a", "ab", MARK "ab", "abc", MARK MARK, "bc",
+                                     MARK "a" MARK};
 enum { BLANK = 257, A, B, C, E_ACUTE, _A, AB, _AB, ABC, __, BC, _A_ };
 
 static struct tokenizer *load_chars(const char *front, const char *model, const char *added)
@@ -281,8 +290,8 @@ static struct tokenizer *load_chars(const char *front, const char *model, const 
 	FILE *f = open_memstream(&text, &size);
 	struct tokenizer *t;
 
-	fprintf(f, "{%s\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true}%s],\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
-		"\"fuse_unk\":true,%s\"vocab\":{\"<s>\":0", front, added, model);
+	fprintf(f, "{%s\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true}%s],"
+		"\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"fuse_unk\":true,%s\"vocab\":{\"<s>\":0", front, added, model);
 	for (int i = 0; i < 256; i++)
 		fprintf(f, ",\"<0x%02X>\":%d", i, i + 1);
 	for (n = 0; n < sizeof pieces / sizeof *pieces; n++)
@@ -347,7 +356,8 @@ static void characters(void **state)
 	assert_ids(t, ENCODE_SPECIAL, "a  a<s>a  c", IDS(_A, BLANK, _A, 0, A, __, C));
 	assert_ids(t, ENCODE_SPECIAL, "<s>a", IDS(0, A));
 	tokenizer_free(t);
-	t = load_chars(METASPACE(",\"add_prefix_space\":false,\"prepend_scheme\":\"never\",\"split\":false"), "\"ignore_merges\":true,", "");
+	t = load_chars(METASPACE(",\"add_prefix_space\":false,\"prepend_scheme\":\"never\",\"split\":false"),
+	               "\"ignore_merges\":true,", "");
 	assert_ids(t, 0, "bc", IDS(BC));
 	assert_ids(t, 0, " a ", IDS(_A_)); /* no merge makes it */
 	assert_ids(t, 0, " a a", IDS(_A, _A));
@@ -383,9 +393,12 @@ static void characters_refused(void **state)
 /* Texts in parts, cut wherever tokenizer_split_part() says so, give the ids of the whole. */
 static void parts_are_the_whole(void **state)
 {
-	static const char *const part[] = {"a", "b", "c", "ab", " ", "  ", MARK, "\xc3\xa9", "\xc3", "<s>", "<x>", "<xx>", "na", "\n", ".", "\xe4\xb8\xad", "a b c "};
-	static const char added[] = ",{\"id\":269,\"content\":\"<x>\",\"lstrip\":true},{\"id\":270,\"content\":\"<xx>\",\"rstrip\":true,\"normalized\":true},"
-		"{\"id\":271,\"content\":\"na\",\"single_word\":true,\"normalized\":false},{\"id\":272,\"content\":\"c <\",\"normalized\":true}";
+	static const char *const part[] = {"a", "b", "c", "ab", " ", "  ", MARK, "\xc3\xa9", "\xc3", "<s>", "<x>",
+	                                   "<xx>", "na", "\n", ".", "\xe4\xb8\xad", "a b c "};
+	static const char added[] = ",{\"id\":269,\"content\":\"<x>\",\"lstrip\":true},"
+		"{\"id\":270,\"content\":\"<xx>\",\"rstrip\":true,\"normalized\":true},"
+		"{\"id\":271,\"content\":\"na\",\"single_word\":true,\"normalized\":false},"
+		"{\"id\":272,\"content\":\"c <\",\"normalized\":true}";
 	static const char *const kind[][2] = {{NORMAL, ""}, {NORMAL, added}, {METASPACE(""), added},
 		{METASPACE(",\"prepend_scheme\":\"first\",\"split\":false"), added}};
 	size_t splits = 0;

@@ -1,6 +1,6 @@
 /*
- * The training loop: what is read late, added up in sums or replayed gives the same bytes; an update that must not be is skipped on the
- * device, and the loop ends at the right step.
+ * The training loop: what is read late, added up in sums or replayed gives the same bytes; an update that must not be
+ * is skipped on the device, and the loop ends at the right step.
  */
 #include "nn/train.h"
 
@@ -58,8 +58,9 @@ static void train_it(const void *arg)
 	nn_start("cpu", 1);
 	struct nn_model *m = load(TH_F32, r->compute);
 	struct corpus *c = corpus_open((const char *const[]){"text.tok"}, 1, NULL, VOCAB);
-	struct train_options opt = {.batch = r->batch, .micro_batch = r->micro_batch, .context = T, .lr = r->lr, .schedule = SCHEDULE_LINEAR,
-	                            .steps = r->steps, .clip = 0.5, .seed = 1, .save_every = r->save_every, .eval_every = 20, .late = r->late,
+	struct train_options opt = {.batch = r->batch, .micro_batch = r->micro_batch, .context = T, .lr = r->lr,
+	                            .schedule = SCHEDULE_LINEAR, .steps = r->steps, .clip = 0.5, .seed = 1,
+	                            .save_every = r->save_every, .eval_every = 20, .late = r->late,
 	                            .graph = r->graph, .dropout = {.embd = r->dropout, .attn = r->dropout, .resid = r->dropout}};
 	char *from = xasprintf("%s/%s", started_in, MODEL), *staging = dir_begin(r->name, modeldir_files);
 	struct training t = {.opt = &opt, .from = from, .model = m, .corpus = c, .valid = c, .staging = staging,
@@ -130,7 +131,10 @@ static void late_is_the_same(void **state)
 		}
 }
 
-/* 125 blocks, 4 a step: the last step of an epoch has one. Without dropout: the cpu has no generator that goes on from mask to mask. */
+/*
+ * 125 blocks, 4 a step: the last step of an epoch has one. Without dropout: the cpu has no generator that goes on from
+ * mask to mask.
+ */
 static void replays_are_the_same(void **state)
 {
 	(void)state;
@@ -141,7 +145,11 @@ static void replays_are_the_same(void **state)
 			struct run b = a;
 			b.name = "b";
 			b.graph = b.late = b.together = true;
-			if (bf16) /* the one pass of the smaller step leaves a bf16 gradient, which differs from its f32 copy in the norm's rounding */
+			/*
+			 * The one pass of the smaller step leaves a bf16 gradient, which differs from its f32 copy in
+			 * the norm's rounding.
+			 */
+			if (bf16)
 				a.steps = b.steps = 31;
 			assert_same_run(&a, &b);
 		}
@@ -175,8 +183,8 @@ static void one_pass(struct nn_model *m, int64_t first)
 		id[i] = (first + i * i) % VOCAB;
 	next_token_targets(id, 2, T, target);
 	th_scope_open();
-	th_backward(nn_loss(m, th_from_host(id, TH_I64, cpu, 2, (int64_t[]){2, T}), th_from_host(target, TH_I64, cpu, 1, (int64_t[]){2 * T}),
-	                    1.0 / 30, NULL));
+	th_backward(nn_loss(m, th_from_host(id, TH_I64, cpu, 2, (int64_t[]){2, T}),
+	                    th_from_host(target, TH_I64, cpu, 1, (int64_t[]){2 * T}), 1.0 / 30, NULL));
 	th_scope_close();
 }
 

@@ -20,7 +20,8 @@ static void put_text(const char *name, const char *text)
 static void put_json(const char *name, const char *normalizer, const char *rest)
 {
 	char *text = xasprintf("{\"added_tokens\":[{\"id\":0,\"content\":\"[PAD]\",\"special\":true}],%s%s,"
-	                       "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\",\"vocab\":{",
+	                       "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{",
 	                       normalizer, rest);
 	FILE *f = fopen(name, "w");
 	int id = 0;
@@ -106,7 +107,8 @@ static void equals_reference(void **state)
 /* With special tokens in the text, too, whatever they take in and ask for; and near its end, without any punctuation. */
 static void parts_with_specials_are_the_whole(void **state)
 {
-	static const char *const part[] = {" ", "  ", "\n", "\xc2\xa0", "[A]", "[B]", "[C]", "[A", "un", "able", ",", "\xcc\x81", "\x01", "\xe6\x96\x87", "a b "};
+	static const char *const part[] = {" ", "  ", "\n", "\xc2\xa0", "[A]", "[B]", "[C]", "[A", "un", "able", ",",
+	                                   "\xcc\x81", "\x01", "\xe6\x96\x87", "a b "};
 	struct tokenizer *t;
 	struct tok_scratch *s;
 	struct ids whole = {0}, parts = {0};
@@ -115,10 +117,13 @@ static void parts_with_specials_are_the_whole(void **state)
 
 	(void)state;
 	make_dirs("p");
-	put_text("p/tokenizer.json", "{\"added_tokens\":[{\"id\":1,\"content\":\"[A]\",\"special\":true},{\"id\":2,\"content\":\"[B]\",\"special\":true,"
-		 "\"lstrip\":true,\"rstrip\":true},{\"id\":3,\"content\":\"[C]\",\"special\":true,\"single_word\":true}],"
-		 "\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
-		 "\"vocab\":{\"[UNK]\":0,\"[A]\":1,\"[B]\":2,\"[C]\":3,\"un\":4,\"##able\":5,\"able\":6,\",\":7,\"a\":8,\"b\":9,\"[\":10,\"##un\":11}}}");
+	put_text("p/tokenizer.json", "{\"added_tokens\":[{\"id\":1,\"content\":\"[A]\",\"special\":true},"
+		 "{\"id\":2,\"content\":\"[B]\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"
+		 "{\"id\":3,\"content\":\"[C]\",\"special\":true,\"single_word\":true}],"
+		 "\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+		 "\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":0,\"[A]\":1,\"[B]\":2,\"[C]\":3,\"un\":4,\"##able\":5,\"able\":6,\",\":7,"
+		 "\"a\":8,\"b\":9,\"[\":10,\"##un\":11}}}");
 	t = tokenizer_load("p");
 	s = tok_scratch_new(t);
 	for (uint64_t seed = 0; seed < 500; seed++) {
@@ -262,15 +267,21 @@ static void refuses_what_it_cannot_do(void **state)
 #define PRE "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}"
 	(void)state;
 	refuses("no \"vocab\"", "{\"model\":{\"type\":\"WordPiece\"}," PRE "}");
-	refuses("holds no [UNK]", "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}," PRE "}");
-	refuses("same id", "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"a\":0}}," PRE "}");
-	refuses("has id -1", "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":-1}}," PRE "}");
-	refuses("has id 9999999999", "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":9999999999}}," PRE "}");
+	refuses("holds no [UNK]", "{\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"a\":0}}," PRE "}");
+	refuses("same id", "{\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":0,\"a\":0}}," PRE "}");
+	refuses("has id -1", "{\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":-1}}," PRE "}");
+	refuses("has id 9999999999", "{\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":9999999999}}," PRE "}");
 	refuses("max_input_chars_per_word",
 	        "{\"model\":{\"type\":\"WordPiece\",\"max_input_chars_per_word\":0,\"vocab\":{\"[UNK]\":0}}," PRE "}");
-	refuses("pre_tokenizer of type BertPreTokenizer", "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0}}}");
+	refuses("pre_tokenizer of type BertPreTokenizer", "{\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":0}}}");
 	refuses("normalizer of type BertNormalizer",
-	        "{\"normalizer\":{\"type\":\"NFC\"},\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0}}," PRE "}");
+	        "{\"normalizer\":{\"type\":\"NFC\"},\"model\":{\"type\":\"WordPiece\","
+		 "\"vocab\":{\"[UNK]\":0}}," PRE "}");
 	refuses("is not special", "{\"added_tokens\":[{\"content\":\"x\",\"id\":0}],\"model\":{\"type\":\"WordPiece\","
 	                          "\"vocab\":{\"[UNK]\":0}}," PRE "}");
 	make_dirs("n");
@@ -293,10 +304,14 @@ static void refuses_what_it_cannot_do(void **state)
 	DIES(EXIT_INPUT, "mask_token \"[MASK]\"", tokenizer_load("n"));
 	put_text("n/tokenizer_config.json", "{\"added_tokens_decoder\": {\"1\": {\"content\": \"new\", \"special\": true}}}");
 	DIES(EXIT_INPUT, "\"new\" is not in the vocabulary", tokenizer_load("n"));
-	put_text("n/tokenizer_config.json", "{\"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\", \"special\": true, \"normalized\": true}}}");
+	put_text("n/tokenizer_config.json",
+	         "{\"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\", \"special\": true, "
+	         "\"normalized\": true}}}");
 	DIES(EXIT_INPUT, "normalized text", tokenizer_load("n"));
-	put_text("n/tokenizer_config.json", "{\"tokenizer_class\": \"DistilBertTokenizer\", \"cls_token\": \"[CLS]\", \"pad_token\": null,"
-		 "\"unk_token\": {\"content\": \"[UNK]\"}, \"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\", \"special\": true}}}");
+	put_text("n/tokenizer_config.json",
+	         "{\"tokenizer_class\": \"DistilBertTokenizer\", \"cls_token\": \"[CLS]\", \"pad_token\": null,"
+		 "\"unk_token\": {\"content\": \"[UNK]\"}, \"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\", "
+		 "\"special\": true}}}");
 	tokenizer_free(tokenizer_load("n"));
 	put_text("n/added_tokens.json", "{\"new\": 1}");
 	DIES(EXIT_INPUT, "added_tokens.json: token \"new\"", tokenizer_load("n"));
