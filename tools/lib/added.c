@@ -281,11 +281,11 @@ void added_hash(const struct added *a, struct hash *h)
 		const struct added_token *t = &a->token[i];
 		uint8_t flags = (uint8_t)(t->lstrip | t->rstrip << 1 | t->single_word << 2 | !t->special << 3 |
 		                          (t->normalized && !t->special) << 4);
-		uint8_t b[5] = {(uint8_t)t->id, (uint8_t)(t->id >> 8), (uint8_t)(t->id >> 16), (uint8_t)(t->id >> 24), flags};
 
 		if (!flags)
 			continue;
-		hash_add(h, b, sizeof b);
+		hash_add_u32(h, t->id);
+		hash_add(h, &flags, 1);
 		hash_add(h, t->content, strlen(t->content) + 1);
 	}
 }

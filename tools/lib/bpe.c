@@ -589,35 +589,28 @@ static uint32_t bpe_vocab(const void *model)
 	return ((const struct bpe *)model)->n_tokens;
 }
 
-static void add_number(struct hash *h, uint32_t x)
-{
-	uint8_t b[4] = {(uint8_t)x, (uint8_t)(x >> 8), (uint8_t)(x >> 16), (uint8_t)(x >> 24)};
-
-	hash_add(h, b, sizeof b);
-}
-
 static void bpe_hash(const void *model, struct hash *h)
 {
 	const struct bpe *b = model;
 
-	add_number(h, b->n_tokens);
+	hash_add_u32(h, b->n_tokens);
 	for (uint32_t id = 0; id < b->n_tokens; id++)
-		add_number(h, (uint32_t)(b->start[id + 1] - b->start[id]));
+		hash_add_u32(h, (uint32_t)(b->start[id + 1] - b->start[id]));
 	hash_add(h, b->bytes, b->start[b->n_tokens]);
-	add_number(h, b->n_merges);
+	hash_add_u32(h, b->n_merges);
 	for (uint32_t i = 0; i < b->n_merges; i++) {
-		add_number(h, b->merge[i].left);
-		add_number(h, b->merge[i].right);
+		hash_add_u32(h, b->merge[i].left);
+		hash_add_u32(h, b->merge[i].right);
 	}
 	if (b->chars) { /* what GPT-2 has adds nothing */
 		for (int i = 0; i < 256; i++)
-			add_number(h, b->byte_id[i]);
-		add_number(h, 1 | (uint32_t)b->replaced << 1 | (uint32_t)b->split_blanks << 2);
+			hash_add_u32(h, b->byte_id[i]);
+		hash_add_u32(h, 1 | (uint32_t)b->replaced << 1 | (uint32_t)b->split_blanks << 2);
 	} else if (b->pattern != PRETOKEN_GPT2) {
 		hash_add(h, pretoken_name(b->pattern), strlen(pretoken_name(b->pattern)) + 1);
 	}
 	if (b->ignore_merges || b->prefix != PREFIX_NEVER)
-		add_number(h, (uint32_t)b->prefix | (uint32_t)b->ignore_merges << 8);
+		hash_add_u32(h, (uint32_t)b->prefix | (uint32_t)b->ignore_merges << 8);
 }
 
 static const char *bpe_bytes(const void *model, uint32_t id, size_t *n)

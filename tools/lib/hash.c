@@ -1,5 +1,6 @@
 #include "hash.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -168,6 +169,12 @@ void hash_add(struct hash *h, const void *data, size_t n)
 	}
 	blocks(h->state, p, n / 64);
 	memcpy(h->block, p + n / 64 * 64, n % 64);
+}
+
+void hash_add_u32(struct hash *h, uint32_t x)
+{
+	x = htole32(x);
+	hash_add(h, &x, sizeof x);
 }
 
 void hash_end(struct hash *h, uint8_t out[HASH_BYTES])

@@ -16,6 +16,7 @@ struct hash {
 
 void hash_start(struct hash *h);
 void hash_add(struct hash *h, const void *data, size_t n);
+void hash_add_u32(struct hash *h, uint32_t x); /* little-endian */
 void hash_add_file(struct hash *h, const char *path); /* the file's bytes as they lie on disk; missing: exit 1 */
 void hash_end(struct hash *h, uint8_t out[HASH_BYTES]);
 void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX]);

@@ -292,25 +292,18 @@ static uint32_t wordpiece_vocab(const void *model)
 	return ((const struct wordpiece *)model)->vocab;
 }
 
-static void hash_u32(struct hash *h, uint32_t x)
-{
-	uint8_t b[4] = {x & 255, x >> 8 & 255, x >> 16 & 255, x >> 24 & 255};
-
-	hash_add(h, b, sizeof b);
-}
-
 /* Options, then tokens in the order of their ids: the same from tokenizer.json and from vocab.txt. */
 static void wordpiece_hash(const void *model, struct hash *h)
 {
 	const struct wordpiece *w = model;
 
-	hash_u32(h, w->clean_text | w->handle_chinese_chars << 1 | w->strip_accents << 2 | w->lowercase << 3);
-	hash_u32(h, (uint32_t)w->max_chars);
-	hash_u32(h, w->unk);
+	hash_add_u32(h, w->clean_text | w->handle_chinese_chars << 1 | w->strip_accents << 2 | w->lowercase << 3);
+	hash_add_u32(h, (uint32_t)w->max_chars);
+	hash_add_u32(h, w->unk);
 	hash_add(h, w->prefix, w->prefix_bytes + 1);
 	for (size_t i = 0; i < w->n_tokens; i++) {
-		hash_u32(h, w->token[i].id);
-		hash_u32(h, w->token[i].bytes);
+		hash_add_u32(h, w->token[i].id);
+		hash_add_u32(h, w->token[i].bytes);
 		hash_add(h, w->token[i].text, w->token[i].bytes);
 	}
 }
