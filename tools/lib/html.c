@@ -46,6 +46,13 @@ void html_name(FILE *out, const char *s)
 			fputc(*s, out);
 }
 
+void html_name_cell(FILE *out, const char *s)
+{
+	fputs("<td class=\"l\">", out);
+	html_name(out, s);
+	fputs("</td>", out);
+}
+
 static void put_base64(FILE *out, const unsigned char *p, size_t n)
 {
 	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -308,9 +308,9 @@ static void put_summary(FILE *out, const struct study *x)
 		int p = portions && i < portions ? i : -1;
 		const struct metric *zs = metrics_find(x->s, "ZS.ppl", p);
 
-		fputs("<tr><td class=\"l\">", out);
-		html_name(out, p < 0 ? "all" : m->portion[p]);
-		fprintf(out, "</td><td>%d</td>", zs->of);
+		fputs("<tr>", out);
+		html_name_cell(out, p < 0 ? "all" : m->portion[p]);
+		fprintf(out, "<td>%d</td>", zs->of);
 		for (int r = 0; r < 4; r++) {
 			const struct summary_row *row = &summary_rows[r];
 			const struct metric *y = metrics_find(x->s, row->measure, p);
@@ -336,13 +336,10 @@ static void put_domains(FILE *out, const struct matrix *m)
 		char text[32];
 		int step = 0;
 
-		fprintf(out, "<tr><td>%d</td><td class=\"l\">", j + 1);
-		html_name(out, d->name);
-		fputs("</td><td class=\"l\">", out);
-		html_name(out, d->l1);
-		fputs("</td><td class=\"l\">", out);
-		html_name(out, d->portion);
-		fputs("</td>", out);
+		fprintf(out, "<tr><td>%d</td>", j + 1);
+		html_name_cell(out, d->name);
+		html_name_cell(out, d->l1);
+		html_name_cell(out, d->portion);
 		best = matrix_best(m, j, 0, &step);
 		put_relative(out, zs, NAN, limit, NULL);
 		put_relative(out, d->ft_ppl, zs, limit, NULL);

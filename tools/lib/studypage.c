@@ -243,12 +243,10 @@ static void put_summary(FILE *out, const struct study_page *p)
 	for (int r = 0; r < t->n_rows; r++) {
 		const char *scope = cell(t, r, "scope");
 
-		fputs(strcmp(scope, "all") ? "<tr class=\"part\"><td class=\"l\">" : "<tr><td class=\"l\">", out);
-		if (!strcmp(scope, "all"))
-			html_name(out, cell(t, r, "run"));
-		fputs("</td><td class=\"l\">", out);
-		html_name(out, !strncmp(scope, "portion:", 8) ? scope + 8 : scope);
-		fprintf(out, "</td><td>%s</td>", cell(t, r, "domains"));
+		fputs(strcmp(scope, "all") ? "<tr class=\"part\">" : "<tr>", out);
+		html_name_cell(out, strcmp(scope, "all") ? "" : cell(t, r, "run"));
+		html_name_cell(out, !strncmp(scope, "portion:", 8) ? scope + 8 : scope);
+		fprintf(out, "<td>%s</td>", cell(t, r, "domains"));
 		for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
 			double x = real(t, r, columns[c]);
 			char text[32];
@@ -296,9 +294,9 @@ static void put_groups(FILE *out, const struct study_page *p)
 	for (int r = 0; r < t->n_rows; r++) {
 		if (r && is(t, r, "group", cell(t, r - 1, "group")))
 			continue;
-		fputs("<tr><td class=\"l\">", out);
-		html_name(out, cell(t, r, "group"));
-		fprintf(out, "</td><td>%s</td>", cell(t, r, "runs"));
+		fputs("<tr>", out);
+		html_name_cell(out, cell(t, r, "group"));
+		fprintf(out, "<td>%s</td>", cell(t, r, "runs"));
 		for (int c = 0; c < N_GROUP_COLUMNS; c++) {
 			fputs("<td class=\"two\">", out);
 			for (int k = r; k < t->n_rows && is(t, k, "group", cell(t, r, "group")); k++)
@@ -326,13 +324,10 @@ static void put_differences(FILE *out, const struct study_page *p)
 	for (int r = 0; r < t->n_rows; r++) {
 		if (!is(t, r, "measure", columns[0]))
 			continue;
-		fputs("<tr><td class=\"l\">", out);
-		html_name(out, cell(t, r, "setting"));
-		fputs("</td><td class=\"l\">", out);
-		html_name(out, cell(t, r, "group"));
-		fputs("</td><td class=\"l\">", out);
-		html_name(out, cell(t, r, "against"));
-		fputs("</td>", out);
+		fputs("<tr>", out);
+		html_name_cell(out, cell(t, r, "setting"));
+		html_name_cell(out, cell(t, r, "group"));
+		html_name_cell(out, cell(t, r, "against"));
 		for (size_t c = 0; c < sizeof columns / sizeof *columns && r + (int)c < t->n_rows; c++) {
 			fputs("<td class=\"two\">", out);
 			put_interval(out, c < 3 ? SHOW_CHANGE : SHOW_GAIN, t, r + (int)c, "value", "lo", "hi");
@@ -353,14 +348,10 @@ static void put_explanations(FILE *out, const struct study_page *p)
 	      "<tr><th class=\"l\">group</th><th class=\"l\">of</th><th class=\"l\">with</th><th>Spearman</th>"
 	      "<th>Kendall</th><th>partial</th><th>domains</th></tr>\n", out);
 	for (int r = 0; r + 2 < t->n_rows; r += 3) {
-		static const char *const names[] = {"group", "outcome", "predictor"};
-
 		fputs("<tr>", out);
-		for (size_t c = 0; c < sizeof names / sizeof *names; c++) {
-			fputs("<td class=\"l\">", out);
-			html_name(out, cell(t, r, names[c]));
-			fputs("</td>", out);
-		}
+		html_name_cell(out, cell(t, r, "group"));
+		html_name_cell(out, cell(t, r, "outcome"));
+		html_name_cell(out, cell(t, r, "predictor"));
 		for (int c = 0; c < 3; c++) {
 			fputs("<td>", out);
 			put_interval(out, SHOW_RHO, t, r + c, "value", "lo", "hi");
@@ -383,9 +374,9 @@ static void put_half_lives(FILE *out, const struct study_page *p)
 	      "<div class=\"scroll\"><table>\n<tr><th class=\"l\">group</th><th>steps</th><th>runs</th>"
 	      "<th>domains watched</th><th>lost half</th></tr>\n", out);
 	for (int r = 0; r < t->n_rows; r++) {
-		fputs("<tr><td class=\"l\">", out);
-		html_name(out, cell(t, r, "group"));
-		fputs("</td><td>", out);
+		fputs("<tr>", out);
+		html_name_cell(out, cell(t, r, "group"));
+		fputs("<td>", out);
 		put_interval(out, SHOW_STEPS, t, r, "median", "lo", "hi");
 		fprintf(out, "</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", cell(t, r, "runs"), cell(t, r, "watched"),
 		        cell(t, r, "lost"));
@@ -445,13 +436,6 @@ static void begin_table(FILE *out, const char *heads)
 	fprintf(out, "<div class=\"scroll\"><table>\n<tr>%s</tr>\n", heads);
 }
 
-static void put_name_cell(FILE *out, const char *s)
-{
-	fputs("<td class=\"l\">", out);
-	html_name(out, s);
-	fputs("</td>", out);
-}
-
 static void put_cell(FILE *out, enum show how, double x)
 {
 	fputs("<td>", out);
@@ -506,8 +490,8 @@ static void put_classes(FILE *out, const struct study_page *p, const struct tsv 
 		if (!is(t, r, "scope", "all") || (own >= 0 ? own != r : end != r))
 			continue;
 		fputs("<tr>", out);
-		put_name_cell(out, cell(t, r, "group"));
-		put_name_cell(out, is(t, r, "class", "all") ? "all tokens" : cell(t, r, "class"));
+		html_name_cell(out, cell(t, r, "group"));
+		html_name_cell(out, is(t, r, "class", "all") ? "all tokens" : cell(t, r, "class"));
 		put_cell(out, SHOW_PART, real(t, r, "tokens"));
 		put_sister(out, SHOW_CHANGE, t, own, "value", "lo", "hi");
 		put_sister(out, SHOW_CHANGE, t, sister(t, r, same, "measure", "LC-CPT"), "value", "lo", "hi");
@@ -544,8 +528,8 @@ static void put_ranks(FILE *out, const struct study_page *p, const struct tsv *t
 		end = sister(t, r, same, "where", "end");
 		last = end < 0 ? -1 : sister(t, end, kin, "measure", "median");
 		fputs("<tr>", out);
-		put_name_cell(out, cell(t, r, "group"));
-		put_name_cell(out, is(t, r, "tokens", "all") ? "all" : "key n-grams");
+		html_name_cell(out, cell(t, r, "group"));
+		html_name_cell(out, is(t, r, "tokens", "all") ? "all" : "key n-grams");
 		put_cell(out, SHOW_SHARE, real(t, r, "zero"));
 		put_sister(out, SHOW_SHARE_CHANGE, t, r, "change", "lo", "hi");
 		put_sister(out, SHOW_SHARE_CHANGE, t, end, "change", "lo", "hi");
@@ -584,8 +568,8 @@ static void put_scores(FILE *out, const struct study_page *p, const struct tsv *
 		if (!is(t, r, "step", "0"))
 			continue;
 		fputs("<tr>", out);
-		put_name_cell(out, cell(t, r, "group"));
-		put_name_cell(out, cell(t, r, "task"));
+		html_name_cell(out, cell(t, r, "group"));
+		html_name_cell(out, cell(t, r, "task"));
 		fprintf(out, "<td>%s</td><td>%s</td><td class=\"two\">", cell(t, r, "shots"), cell(t, r, "examples"));
 		put_number(out, SHOW_STEPS, real(t, r, "value"));
 		if (!isnan(real(t, r, "stderr"))) {
