@@ -52,6 +52,15 @@ static void skip_blanks(struct parser *s)
 		s->p++;
 }
 
+/* What comes next but blanks; the text must not end before. */
+static char next_of(struct parser *s, const char *if_ended)
+{
+	skip_blanks(s);
+	if (s->p == s->end)
+		malformed(s, s->p, if_ended);
+	return *s->p;
+}
+
 static int hex4(struct parser *s, const char *p)
 {
 	int x = 0;
@@ -311,24 +320,15 @@ static void check_object(struct parser *s)
 	for (;;) {
 		const char *key;
 
-		skip_blanks(s);
-		if (s->p == s->end)
-			malformed(s, s->p, "text ends inside an object");
-		if (*s->p != '"')
+		if (next_of(s, "text ends inside an object") != '"')
 			malformed(s, s->p, "key expected");
 		key = ++s->p;
 		add_key(s, object, check_string(s), key);
-		skip_blanks(s);
-		if (s->p == s->end)
-			malformed(s, s->p, "text ends inside an object");
-		if (*s->p != ':')
+		if (next_of(s, "text ends inside an object") != ':')
 			malformed(s, s->p, "':' expected");
 		s->p++;
 		check_value(s);
-		skip_blanks(s);
-		if (s->p == s->end)
-			malformed(s, s->p, "text ends inside an object");
-		if (*s->p == '}')
+		if (next_of(s, "text ends inside an object") == '}')
 			break;
 		if (*s->p != ',')
 			malformed(s, s->p, "',' or '}' expected");
@@ -346,10 +346,7 @@ static void check_array(struct parser *s)
 	}
 	for (;;) {
 		check_value(s);
-		skip_blanks(s);
-		if (s->p == s->end)
-			malformed(s, s->p, "text ends inside an array");
-		if (*s->p == ']')
+		if (next_of(s, "text ends inside an array") == ']')
 			break;
 		if (*s->p != ',')
 			malformed(s, s->p, "',' or ']' expected");
@@ -360,10 +357,7 @@ static void check_array(struct parser *s)
 
 static void check_value(struct parser *s)
 {
-	skip_blanks(s);
-	if (s->p == s->end)
-		malformed(s, s->p, "text ends where a value is expected");
-	switch (*s->p) {
+	switch (next_of(s, "text ends where a value is expected")) {
 	case '{':
 	case '[':
 		if (s->depth == MAX_DEPTH)
