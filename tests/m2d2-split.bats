@@ -395,6 +395,13 @@ tree() {
 	[ -e empty/domains.tsv ]
 }
 
+@test "a domain may have the name of a temporary file" {
+	corpus 20 100 | sed 's/news/a.tmp.1/g' > in.jsonl
+	m2d2-split -o out in.jsonl
+	[ -s out/a.tmp.1/train.txt ]
+	m2d2-split -o out in.jsonl
+}
+
 @test "a failure leaves an earlier result as it was" {
 	corpus 20 100 > in.jsonl
 	m2d2-split -o out in.jsonl

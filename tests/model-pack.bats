@@ -40,6 +40,7 @@ setup() {
 	head -c 3000003 /dev/urandom >y/noise
 	: >x/empty && : >y/empty
 	printf abc >x/short && printf abcd >y/short
+	echo 1 >x/a.tmp.1
 	for w in "F32 4 250000" "F16 2 500001" "BF16 2 700000"; do
 		read -r dtype width n <<<"$w"
 		for d in x y; do

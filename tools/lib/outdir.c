@@ -49,6 +49,8 @@ static char *staging_name(const char *path)
 	return staging;
 }
 
+static const char *temporary_dir; /* of dir_begin_empty(), until its commit */
+
 enum walk { WALK_SYNC, WALK_REMOVE, WALK_EMPTY /* but for the mark */ };
 
 /* A file NAME.tmp.PID that atomic_open() began in a process that was killed since. */
@@ -79,7 +81,7 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 				continue;
 			die("cannot read %s/%s:", top, e->d_name);
 		}
-		if (what == WALK_SYNC && is_temporary(e->d_name)) {
+		if (what == WALK_SYNC && !temporary_dir && S_ISREG(st.st_mode) && is_temporary(e->d_name)) {
 			if (unlinkat(fd, e->d_name, 0) && errno != ENOENT)
 				die("cannot remove %s/%s:", top, e->d_name);
 		} else if (S_ISDIR(st.st_mode)) {
@@ -176,7 +178,6 @@ void dir_remove(const char *path)
 
 static int staging_lock = -1; /* a descriptor of the staging folder, which holds the lock until the commit */
 static const char *const *staging_known;
-static const char *temporary_dir; /* of dir_begin_empty(), until its commit */
 
 /* Says nothing: what made the tool give up has been said. */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
