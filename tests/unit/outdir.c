@@ -4,7 +4,7 @@
 
 #include "death.h"
 
-static const char *const result[] = {"about", NULL};
+static const char *const result[] = {"about", "c", "sub/", "sub/sub/", "sub/sub/b", NULL};
 
 static void begin(const void *path)
 {
@@ -16,6 +16,11 @@ static void empty(const void *path)
 	dir_empty(path);
 }
 
+static void commit(const void *path)
+{
+	dir_commit(path, "made/of/parts.partial");
+}
+
 static void dir_made(void **state)
 {
 	char *staging = dir_begin("made/of/parts///", result);
@@ -23,7 +28,7 @@ static void dir_made(void **state)
 
 	(void)state;
 	assert_string_equal(staging, "made/of/parts.partial");
-	put_file("made/of/parts.partial/a", "1", 1);
+	put_file("made/of/parts.partial/about", "1", 1);
 	make_dirs("made/of/parts.partial/sub/sub");
 	put_file("made/of/parts.partial/sub/sub/b", "2", 1);
 	assert_int_equal(access("made/of/parts", F_OK), -1);
@@ -32,17 +37,22 @@ static void dir_made(void **state)
 	dir_commit("made/of/parts///", staging);
 	free(staging);
 	assert_int_equal(access("made/of/parts/.unfinished", F_OK), -1);
-	assert_file("made/of/parts/a", "1", 1);
+	assert_file("made/of/parts/about", "1", 1);
 	assert_file("made/of/parts/sub/sub/b", "2", 1);
 	assert_int_equal(files("made/of/*"), 3); /* with . and .. */
 
 	staging = dir_begin("made/of/parts", result); /* replaces as a whole */
 	put_file("made/of/parts.partial/c", "3", 1);
-	assert_file("made/of/parts/a", "1", 1);
+	assert_file("made/of/parts/about", "1", 1);
+	put_file("made/of/parts/thesis", "t", 1); /* meanwhile */
+	assert_dies(commit, "made/of/parts", 1, "it holds other things, such as thesis: left alone");
+	assert_file("made/of/parts/thesis", "t", 1);
+	assert_int_equal(access("made/of/parts.partial/.unfinished", F_OK), 0);
+	assert_int_equal(unlink("made/of/parts/thesis"), 0);
 	dir_commit("made/of/parts", staging);
 	free(staging);
 	assert_file("made/of/parts/c", "3", 1);
-	assert_int_equal(access("made/of/parts/a", F_OK), -1);
+	assert_int_equal(access("made/of/parts/about", F_OK), -1);
 	assert_int_equal(files("made/of/*"), 3);
 
 	free(dir_begin("made/of/parts", result)); /* a second begin finds what the first left */

@@ -283,6 +283,7 @@ void dir_commit(const char *path, const char *staging)
 	char *target = dir_target(path), *old = xasprintf("%s.tmp.%ld", target, (long)getpid());
 
 	walk(AT_FDCWD, staging, staging, WALK_SYNC);
+	dir_check_replaceable(path, staging_known); /* again: the work may have taken days */
 	if (unlinkat(staging_lock, MARK, 0) && errno != ENOENT)
 		die("cannot remove %s/%s:", staging, MARK);
 	if (!sync_fd(staging_lock))

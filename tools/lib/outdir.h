@@ -28,7 +28,10 @@ char *dir_begin(const char *path, const char *const *known); /* you free() the s
 void dir_empty(const char *staging);
 /* For a tool that resumes nothing: staging starts empty, and is removed on exit() if it was not committed. */
 char *dir_begin_empty(const char *path, const char *const *known); /* you free() the name, after dir_commit() */
-/* fsyncs what is inside, but removes files NAME.tmp.PID of runs that were killed, if it did not start empty; renames. */
+/*
+ * fsyncs what is inside, but removes files NAME.tmp.PID of runs that were killed, if it did not start empty; renames. Ends the tool (exit 1)
+ * if dir_check_replaceable() would, by then.
+ */
 void dir_commit(const char *path, const char *staging);
 void dir_remove(const char *path); /* rm -r; a missing one is no error */
 
