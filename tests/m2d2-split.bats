@@ -604,6 +604,26 @@ tree() {
 	nothing_left
 }
 
+@test "a second signal while the staging folder is removed: the next run removes what is left" {
+	awk 'BEGIN { for (i = 0; i < 9000; i++) printf "{\"text\":\"text %d\",\"domain\":\"d%d\",\"l1\":\"l\",\"portion\":\"p\"}\n", i, i }' >many.jsonl
+	corpus 20 100 > in.jsonl
+	mkfifo pipe
+	m2d2-split -q -o out --format jsonl pipe &
+	pid=$!
+	exec {w}> pipe
+	cat many.jsonl >&"$w"
+	for _ in $(seq 600); do [ -e out.partial/d8990 ] && break; sleep 0.05; done
+	kill $pid
+	{ cat in.jsonl >&"$w" || :; } 2> /dev/null
+	exec {w}>&-
+	while [ "$(find out.partial -maxdepth 1 2> /dev/null | wc -l)" -gt 4000 ]; do :; done
+	kill $pid 2> /dev/null || :
+	wait $pid || :
+	m2d2-split -q -o out in.jsonl
+	[ -e out/domains.tsv ]
+	[ ! -e out.partial ]
+}
+
 @test "a second run with the same -o ends, and the first one's result is whole" {
 	corpus 20 100 > in.jsonl
 	mkfifo pipe

@@ -61,6 +61,11 @@ static void dir_made(void **state)
 	assert_file("made/of/parts.partial/state", "s", 1);
 	dir_empty("made/of/parts.partial");
 	assert_int_equal(access("made/of/parts.partial/state", F_OK), -1);
+	assert_int_equal(unlink("made/of/parts.partial/.unfinished"), 0);
+	put_file("made/of/parts.partial/about", "1", 1); /* a result: it is emptied, and what comes then is known as ours */
+	dir_empty("made/of/parts.partial");
+	assert_int_equal(access("made/of/parts.partial/about", F_OK), -1);
+	assert_int_equal(access("made/of/parts.partial/.unfinished", F_OK), 0);
 	put_file("made/of/parts.partial/thesis", "t", 1);
 	assert_int_equal(unlink("made/of/parts.partial/.unfinished"), 0);
 	assert_dies(empty, "made/of/parts.partial", 1, "it holds other things and no about: left alone");

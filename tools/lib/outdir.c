@@ -74,7 +74,7 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	while ((errno = 0, e = readdir(dir))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		if (what == WALK_EMPTY && !strcmp(e->d_name, MARK))
+		if (what != WALK_SYNC && !strcmp(e->d_name, MARK))
 			continue;
 		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW)) {
 			if (errno == ENOENT)
@@ -100,6 +100,8 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	}
 	if (errno)
 		die("cannot read folder %s:", top);
+	if (what == WALK_REMOVE && unlinkat(fd, MARK, 0) && errno != ENOENT) /* last: if we are killed, the rest is still known as ours */
+		die("cannot remove %s/%s:", top, MARK);
 	if (what == WALK_SYNC && !sync_fd(fd))
 		die("cannot write folder %s:", top);
 	closedir(dir);
@@ -179,11 +181,13 @@ void dir_remove(const char *path)
 static int staging_lock = -1; /* a descriptor of the staging folder, which holds the lock until the commit */
 static const char *const *staging_known;
 
-/* Says nothing: what made the tool give up has been said. */
+/* The mark goes last. Says nothing: what made the tool give up has been said. */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
 {
-	(void)st, (void)type, (void)where;
-	return remove(path);
+	(void)st, (void)type;
+	if (where->level == 0)
+		unlinkat(staging_lock, MARK, 0);
+	return where->level == 1 && !strcmp(path + where->base, MARK) ? 0 : remove(path);
 }
 
 static void remove_temporary_dir(void)
@@ -223,32 +227,38 @@ static int lock_dir(const char *staging, const char *path)
 	}
 }
 
-/* Without a mark it may be a result: a run was killed between its end and the renaming, or the removal of the result before. */
+static bool put_mark(void)
+{
+	int fd = openat(staging_lock, MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	return fd >= 0 && close(fd) == 0;
+}
+
+/*
+ * Without a mark it may be a result: a run was killed between its end and the renaming, or the removal of the result before. It gets one,
+ * since it will be emptied.
+ */
 static void check_ours(const char *staging)
 {
-	if (faccessat(staging_lock, MARK, F_OK, 0))
-		dir_check_replaceable(staging, staging_known);
+	if (faccessat(staging_lock, MARK, F_OK, 0) == 0)
+		return;
+	dir_check_replaceable(staging, staging_known);
+	if (!put_mark())
+		die("cannot write folder %s:", staging);
 }
 
 char *dir_begin(const char *path, const char *const *known)
 {
 	char *staging = staging_name(path);
 	DIR *dir;
-	int fd;
 
 	staging_known = known;
 	if (staging_lock >= 0)
 		close(staging_lock);
 	staging_lock = lock_dir(staging, path);
 	dir = opendir(staging);
-	if (!dir)
+	if (!dir || (is_empty(dir) && !put_mark()))
 		begin_failed(staging);
-	if (is_empty(dir)) {
-		fd = openat(staging_lock, MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-		if (fd < 0)
-			begin_failed(staging);
-		close(fd);
-	}
 	closedir(dir);
 	return staging;
 }
