@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "checked.h"
 #include "death.h"
 
 static const char *const result[] = {"about", "c", "sub/", "sub/sub/", "sub/sub/b", NULL};
@@ -23,7 +24,7 @@ static void commit(const void *path)
 
 static void dir_made(void **state)
 {
-	char *staging = dir_begin("made/of/parts///", result);
+	char *staging = dir_begin("made/of/parts///", result), *old, *leftover;
 	struct stat st;
 
 	(void)state;
@@ -49,6 +50,12 @@ static void dir_made(void **state)
 	assert_file("made/of/parts/thesis", "t", 1);
 	assert_int_equal(access("made/of/parts.partial/.unfinished", F_OK), 0);
 	assert_int_equal(unlink("made/of/parts/thesis"), 0);
+	old = xasprintf("made/of/parts.tmp.%ld", (long)getpid()); /* left by a killed process that had our number */
+	make_dirs(old);
+	leftover = path_join(old, "about");
+	put_file(leftover, "0", 1);
+	free(leftover);
+	free(old);
 	dir_commit("made/of/parts", staging);
 	free(staging);
 	assert_file("made/of/parts/c", "3", 1);

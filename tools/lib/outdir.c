@@ -294,6 +294,7 @@ void dir_commit(const char *path, const char *staging)
 
 	walk(AT_FDCWD, staging, staging, WALK_SYNC);
 	dir_check_replaceable(path, staging_known); /* again: the work may have taken days */
+	dir_remove(old); /* left by a killed process that had our number */
 	if (unlinkat(staging_lock, MARK, 0) && errno != ENOENT)
 		die("cannot remove %s/%s:", staging, MARK);
 	if (!sync_fd(staging_lock))
