@@ -519,6 +519,15 @@ near_estimate() {
 	diff -r m whole
 }
 
+@test "cpt-step: steps that change nothing are still steps of their own" {
+	cp -r "$given/m0" m0
+	for k in 1 2; do cpt-step "${quick[@]}" --lr 0 --steps 2 -m m$((k - 1)) -o m$k "$given/a.tok"; done
+	mkdir m3.partial && touch m3.partial/.unfinished && cp m2/palimpsest.json m3.partial # as a run that was killed at its beginning
+	cpt-step "${quick[@]}" --lr 0 --steps 2 -m m2 -o m3 "$given/a.tok"
+	cmp m2/model.safetensors m3/model.safetensors
+	[ "$(jq '.chain | length' m3/palimpsest.json)" -eq 4 ]
+}
+
 @test "cpt-step: a second run into the same folder ends, and the first one's result is whole" {
 	"${train[@]}" --steps 300 -o whole "$given/a.tok"
 	"${train[@]}" --steps 300 -o m "$given/a.tok" >/dev/null &

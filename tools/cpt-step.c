@@ -222,13 +222,17 @@ static void identify(struct training *t, const struct provenance *p)
 {
 	struct hash h;
 	uint8_t one[HASH_BYTES];
-	char *moments = path_join(in_dir, OPTIMIZER);
+	char *moments = path_join(in_dir, OPTIMIZER), *records = path_join(in_dir, "palimpsest.json");
 
 	hash_start(&h);
 	add_string(&h, option_record());
 	add_string(&h, th_libtorch_version());
 	add_string(&h, th_device_name(t->model->device));
 	hash_add(&h, p->model, sizeof p->model);
+	if (access(records, F_OK) == 0) { /* steps that change no weight are different runs */
+		hash_file(records, one);
+		hash_add(&h, one, sizeof one);
+	}
 	if (p->optimizer) {
 		hash_file(moments, one);
 		hash_add(&h, one, sizeof one);
@@ -242,6 +246,7 @@ static void identify(struct training *t, const struct provenance *p)
 		hash_add(&h, t->valid->hash, HASH_BYTES);
 	hash_end(&h, t->run);
 	free(moments);
+	free(records);
 }
 
 /*
