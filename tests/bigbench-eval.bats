@@ -129,7 +129,9 @@ expect() {
 	fails 2 "to stdout: give -o FILE" -- bigbench-eval -m "$base" --samples - "$tasks/shop/task.json"
 	touch x
 	fails 2 "x: is named for two outputs" -- bigbench-eval -q -m "$base" -o x --samples ./x "$tasks/count/task.json"
-	[ "$(ls)" = x ] && [ ! -s x ] && rm x
+	[ "$(ls)" = x ]
+	[ ! -s x ]
+	rm x
 	fails 2 "--shots 1," -- bigbench-eval -m "$base" --shots 1, "$tasks/shop/task.json"
 	fails 2 "--shots 1,1" -- bigbench-eval -m "$base" --shots 1,1 "$tasks/shop/task.json"
 	fails 2 "cannot be a name" -- bigbench-eval -m "$base" --name $'a\tb' "$tasks/shop/task.json"

@@ -719,7 +719,8 @@ broken() {
 	[ "$(ls project)" = "$(printf 'a.tok\nconfig.json')" ]
 	cp -r "$given/m0" with && cp "$given/a.tok" with
 	fails 1 "cannot replace with" "a.tok" -- "${train[@]}" --steps 1 -o with with/a.tok
-	[ -e with/a.tok ] && [ ! -e with.partial ]
+	[ -e with/a.tok ]
+	[ ! -e with.partial ]
 	if [ "$(id -u)" -ne 0 ]; then
 		mkdir locked && chmod 555 locked
 		fails 1 locked -- "${train[@]}" --steps 1 -o locked/m "$given/a.tok"

@@ -190,7 +190,8 @@ jline() {
 		for n in 12000 11000; do
 			m2d2-split -o out.$n --seed $seed --max-train-bytes $n in.jsonl
 			bytes=$(wc -c < out.$n/news/train.txt)
-			[ "$bytes" -le $n ] && [ "$bytes" -gt $((n - 530)) ]
+			[ "$bytes" -le $n ]
+			[ "$bytes" -gt $((n - 530)) ]
 		done
 		[ -z "$(comm -23 <(sort out.11000/news/train.txt) <(sort out.12000/news/train.txt))" ]
 		tac in.jsonl | m2d2-split -o turned --seed $seed --max-train-bytes 12000 -

@@ -426,7 +426,8 @@ other_model() {
 	touch x.tsv && ln -s x.tsv link
 	fails 2 "link: is named for two outputs" -- "${eval[@]}" -o x.tsv --rank link b="$given/b.tok"
 	fails 2 "x.tsv: is named for two outputs" -- "${eval[@]}" -o x.tsv --rank "$PWD/x.tsv" b="$given/b.tok"
-	[ ! -s x.tsv ] && rm x.tsv link
+	[ ! -s x.tsv ]
+	rm x.tsv link
 	fails 2 "several tables to stdout" -- "${eval[@]}" --per-window - b="$given/b.tok"
 	fails 2 "--reference and --until go together" -- "${eval[@]}" --until 0.1 b="$given/b.tok"
 	fails 2 "--reference and --until go together" -- "${eval[@]}" --reference x b="$given/b.tok"

@@ -157,7 +157,8 @@ bats_require_minimum_version 1.5.0
 	run --separate-stderr transfer-matrix --order order.tsv -o out rows.tsv
 	[ "$status" -eq 1 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
-	[ "$(cat out/thesis.txt)" = precious ] && [ ! -e out.partial ]
+	[ "$(cat out/thesis.txt)" = precious ]
+	[ ! -e out.partial ]
 	touch out/matrix.tsv
 	fails 1 'such as thesis.txt: left alone' -- transfer-matrix --order order.tsv -o out rows.tsv
 }

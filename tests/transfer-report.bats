@@ -213,7 +213,8 @@ need_gnuplot() {
 	for name in '#x' '"x'; do
 		transfer-matrix --order order.tsv --name "$name" -o quoted rows.tsv >/dev/null
 		run --separate-stderr "$report" -o quoted.html -f quoted-figures quoted
-		[ "$status" -eq 0 ] && [ -z "$output$stderr" ]
+		[ "$status" -eq 0 ]
+		[ -z "$output$stderr" ]
 		grep -q ">${name/\"/“}: seen before<" quoted-figures/course.svg
 		grep -q ">${name/\"/“}<" quoted-figures/distance.svg
 	done
