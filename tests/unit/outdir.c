@@ -50,6 +50,10 @@ static void dir_made(void **state)
 	assert_file("made/of/parts/thesis", "t", 1);
 	assert_int_equal(access("made/of/parts.partial/.unfinished", F_OK), 0);
 	assert_int_equal(unlink("made/of/parts/thesis"), 0);
+	assert_int_equal(rename("made/of/parts.partial", "made/of/aside"), 0);
+	make_dirs("made/of/parts.partial"); /* by another run */
+	assert_dies(commit, "made/of/parts", 1, "made/of/parts.partial is gone, or another run's");
+	assert_int_equal(rename("made/of/aside", "made/of/parts.partial"), 0);
 	old = xasprintf("made/of/parts.tmp.%ld", (long)getpid()); /* left by a killed process that had our number */
 	make_dirs(old);
 	leftover = path_join(old, "about");

@@ -190,9 +190,17 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return where->level == 1 && !strcmp(path + where->base, MARK) ? 0 : remove(path);
 }
 
+/* Is the folder of that name the one that we have locked? Someone may have removed that, and another run begun one. */
+static bool is_at(int fd, const char *path)
+{
+	struct stat st, now;
+
+	return !fstat(fd, &st) && !lstat(path, &now) && st.st_dev == now.st_dev && st.st_ino == now.st_ino;
+}
+
 static void remove_temporary_dir(void)
 {
-	if (temporary_dir)
+	if (temporary_dir && is_at(staging_lock, temporary_dir))
 		nftw(temporary_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -209,8 +217,6 @@ static _Noreturn void begin_failed(const char *staging)
 /* A descriptor of the folder, locked until it is closed: that of a killed run holds nothing. path: for messages. */
 static int lock_dir(const char *staging, const char *path)
 {
-	struct stat st, now;
-
 	for (;;) {
 		int fd;
 
@@ -220,7 +226,7 @@ static int lock_dir(const char *staging, const char *path)
 			begin_failed(staging);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
 			die("cannot write folder %s: another run is writing it, in %s", path, staging);
-		if (fd >= 0 && !fstat(fd, &st) && !lstat(staging, &now) && st.st_dev == now.st_dev && st.st_ino == now.st_ino)
+		if (fd >= 0 && is_at(fd, staging))
 			return fd;
 		if (fd >= 0)
 			close(fd); /* the other run has just ended */
@@ -292,6 +298,8 @@ void dir_commit(const char *path, const char *staging)
 {
 	char *target = dir_target(path), *old = xasprintf("%s.tmp.%ld", target, (long)getpid());
 
+	if (!is_at(staging_lock, staging))
+		die("cannot write folder %s: %s is gone, or another run's", path, staging);
 	walk(AT_FDCWD, staging, staging, WALK_SYNC);
 	dir_check_replaceable(path, staging_known); /* again: the work may have taken days */
 	dir_remove(old); /* left by a killed process that had our number */
