@@ -465,50 +465,44 @@ along_straight() {
 	along 'small/similar small 100 similar 16 no - m/a' 'other/similar other 100 similar 16 no - m/b'
 	matrix b "$straight" 0.5 0.05 0.1
 	tables b "$straight"
-	wrong() { # TABLE WORDS SED
-		tables a "$straight"
-		sed -i "$3" "m/a/$1.tsv"
-		fails 3 "$2" -- study-stats -o out runs.tsv
+	wrong() { # RUN TABLE WORDS SED
+		tables $1 "$straight"
+		sed -i "$4" "m/$1/$2.tsv"
+		fails 3 "$3" -- study-stats -o out runs.tsv
 		[ ! -e out ]
 	}
-	wrong classes 'class is missing' '2s/class/clas/'
-	wrong classes 'no class of tokens: digit' '0,/digits/s//digit/'
-	wrong classes 'a class of tokens is missing or stands twice' '0,/\tdigits/s//\tlatex/'
-	wrong classes 'M10, domain d10: a class of tokens is missing or stands twice' '$d'
-	wrong classes 'not a model of this sequence: M11' 's/^M10\t/M11\t/'
-	wrong classes 'another model than the matrix has as M3' 's/hash-M3/hash-M4/'
-	wrong classes 'a domain that is not in the sequence: d11' 's/\td4\t/\td11\t/'
-	wrong classes 'domain d4: another text' 's/data-4/data-5/'
-	wrong classes 'protocol' '$s/disjoint/m2d2/'
-	wrong classes 'of run small/similar' 's/disjoint/m2d2/'
-	wrong classes '11 targets, but 10 of M0' '/^M10\t.*\td7\t.*digits/s/10$/11/'
-	wrong classes 'nll is below 0' '0,/digits\t/s//&-/'
-	wrong classes 'truncated' '$s/$/\n#palimpsest-classes 1/'
-	wrong ranks 'no scope of ranks' '0,/\tngrams/s//\tngramses/'
-	wrong ranks 'mrr cannot be 1.2' '0,/0.20000000000000001/s//1.2/'
-	wrong ranks 'median cannot be 0.5' '3s/\t5\t0.2/\t0.5\t0.2/'
-	wrong ranks 'M0, domain d1: stands twice' '3p'
-	wrong bigbench 'task_hash is missing' '2s/task_hash/taskhash/'
-	wrong bigbench 'M0, task arithmetic: stands twice' '/\tarithmetic\t.*_score/p'
-	wrong bigbench 'M0, task physics: stands twice' '/^M0\t.*\tphysics\t.*multiple_choice_grade/{h;p;d}; /^M0\t.*\tphysics\t/{p;x}'
-	wrong bigbench 'normalized is no number' '0,/\t50\t0\t100\t50\t/s//\t50\t0\t100\tx\t/'
-	wrong bigbench 'protocol' '$s/bigbench:x/bigbench:y/'
-	wrong bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'
-	wrong bigbench 'm/a/bigbench.tsv: task physics: another than run small/similar was asked' '/^M5/s/hash-physics/hash-p/'
+	wrong a classes 'class is missing' '2s/class/clas/'
+	wrong a classes 'no class of tokens: digit' '0,/digits/s//digit/'
+	wrong a classes 'a class of tokens is missing or stands twice' '0,/\tdigits/s//\tlatex/'
+	wrong a classes 'M10, domain d10: a class of tokens is missing or stands twice' '$d'
+	wrong a classes 'not a model of this sequence: M11' 's/^M10\t/M11\t/'
+	wrong a classes 'another model than the matrix has as M3' 's/hash-M3/hash-M4/'
+	wrong a classes 'a domain that is not in the sequence: d11' 's/\td4\t/\td11\t/'
+	wrong a classes 'domain d4: another text' 's/data-4/data-5/'
+	wrong a classes 'protocol' '$s/disjoint/m2d2/'
+	wrong a classes 'of run small/similar' 's/disjoint/m2d2/'
+	wrong a classes '11 targets, but 10 of M0' '/^M10\t.*\td7\t.*digits/s/10$/11/'
+	wrong a classes 'nll is below 0' '0,/digits\t/s//&-/'
+	wrong a classes 'truncated' '$s/$/\n#palimpsest-classes 1/'
+	wrong a ranks 'no scope of ranks' '0,/\tngrams/s//\tngramses/'
+	wrong a ranks 'mrr cannot be 1.2' '0,/0.20000000000000001/s//1.2/'
+	wrong a ranks 'median cannot be 0.5' '3s/\t5\t0.2/\t0.5\t0.2/'
+	wrong a ranks 'M0, domain d1: stands twice' '3p'
+	wrong a bigbench 'task_hash is missing' '2s/task_hash/taskhash/'
+	wrong a bigbench 'M0, task arithmetic: stands twice' '/\tarithmetic\t.*_score/p'
+	wrong a bigbench 'M0, task physics: stands twice' '/^M0\t.*\tphysics\t.*multiple_choice_grade/{h;p;d}; /^M0\t.*\tphysics\t/{p;x}'
+	wrong a bigbench 'normalized is no number' '0,/\t50\t0\t100\t50\t/s//\t50\t0\t100\tx\t/'
+	wrong a bigbench 'protocol' '$s/bigbench:x/bigbench:y/'
+	wrong a bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'
+	wrong a bigbench 'm/a/bigbench.tsv: task physics: another than run small/similar was asked' '/^M5/s/hash-physics/hash-p/'
 	# not only with the first run, which may have no such table
 	matrix c "$straight" 0.5 0.05 0.1
 	tables a "$straight"
 	along 'large/similar large 100 similar 16 no - m/c' 'small/similar small 100 similar 16 no - m/a' 'other/similar other 100 similar 16 no - m/b'
-	other() { # TABLE WORDS SED
-		tables b "$straight"
-		sed -i "$3" "m/b/$1.tsv"
-		fails 3 "$2" -- study-stats -o out runs.tsv
-		[ ! -e out ]
-	}
-	other classes 'm/b/classes.tsv: protocol m2d2:8: cannot be compared with disjoint:8 of run small/similar' 's/disjoint/m2d2/'
-	other ranks 'm/b/ranks.tsv: protocol m2d2:8: cannot be compared with disjoint:8 of run small/similar' 's/disjoint/m2d2/'
-	other bigbench 'm/b/bigbench.tsv: protocol bigbench:y: cannot be compared with bigbench:x of run small/similar' 's/bigbench:x/bigbench:y/'
-	other bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'
+	wrong b classes 'm/b/classes.tsv: protocol m2d2:8: cannot be compared with disjoint:8 of run small/similar' 's/disjoint/m2d2/'
+	wrong b ranks 'm/b/ranks.tsv: protocol m2d2:8: cannot be compared with disjoint:8 of run small/similar' 's/disjoint/m2d2/'
+	wrong b bigbench 'm/b/bigbench.tsv: protocol bigbench:y: cannot be compared with bigbench:x of run small/similar' 's/bigbench:x/bigbench:y/'
+	wrong b bigbench 'm/b/bigbench.tsv: task physics: another than run small/similar was asked' 's/hash-physics/hash-p/'
 	fails 3 'truncated' -- env head=1 sh -c 'head -c -1 m/b/ranks.tsv >m/a/ranks.tsv; exec study-stats runs.tsv'
 	# without tables it is as without the column
 	rm m/[ab]/classes.tsv m/[ab]/ranks.tsv m/[ab]/bigbench.tsv
