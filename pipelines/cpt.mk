@@ -100,17 +100,7 @@ settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS EMBED_TOGETHER BASE_
 late     := TABLES TABLE_FLAGS NGRAMS NGRAM_FLAGS BIGBENCH BIGBENCH_FLAGS
 paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN NGRAMS BIGBENCH
 
-hash   := \#
-bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ = $(hash) : % $$
-unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
-# is VALUE PATTERN: VALUE, if it matches as a whole
-is = $(if $(call unsafe,$(1)),,$(shell echo '$(1)' | grep -xE '$(2)'))
 positive = $(if $(call is,$(1),([0-9]+\.?[0-9]*|\.[0-9]+)(e-?[0-9]+)?),$(if $(call is,$(1),[0.]+(e.*)?),,1))
-# bytes SETTING: as a plain number
-units := k 1000 M 1000000 G 1000000000 Ki 1024 Mi 1048576 Gi 1073741824
-bytes = $(if $($(1)),$(if $(call is,$($(1)),[1-9][0-9]{0$(comma)14}([kMG]i?|Ki)?),$(shell echo '$($(1)) 1 $(units)' | \
-	awk '{ n = $$1 + 0; sub(/^[0-9]+/, "", $$1); for (i = 3; i < NF; i += 2) if ($$i == $$1) $$2 = $$(i + 1); printf "%.0f", n * $$2 }'),\
-	$(error $(1)=$($(1)): a number of bytes, perhaps with k, M or G)))
 
 $(call only_known,OUT ORDER FT KEEP CELLS SAMPLE REFERENCE TABLES_AT BIGBENCH_AT GIVEN Q TITLE M TO $(settings) $(late))
 $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))

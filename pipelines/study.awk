@@ -1,6 +1,6 @@
 # study.awk: a study file (palimpsest-study(5)) -> make variables for study.mk, and the table of runs in the file `runs`.
-#	awk -v runs=RUNS.tsv -v folder=DIR -f study.awk STUDY
-# Paths are taken from DIR.
+#	awk -v runs=RUNS.tsv -v folder=DIR -v bytes=PATTERN -f study.awk STUDY
+# Paths are taken from DIR; PATTERN is what numbers of bytes look like.
 function fail(message) {
 	print "study.mk: " FILENAME ":" FNR ": " message > "/dev/stderr"
 	exit failed = 3
@@ -79,14 +79,6 @@ function add(setting,   i, n, part, at, v, differs, run, name, kind) {
 			differs = differs (differs == "" ? "" : ",") axis[i]
 	table = table "\t" (differs == "" ? "-" : differs) "\truns/" name "/matrix/" v "\truns/" name "/tables/" v "\n"
 }
-function bytes(size,   i) {
-	if (size !~ /^[1-9][0-9]*([kMG]i?|Ki)?$/ || NF != 2)
-		fail("'" $1 "' needs a number of bytes, perhaps with k, M or G")
-	for (i in unit)
-		if (sub(i "$", "", size))
-			return sprintf("%.0f", size * unit[i])
-	return size
-}
 # Models with the same tokenizer share tokens.
 function tokenizer(m,   command, sum) {
 	command = "cd '" model[m] "' 2>/dev/null && cat tokenizer.json vocab.json merges.txt vocab.txt encoder.json vocab.bpe 2>/dev/null | cksum"
@@ -107,8 +99,6 @@ BEGIN {
 		"tables tables-at table-flags ngrams ngram-flags bigbench bigbench-at bigbench-flags", w, " ")
 	for (i in w)
 		word[w[i]] = 1
-	for (i = split("k 1000 M 1000000 G 1000000000 Ki 1024 Mi 1048576 Gi 1073741824", u, " "); i > 0; i -= 2)
-		unit[u[i - 1]] = u[i]
 	is_path["corpus"] = is_path["data"] = is_path["sbert"] = is_path["base-text"] = is_path["base-vectors"] = is_path["given"] = is_path["ngrams"] = is_path["bigbench"] = 1
 }
 FNR == 1 { sub(/\/?$/, "/", folder) }
@@ -127,7 +117,9 @@ $1 in word {
 				fail("no such tables: " $i)
 	if ($1 ~ /-at$/ && $0 !~ /^[ \t]*[a-z-]+[ \t]+[0-9]+[ \t]*$/)
 		fail("'" $1 "' needs a number")
-	setting[$1] = $1 in is_path ? paths() : $1 ~ /-bytes$/ ? bytes($2) : rest()
+	if ($1 ~ /-bytes$/ && (NF != 2 || $2 !~ "^(" bytes ")$"))
+		fail("'" $1 "' needs a number of bytes, perhaps with k, M or G")
+	setting[$1] = $1 in is_path ? paths() : rest()
 	if ($1 == "cells" && setting[$1] !~ /^(all|past|ends)$/ || $1 == "sample" && setting[$1] + 0 <= 0)
 		fail("not a value of '" $1 "': " setting[$1])
 	next

@@ -52,7 +52,7 @@ $(file >$(OUT)/.run/trace.tsv,$(trace_head))
 endif
 # By content: another study file may be older than the one before.
 $(OUT)/study.d.mk: FORCE
-	@awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -f $(pipelines)/study.awk $(STUDY) > $@.new
+	@awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -v bytes='$(bytes_form)' -f $(pipelines)/study.awk $(STUDY) > $@.new
 	@for f in $(OUT)/runs.tsv $@; do cmp -s $$f.new $$f && rm $$f.new || mv $$f.new $$f; done
 FORCE:
 include $(OUT)/study.d.mk
@@ -99,12 +99,12 @@ endif
 # The training text of the smallest domain: what every domain has in balanced data.
 smallest = $(shell awk -F '\t' '/^\#/ { next } !c { for (i = 1; i <= NF; i++) if ($$i == "train_bytes") c = i; next } \
 	!min || $$c < min { min = $$c } END { print min + 0 }' $(data)/domains.tsv)
-train_bytes = $(if $(filter yes,$(1)),$(call less,$(smallest),$(study.train-bytes)),$(study.train-bytes))
+train_bytes = $(if $(filter yes,$(1)),$(call less,$(smallest),$(call bytes,study.train-bytes)),$(call bytes,study.train-bytes))
 less = $(if $(2),$(shell echo $$(($(1) < $(2) ? $(1) : $(2)))),$(1))
 
 # cpt PART NAME SETTINGS: cpt.mk in OUT/PART/NAME
 cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2) DATA=$(data) \
-	TEST_BYTES='$(study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) CELLS=$(CELLS_) SAMPLE=$(SAMPLE_) Q='$(Q)' \
+	TEST_BYTES='$(call bytes,study.test-bytes)' EVAL_FLAGS='$(study.eval)' PORTIONS='$(study.portions)' KEEP=$(KEEP_) CELLS=$(CELLS_) SAMPLE=$(SAMPLE_) Q='$(Q)' \
 	$(if $(THREADS),THREADS=$(THREADS)) LABEL='$(2): ' gnuplot= CORPUS= SBERT= BASE_TEXT= BASE_VECTORS= START= TABLES= NGRAMS= BIGBENCH=
 # What is measured beside rows, for those parts that measure.
 also = TABLES='$(TABLES_)' TABLES_AT=$(or $(study.tables-at),0) TABLE_FLAGS='$(study.table-flags)' NGRAMS=$(NGRAMS_) \

@@ -42,6 +42,17 @@ order_folder = $(subst $(comma),-,$(subst :,-,$(1)))
 # same A B: are they the same text?
 same = $(if $(subst x$(1)x,,x$(2)x),,1)
 
+hash   := \#
+bad    := ' " ` \ ; & | < > ( ) { } [ ] * ? ! ~ = $(hash) : % $$
+unsafe  = $(strip $(foreach c,$(bad),$(findstring $(c),$(1))))
+# is VALUE PATTERN: VALUE, if it matches as a whole
+is = $(if $(call unsafe,$(1)),,$(shell echo '$(1)' | grep -xE '$(2)'))
+
+# bytes SETTING: as a plain number
+bytes_form := [1-9][0-9]*(k|Ki|[MG]i?)?
+bytes = $(if $($(1)),$(or $(if $(call is,$($(1)),$(bytes_form)),$(shell numfmt --from=auto $(subst k,K,$($(1))))),\
+	$(error $(1)=$($(1)): a number of bytes, perhaps with k, M or G)))
+
 # only_known VARIABLES: ends a make whose command line gives another variable, a mistake that would else go unnoticed. A make within a make
 # has the outer one's.
 known_everywhere := BIN PROGRAM_PREFIX SPLIT TOKENIZE EMBED ORDER_DOMAINS STEP EVAL KEY_NGRAMS BIGBENCH_EVAL MATRIX TRANSFER_REPORT MODEL_PACK \

@@ -461,6 +461,7 @@ fake_ssh() {
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
 	refused 'give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar SBERT=toy
 	refused 'TEST_BYTES=some: a number of bytes' OUT=out MODEL=toy/m0 DATA=toy ORDER=random TEST_BYTES=some
+	refused 'TEST_BYTES=300ki: a number of bytes' OUT=out MODEL=toy/m0 DATA=toy ORDER=random TEST_BYTES=300ki
 	refused 'LR=x: a learning rate' OUT=out MODEL=toy/m0 DATA=toy ORDER=random POLICY=rewarmed LR=x
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
 	refused 'EMBED_TOGETHER=0: a number from 1 on' OUT=out MODEL=toy/m0 DATA=toy ORDER=random EMBED_TOGETHER=0

@@ -34,6 +34,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 
 @test "two models, two seeds: shared work once, the numbers of cpt.mk, a report; again: nothing" {
 	echo "$also|vary model small large x order random:1 random:2" | tr '|' '\n' >>toy.study
+	sed -i 's/1500$/1k/' toy.study
 	study -j2 CORPUS=toy/corpus.jsonl >log
 	[ "$(awk -F '\t' '!/^#/ { print $1 }' out/runs.tsv | tr '\n' ' ')" = "run small/random-1 small/random-2 large/random-1 large/random-2 " ]
 	# tokens once for both models, which have one tokenizer; M0 and FT once for each
@@ -55,7 +56,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	grep -q 'id="bigbench"' out/report.html
 	[ "$(find out -name '*.tmp.*' -o -name '*.partial' -o -name '*.new')" = "" ]
 
-	make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT="$here/direct" DATA="$here/out/data" MODEL="$here/toy/m0" TRAIN_BYTES=1500 \
+	make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT="$here/direct" DATA="$here/out/data" MODEL="$here/toy/m0" TRAIN_BYTES=1000 \
 		STEP_FLAGS='--dropout 0 --batch 4 --lr 1e-3 --epochs 1' EVAL_FLAGS='--protocol disjoint' ORDER=random:1 THREADS=1 Q=-q gnuplot=
 	cmp direct/matrix/random-1/metrics.json out/runs/small/matrix/random-1/metrics.json
 	cmp direct/random-1/M3/model.safetensors out/runs/small/random-1/M3/model.safetensors
@@ -169,6 +170,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused "not a value of 'cells': some" 'cells some'
 	refused "not a value of 'sample': much" 'sample much'
 	refused "'train-bytes' needs a number of bytes" 'train-bytes many'
+	refused "'train-bytes' needs a number of bytes" 'train-bytes 300ki'
 	run env -u MAKELEVEL -u MAKEFLAGS make -f "$root/pipelines/study.mk" STUDY=toy.study BASE=x
 	[ "$status" -eq 2 ]
 	[[ $output == *"BASE=x: there is no such setting"* ]]
