@@ -140,7 +140,7 @@ endif
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
 endif
-walks := $(filter similar similar:% farthest farthest:%,$(ORDER))
+walks := $(call walks_of,$(ORDER))
 $(if $(SBERT)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR)))
 $(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) begins at the domain nearest to what MODEL \
 was trained on: give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN)))

@@ -80,7 +80,7 @@ ifeq ($(variants),)
 else ifeq ($(CORPUS_)$(DATA_),)
 $(error $(STUDY): neither 'corpus' nor 'data': give CORPUS=FILE or DATA=DIR)
 endif
-walks := $(foreach v,$(variants),$(filter similar similar:% farthest farthest:%,$(run.$(v).order)))
+walks := $(foreach v,$(variants),$(call walks_of,$(run.$(v).order)))
 $(if $(SBERT_),,$(foreach o,$(walks),$(error $(STUDY): order $(o) needs domain vectors: 'sbert DIR')))
 $(if $(BASE_TEXT_)$(BASE_VECTORS_)$(START_),,$(foreach o,$(walks),$(error $(STUDY): order $(o) begins at the domain nearest to what the \
 model was trained on: 'base-text FILE', a sample of that text, or 'start DOMAIN')))

@@ -38,6 +38,8 @@ endef
 # The folder of an order of cpt.mk, such as similar-s2orc-wiki of similar:s2orc,wiki: make takes a comma for the end of an argument.
 comma := ,
 order_folder = $(subst $(comma),-,$(subst :,-,$(1)))
+# walks_of ORDERS: those that go by domain vectors
+walks_of = $(filter similar similar:% farthest farthest:%,$(1))
 
 # same A B: are they the same text?
 same = $(if $(subst x$(1)x,,x$(2)x),,1)
