@@ -2,7 +2,7 @@
 #	awk -v runs=RUNS.tsv -v folder=DIR -v bytes=PATTERN -f study.awk STUDY
 # Paths are taken from DIR; PATTERN is what numbers of bytes look like.
 function fail(message) {
-	print "study.mk: " FILENAME ":" FNR ": " message > "/dev/stderr"
+	print FILENAME ":" FNR ": " message > "/dev/stderr"
 	exit failed = 3
 }
 function rest(   s) {

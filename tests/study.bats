@@ -144,6 +144,8 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	run study FT=0 runs
 	[ "$status" -eq 2 ]
 	[[ $output == *"out/data was split with "*"--test-bytes 300"*", not "*"--test-bytes 400"* ]]
+	sed -i 's/--test-bytes 400/--test-bytes 300/' toy.study
+	study plan
 }
 
 @test "a study file that is wrong is refused, with its line, before anything is made" {
@@ -152,7 +154,7 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 		shift
 		printf '%s\n' 'corpus toy/corpus.jsonl' 'model small toy/m0' "$@" >bad.study
 		run make --no-print-directory -f "$root/pipelines/study.mk" BIN="$bin" STUDY=bad.study OUT=bad
-		[ "$status" -eq 2 ] && [[ $output == *"study.mk: bad.study:"*"$words"* ]] && [ ! -e bad/data ] || { echo "$output"; return 1; }
+		[ "$status" -eq 2 ] && [[ $output == *"study.mk:"*": *** bad.study:"*"$words"* ]] && [ "${#lines[@]}" -eq 1 ] && [ ! -e bad/data ] || { echo "$output"; return 1; }
 	}
 	refused '3: no such word: colour' 'colour red'
 	refused "3: no axis 'colour'" 'vary colour red'
@@ -174,10 +176,13 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	run env -u MAKELEVEL -u MAKEFLAGS make -f "$root/pipelines/study.mk" STUDY=toy.study BASE=x
 	[ "$status" -eq 2 ]
 	[[ $output == *"BASE=x: there is no such setting"* ]]
+	# what has been mended is seen
 	printf '%s\n' 'corpus toy/corpus.jsonl' 'model small toy/m0' 'sbert toy' 'vary order similar' >walk.study
 	run make -f "$root/pipelines/study.mk" STUDY=walk.study OUT=walk
 	[ "$status" -eq 2 ]
 	[[ $output == *"order similar begins at the domain nearest to what the model was trained on: 'base-text FILE'"* ]]
+	echo 'start wood_a' >>walk.study
+	make -f "$root/pipelines/study.mk" STUDY=walk.study OUT=walk plan
 	run make -f "$root/pipelines/study.mk" STUDY=nowhere
 	[ "$status" -eq 2 ]
 	[[ $output == *"none named 'nowhere'"* ]]
