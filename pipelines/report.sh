@@ -16,39 +16,12 @@ while getopts o:f:t: option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || usage
-command -v "$GNUPLOT" >/dev/null || { echo "report.sh: gnuplot is missing" >&2; exit 1; }
-GNUPLOT_LIB=$(cd "$(dirname "$0")" && pwd)
-export GNUPLOT_LIB
+endings=svg
+# shellcheck source=pipelines/figures.sh
+. "$(dirname "$0")/figures.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
-
-about() { awk -F '\t' -v key="$2" '$1 == key { print $2; exit }' "$1/about.tsv"; }
-
-# gnuplot cuts cells at a '"', and takes '\n' for a new line
-for_gnuplot() { sed 's/\\/\\\\/g; s/\t *"/\t“/g; s/"/”/g'; }
-
-# tables DIR BASE: copies for gnuplot; prints their directory
-tables() {
-	mkdir -p "$tmp/$2.tables"
-	for table in per-domain cells checkpoints distance l1; do
-		for_gnuplot <"$1/$table.tsv" >"$tmp/$2.tables/$table.tsv"
-	done
-	echo "$tmp/$2.tables"
-}
-
-# draw SCRIPT NAME [ARGUMENT...]
-draw() {
-	script=$1 svg=$tmp/$2.svg
-	shift 2
-	if ! "$GNUPLOT" -c "$GNUPLOT_LIB/$script.gp" "$svg" "$@" 2>"$tmp/log" || [ ! -s "$svg" ]; then
-		sed 's/^/report.sh: gnuplot: /' "$tmp/log" >&2
-		echo "report.sh: cannot draw $script" >&2
-		exit 1
-	fi
-	# a browser must not blur the cells of a large map
-	sed -i 's/<image /<image style="image-rendering:pixelated" /' "$svg"
-}
 
 # All maps of a page have one scale: the widest.
 limit=$(for dir; do about "$dir" limit; done | sort -g | tail -n 1)

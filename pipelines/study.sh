@@ -27,9 +27,9 @@ is_foreign() {
 	return 1
 }
 ! is_foreign "$figures" || { echo "study.sh: cannot replace $figures: it holds other things than figures of a study: left alone" >&2; exit 1; }
-command -v "$GNUPLOT" >/dev/null || { echo "study.sh: gnuplot is missing" >&2; exit 1; }
-GNUPLOT_LIB=$(cd "$(dirname "$0")" && pwd)
-export GNUPLOT_LIB
+endings='svg pdf'
+# shellcheck source=pipelines/figures.sh
+. "$(dirname "$0")/figures.sh"
 mkdir -p "$(dirname "$figures")"
 tmp=$figures.tmp.$$
 rm -rf "$figures".tmp.*
@@ -37,31 +37,18 @@ mkdir -p "$tmp"
 trap 'rm -rf "$tmp" "$tmp.old" "$out.tmp.$$"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# draw SCRIPT NAME [ARGUMENT...]
-draw() {
-	script=$1 name=$2
-	shift 2
-	for ending in svg pdf; do
-		if ! "$GNUPLOT" -c "$GNUPLOT_LIB/$script.gp" "$tmp/$name.$ending" "$@" 2>"$tmp/log" || [ ! -s "$tmp/$name.$ending" ]; then
-			sed 's/^/study.sh: gnuplot: /' "$tmp/log" >&2
-			echo "study.sh: cannot draw $script" >&2
-			exit 1
-		fi
-	done
-	# a browser must not blur the cells of a large map
-	sed -i 's/<image /<image style="image-rendering:pixelated" /' "$tmp/$name.svg"
-}
+drawn=$(tables "$study" study)
 
 # The groups trained as the base is, six at most: what the curves show.
 awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
-	$col["varied"] == "-" && !seen[$col["group"]]++ && ++n <= 6 { print $col["group"] }' "$study/groups.tsv" >"$tmp/list"
-draw study-groups groups "$study/groups.tsv"
+	$col["varied"] == "-" && !seen[$col["group"]]++ && ++n <= 6 { print $col["group"] }' "$drawn/groups.tsv" >"$tmp/list"
+draw study-groups groups "$drawn/groups.tsv"
 
 # show SCRIPT ENDING NAME TABLE ARGUMENT...: draws what study-figures.awk finds to show, if anything
 show() {
 	script=$1 list=$tmp/$3.$2 name=$3 table=$4
 	shift 4
-	awk -v figure="$name" -v files="$tmp/$name" -v line="$switch" -v tokens="$tokens" -f "$GNUPLOT_LIB/study-figures.awk" "$tmp/list" "$study/$table.tsv"
+	awk -v figure="$name" -v files="$tmp/$name" -v line="$switch" -v tokens="$tokens" -f "$GNUPLOT_LIB/study-figures.awk" "$tmp/list" "$drawn/$table.tsv"
 	[ ! -s "$list" ] || draw "$script" "$name" "$list" "$@"
 }
 if [ -s "$tmp/list" ]; then
@@ -69,13 +56,13 @@ if [ -s "$tmp/list" ]; then
 	switch=$(awk -F '\t' 'FNR == NR { group[$1] = 1; next } /^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
 		!($col["run"] in group) || $col["run"] !~ /\/similar$/ { next }
 		{ if (run == $col["run"] && portion != $col["portion"]) { print $col["step"] - 0.5; exit } run = $col["run"]; portion = $col["portion"] }' \
-		"$tmp/list" "$study/sequence.tsv")
+		"$tmp/list" "$drawn/sequence.tsv")
 	: "${switch:=0}"
 	# ranks are those of key n-grams, if any were looked for
-	tokens=$(awk -F '\t' '$4 == "ngrams" { print $4; exit }' "$study/ranks.tsv")
+	tokens=$(awk -F '\t' '$4 == "ngrams" { print $4; exit }' "$drawn/ranks.tsv")
 	: "${tokens:=all}"
-	draw study-distance distance "$study/distance.tsv" "$tmp/list"
-	draw study-course checkpoints "$study/checkpoints.tsv" "$tmp/list"
+	draw study-distance distance "$drawn/distance.tsv" "$tmp/list"
+	draw study-course checkpoints "$drawn/checkpoints.tsv" "$tmp/list"
 	show study-panels list forward forward 'Forward transfer to each portion, with 95 % intervals' 'perplexity against zero-shot, %'
 	show study-dots dots explain explain "$tmp/list" 'What explains forgetting and transfer? Partial rank correlations, with 95 % intervals' ''
 	show study-dots dots classes classes "$tmp/list" 'By class of token, with 95 % intervals' 'change of perplexity, %'
@@ -90,7 +77,7 @@ for order in similar random; do
 		file=$tmp/size.$order.$measure
 		awk -F '\t' -v OFS='\t' -v order=$order -v measure=$measure '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
 			$col["varied"] == "-" && $col["scope"] == "all" && $col["measure"] == measure && $col["order"] == order && $col["parameters"] != "-" {
-				print $col["parameters"], $col["value"], $col["lo"], $col["hi"] }' "$study/groups.tsv" | sort -g >"$file"
+				print $col["parameters"], $col["value"], $col["lo"], $col["hi"] }' "$drawn/groups.tsv" | sort -g >"$file"
 		[ "$(wc -l <"$file")" -lt 2 ] || printf '%s: %s\t%d\t%d\t%s\n' $order "$([ $measure = CPT-ZS ] && echo learned || echo forgotten)" \
 			"$([ $measure = CPT-ZS ] && echo 1 || echo 2)" "$([ $order = similar ] && echo 1 || echo 2)" "$file"
 	done
@@ -100,21 +87,21 @@ done >"$tmp/sizes"
 folder=$(dirname "$runs")
 awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
 	{ print $col["run"] "\t" $col["matrix"] }' "$runs" >"$tmp/runs"
-about() { awk -F '\t' '$1 == "limit" { print $2; exit }' "$1/about.tsv"; }
 tab=$(printf '\t')
 limit=$(while IFS=$tab read -r run dir; do
 	case $dir in /*) ;; *) dir=$folder/$dir ;; esac
-	[ ! -e "$dir/about.tsv" ] || about "$dir"
+	[ ! -e "$dir/about.tsv" ] || about "$dir" limit
 done <"$tmp/runs" | sort -g | tail -n 1)
 while IFS=$tab read -r run dir; do
 	case $dir in /*) ;; *) dir=$folder/$dir ;; esac
 	[ -e "$dir/about.tsv" ] || continue
 	base=$(printf %s "$run" | LC_ALL=C tr -c 'A-Za-z0-9._-' _)
+	tables=$(tables "$dir" "$base")
 	for figure in heat sequence l1; do
-		draw $figure "$base.$figure" "$run" "$dir" "$limit"
+		draw $figure "$base.$figure" "$run" "$tables" "$limit"
 	done
 done <"$tmp/runs"
-find "$tmp" -type f ! -name '*.svg' ! -name '*.pdf' -exec rm {} +
+find "$tmp" -mindepth 1 ! -name '*.svg' ! -name '*.pdf' -delete
 "$STUDY_REPORT" -o "$tmp/page" --title "$title" --figures "$tmp" ${cost:+--cost "$cost"} ${disk:+--disk "$disk"} "$runs" "$study"
 if [ "$out" != - ]; then
 	mv "$tmp/page" "$out.tmp.$$"

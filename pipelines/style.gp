@@ -1,4 +1,4 @@
-# What all figures share; report.sh sets GNUPLOT_LIB so that it is found.
+# What all figures share; figures.sh sets GNUPLOT_LIB so that it is found.
 set encoding utf8
 set datafile separator tab
 set datafile missing '-'

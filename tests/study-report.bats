@@ -95,6 +95,23 @@ setup() {
 	[ ! -e other.html ] && [ ! -e other ]
 }
 
+@test "figures of names with quotation marks, hashes and backslashes" {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+	sed -i 's/domain_1	/"quo	/g; s/domain_2	/b"c	/g; s/domain_3	/#d	/g; s/domain_4	/e\\nf	/g; s/wiki_field0/"L/' in/order.tsv in/rows.tsv
+	transfer-matrix --order in/order.tsv --name quoted -o quoted in/rows.tsv >/dev/null
+	printf '#palimpsest-study 1\nrun\tmodel\tparameters\torder\tbatch\tvaried\tmatrix\n%s\n' '"a/similar	"a	100	similar	16	-	quoted' >runs.tsv
+	study-stats -o study --draws 100 runs.tsv >/dev/null
+	run --separate-stderr sh "$root/pipelines/study.sh" -o page.html runs.tsv study figures
+	[ "$status" -eq 0 ]
+	[ -z "$output$stderr" ]
+	for name in “quo b”c '#d' 'e\nf'; do
+		for figure in heat sequence; do grep -qF ">$name<" "figures/_a_similar.$figure.svg"; done
+	done
+	grep -q '>“L<' figures/_a_similar.l1.svg
+	for figure in groups distance; do grep -q '>“a/similar<' figures/$figure.svg; done
+	[ "$(find figures ! -name '*.svg' ! -name '*.pdf')" = figures ]
+}
+
 @test "panels show every curve, name and interval" {
 	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
 	export GNUPLOT_LIB=$root/pipelines
