@@ -214,13 +214,12 @@ $(OUT)/data/domains.tsv: $(CORPUS)
 	@$(job) $@ 'splitting' $(ON_SPLIT) $(meter) $(SPLIT) $(Q) -o $(OUT)/data --seed $(SEED) $(SPLIT_FLAGS) $(CORPUS)
 endif
 
-# The list of domains, their sizes and the plan: make reads it, and begins anew when it has been made.
+# The list of domains, their sizes and the plan: make reads it, and begins anew when it has been made; to look on, nothing is made.
+# `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
+ifeq ($(watching),)
 $(OUT)/domains.mk: $(data)/domains.tsv $(pipelines)/domains.awk
 	@awk -F '\t' -v data=$(data) -v train_bytes=$(train_bytes) -v test_bytes=$(test_bytes) -f $(pipelines)/domains.awk $< > $@.new
 	@mv $@.new $@
-
-# `domains`, `train_size` (mean) and `test_size` (of all together; test_size.NAME of one)
-ifeq ($(watching),)
 include $(OUT)/domains.mk
 else
 -include $(OUT)/domains.mk
@@ -505,14 +504,17 @@ all: matrices $(if $(gnuplot),$(OUT)/report.html)
 
 # What is known, for the terminal: figures and heat map of each order, as far as they go.
 show:
-	@for o in $(orders); do echo; $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv \
-		$(wildcard $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv) $(OUT)/$$o/rows/*.tsv || exit; done
+	@for o in $(orders); do echo; set -- $$(ls $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv $(OUT)/$$o/rows/*.tsv 2>/dev/null); \
+		if [ -e $(OUT)/$$o/order.tsv ] && [ $$# -gt 0 ]; then $(MATRIX) --partial --name $$o --order $(OUT)/$$o/order.tsv "$$@" || exit; \
+		else echo "$$o: nothing has been measured yet"; fi; done
 
 # The same, drawn again as rows arrive, of the first order.
 watch:
-	@exec $(MATRIX) --name $(firstword $(orders)) --order $(OUT)/$(firstword $(orders))/order.tsv --follow $(OUT)/$(firstword $(orders))/rows \
-		$(wildcard $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv)
+	@for f in $(OUT)/$(firstword $(orders))/order.tsv $(m0_in)/rows/M0.tsv; do \
+		[ -e $$f ] || echo "waiting for $$f" >&2; until [ -e $$f ]; do sleep 1; done; done; \
+	exec $(MATRIX) --name $(firstword $(orders)) --order $(OUT)/$(firstword $(orders))/order.tsv --follow $(OUT)/$(firstword $(orders))/rows \
+		$$(ls $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv 2>/dev/null)
 
 status:
-	@n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \
+	@[ -e $(run)/plan ] || { echo "$(OUT): nothing has been planned yet"; exit 0; }; n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \
 	echo "$(OUT): $$m of $$n done"

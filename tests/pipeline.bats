@@ -50,6 +50,22 @@ same_as() { tree out | diff "$1.sums" -; }
 	[[ $output == *'change in perplexity against zero-shot'* ]]
 }
 
+@test "to look on makes nothing; a watch that was there before the study says what it waits for, and ends with it" {
+	run study status
+	[ "$status" -eq 0 ]
+	[ "$output" = "$here/out: nothing has been planned yet" ]
+	run study show
+	[ "$status" -eq 0 ]
+	[[ $output == *'random: nothing has been measured yet'*'reverse: nothing has been measured yet'* ]]
+	[ "$(ls out)" = settings.mk ]
+	timeout 100 make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out ORDER=random gnuplot= watch >watched 2>said 3>&- &
+	timeout 60 sh -c "until grep -q waiting said; do sleep 0.2; done"
+	study ORDER=random FT=0
+	wait $!
+	[ "$(head -n 1 said)" = "waiting for $here/out/random/order.tsv" ]
+	grep -q '(LC / ZS)' watched
+}
+
 @test "a study of a RoBERTa" {
 	model-init -q -c toy/roberta.json -t toy/roberta -o toy/m0 --seed 1
 	study ORDER=random FT=0 TOKENIZE="$bin/tokenize --add-special --no-newline" STEP_FLAGS='--objective mlm --batch 4 --lr 1e-3' \
