@@ -11,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
+$(if $(word 2,x$(CURDIR)x),$(error palimpsest cannot be built at a path with blanks: $(CURDIR)))
 
 SANITIZE =
 comma := ,

@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
 pipelines := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+$(if $(word 2,$(pipelines)),$(error palimpsest cannot be run at a path with blanks: $(CURDIR)))
 BIN       ?= $(wildcard $(dir $(pipelines))build/bin)
 program    = $(if $(BIN),$(BIN)/)$(PROGRAM_PREFIX)$(1)
 

@@ -492,6 +492,18 @@ fake_ssh() {
 	refused "No rule to make target" OUT=out MODEL=toy/m0 DATA=toy ORDER=random
 }
 
+@test "a path with blanks is refused at once" {
+	mkdir 'a b'
+	cp -r "$root/pipelines" "$root/Makefile" 'a b'
+	for file in Makefile pipelines/cpt.mk pipelines/study.mk pipelines/demo.mk pipelines/base.mk; do
+		run make --no-print-directory -C 'a b' -f $file
+		[ "$status" -eq 2 ]
+		[[ $output == *" at a path with blanks: $here/a b."* ]]
+		[ "${#lines[@]}" -eq 1 ]
+	done
+	[ "$(ls 'a b')" = "$(printf 'Makefile\npipelines')" ]
+}
+
 @test "domains that cannot be worked with are named" {
 	data() { # NAME: two domains, of which one has this name
 		rm -rf data out
