@@ -484,7 +484,7 @@ else
 	@:
 endif
 checkpoint:
-	@[ '$(M)' ] && [ '$(TO)' ] || { echo 'give M=ORDER/M<step> and TO=DIR' >&2; exit 2; }
+	@[ '$(call is,$(M),[^/]+/M[0-9]+)' ] && [ '$(TO)' ] || { echo 'give M=ORDER/M<step> and TO=DIR' >&2; exit 2; }
 	@PACK='$(MODEL_PACK)' sh $(pipelines)/materialise.sh $(MODEL) $(OUT)/$(patsubst %/,%,$(dir $(M))) $(patsubst M%,%,$(notdir $(M))) $(TO)
 texts: $(domains:%=$(tok_in)/tok/%.train.tok) $(test_tok) $(counts)
 vectors: $(vectors_in)/vectors.tsv

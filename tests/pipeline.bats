@@ -489,6 +489,7 @@ fake_ssh() {
 	refused "TABLES=words: classes, ranks or both" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES=words
 	refused "TABLES_AT=some: a number" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES_AT=some
 	refused "no task.json there" OUT=out MODEL=toy/m0 DATA=toy ORDER=random BIGBENCH=toy
+	refused 'give M=ORDER/M<step> and TO=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=random checkpoint M=random/last TO=last
 	refused "No rule to make target" OUT=out MODEL=toy/m0 DATA=toy ORDER=random
 }
 
