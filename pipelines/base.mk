@@ -45,17 +45,26 @@ all: $(OUT)/rows.tsv
 
 .PRECIOUS: $(OUT)/text/%.test.txt $(OUT)/text/%.train.txt $(OUT)/tok/%.tok
 
+# What settings say, each where something is made by it. Only another content counts as a change.
+held  := $(HELD)
+vocab := $(VOCAB)
+.PHONY: FORCE
+$(addprefix $(OUT)/,held.txt vocab.txt train.txt config.txt): $(OUT)/%.txt: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$$*" > $@.tmp
+	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+
 # The first HELD bytes' lines are for evaluation, the others for training.
-$(OUT)/text/%.test.txt: $(BASE)/text/%.txt.gz
+$(OUT)/text/%.test.txt: $(BASE)/text/%.txt.gz $(OUT)/held.txt
 	@mkdir -p $(@D)
 	gzip -dc $< | LC_ALL=C awk -v held=$(HELD) '(n += length() + 1) <= held { print; next } { exit }' > $@.tmp
 	mv $@.tmp $@
-$(OUT)/text/%.train.txt: $(BASE)/text/%.txt.gz
+$(OUT)/text/%.train.txt: $(BASE)/text/%.txt.gz $(OUT)/held.txt
 	@mkdir -p $(@D)
 	gzip -dc $< | LC_ALL=C awk -v held=$(HELD) '(n += length() + 1) > held' > $@.tmp
 	mv $@.tmp $@
 
-$(OUT)/tokenizer/tokenizer.json: $(GPT2)/encoder.json $(GPT2)/vocab.bpe
+$(OUT)/tokenizer/tokenizer.json: $(GPT2)/encoder.json $(GPT2)/vocab.bpe $(OUT)/vocab.txt
 	sh $(pipelines)/cut-vocab.sh $(VOCAB) $(GPT2) $(@D)
 
 $(OUT)/tok/%.tok: $(OUT)/text/%.txt $(OUT)/tokenizer/tokenizer.json
@@ -84,17 +93,10 @@ define config
   "tie_word_embeddings": true
 }
 endef
-export config
-
-# Only another content counts as a change of the configuration.
-.PHONY: FORCE
-$(OUT)/config.json: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' "$$config" > $@.tmp
-	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+export held vocab train config
 
 # A directory is made anew as a whole, so its files may be as old as their sources: the stamp beside it says it is done.
-$(OUT)/init.done: $(OUT)/config.json $(OUT)/tokenizer/tokenizer.json
+$(OUT)/init.done: $(OUT)/config.txt $(OUT)/train.txt $(OUT)/tokenizer/tokenizer.json
 	$(MODEL_INIT) -c $< -t $(OUT)/tokenizer -o $(OUT)/init --seed $(SEED)
 	touch $@
 
@@ -106,8 +108,8 @@ $(OUT)/rows.tsv: $(OUT)/model.done $(names:%=$(OUT)/tok/%.test.tok)
 	$(EVAL) -m $(OUT)/model --name base --protocol disjoint $(foreach n,$(names),$(n)=$(OUT)/tok/$(n).test.tok) > $@.tmp
 	mv $@.tmp $@
 
-$(OUT)/vectors.tsv: $(names:%=$(OUT)/text/%.train.txt)
-	cat $^ > $(OUT)/text/all.txt
+$(OUT)/vectors.tsv: $(names:%=$(OUT)/text/%.train.txt) $(OUT)/train.txt
+	cat $(filter-out $(OUT)/train.txt,$^) > $(OUT)/text/all.txt
 	$(EMBED) -m $(SBERT) -n 2000 --seed $(SEED) @base=$(OUT)/text/all.txt > $@.tmp
 	rm $(OUT)/text/all.txt
 	mv $@.tmp $@

@@ -505,6 +505,30 @@ fake_ssh() {
 	[ "$(ls 'a b')" = "$(printf 'Makefile\npipelines')" ]
 }
 
+@test "base.mk: what other settings would make otherwise is made anew, and nothing else" {
+	base() {
+		make --no-print-directory -f "$root/pipelines/base.mk" BIN="$bin" BASE="$here/base" GPT2="$here/gpt2" OUT="$here/out" \
+			VOCAB=300 WIDTH=16 LAYERS=1 HEADS=2 CONTEXT=32 HELD=500 EPOCHS=0.2 "$@" 2>&1
+	}
+	mkdir -p base/text gpt2
+	words 1 3000 | gzip >base/text/a.txt.gz
+	jq .model.vocab "$root/tests/gpt2-1024/tokenizer.json" >gpt2/encoder.json
+	jq -r '.model.merges[]' "$root/tests/gpt2-1024/tokenizer.json" >gpt2/vocab.bpe
+	base >log
+	first=$(tail -n 1 log)
+	[[ $first == "all together "* ]]
+	run base
+	[ "${#lines[@]}" -eq 2 ]
+	base LR=1e-2 >log
+	[ "$(tail -n 1 log)" != "$first" ]
+	run ! grep '/tokenize ' log
+	base >log
+	[ "$(tail -n 1 log)" = "$first" ]
+	base HELD=900 VOCAB=400 >log
+	[ "$(wc -c <out/text/a.test.txt)" -gt 500 ]
+	[ "$(jq '.model.vocab | length' out/tokenizer/tokenizer.json)" -eq 400 ]
+}
+
 @test "domains that cannot be worked with are named" {
 	data() { # NAME: two domains, of which one has this name
 		rm -rf data out
