@@ -37,7 +37,7 @@ mkdir -p "$tmp"
 trap 'rm -rf "$tmp" "$tmp.old" "$out.tmp.$$"' EXIT
 trap 'exit 1' HUP INT TERM
 
-drawn=$(tables "$study" study)
+drawn=$(tables "$study" .)
 
 # The groups trained as the base is, six at most: what the curves show.
 awk -F '\t' '/^#/ { next } !c { for (i = 1; i <= NF; i++) col[$i] = i; c = 1; next }
@@ -96,6 +96,7 @@ while IFS=$tab read -r run dir; do
 	case $dir in /*) ;; *) dir=$folder/$dir ;; esac
 	[ -e "$dir/about.tsv" ] || continue
 	base=$(printf %s "$run" | LC_ALL=C tr -c 'A-Za-z0-9._-' _)
+	[ ! -e "$tmp/$base.tables" ] || { echo "study.sh: cannot draw run $run: another one's figures are named $base, too" >&2; exit 3; }
 	tables=$(tables "$dir" "$base")
 	for figure in heat sequence l1; do
 		draw $figure "$base.$figure" "$run" "$tables" "$limit"

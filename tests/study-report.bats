@@ -112,6 +112,14 @@ setup() {
 	[ "$(find figures ! -name '*.svg' ! -name '*.pdf')" = figures ]
 }
 
+@test "two runs whose figures would have one name are refused" {
+	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
+	sed -i 's/^small.similar/a_b_____similar/' runs.tsv
+	fails 3 "another one's figures are named a_b_____similar" -- sh "$root/pipelines/study.sh" -o page.html runs.tsv study figures
+	[ ! -e page.html ]
+	[ ! -e figures ]
+}
+
 @test "panels show every curve, name and interval" {
 	command -v gnuplot >/dev/null || skip "gnuplot is not installed"
 	export GNUPLOT_LIB=$root/pipelines
