@@ -460,6 +460,22 @@ along_straight() {
 	[ "$(value findings why '$c["finding"] == "arithmetic"')" = 'no BIG-bench scores of arithmetic in an order by similarity' ]
 }
 
+@test "classes where one run has fewer domains than another: the change a token is the part divided by the tokens" {
+	local i
+	for i in 1 2; do
+		matrix r$i "$straight" 0.5 0.05 0.1
+		tables r$i "$straight"
+	done
+	# of the second only d1 and d2: half of d1's tokens are digits, a quarter of the others'
+	sed -i -E '/^M[0-9]+\t[^\t]*\td([3-9]|10)\t/d' m/r2/classes.tsv
+	along 'small/random-1 small 100 random:1 16 no - m/r1' 'small/random-2 small 100 random:2 16 no - m/r2'
+	study-stats -o out runs.tsv >/dev/null
+	class() { value classes "$1" '$c["class"] == "digits" && $c["measure"] == "CPT-ZS" && $c["scope"] == "all"'; }
+	near "$(class tokens)" "$(awk 'BEGIN { printf "%.17g", (0.275 + 0.375) / 2 }')"
+	near "$(class part)" "$(awk 'BEGIN { printf "%.17g", (-0.3125 - 0.625) / 2 }')"
+	near "$(class value)" "$(awk 'BEGIN { printf "%.17g", (-0.3125 - 0.625) / (0.275 + 0.375) }')"
+}
+
 @test "tables of tokens and scores that are wrong are refused, and nothing is written" {
 	matrix a "$straight" 0.5 0.05 0.1
 	along 'small/similar small 100 similar 16 no - m/a' 'other/similar other 100 similar 16 no - m/b'

@@ -49,6 +49,19 @@ static int sum_of_means(const struct draw *d, const struct values *t, double out
 	return runs;
 }
 
+/* The same of all runs and domains. */
+static int sum_of_all(int n_runs, const struct values *t, double out[MAX_WIDTH])
+{
+	int n = n_runs > t->n_domains ? n_runs : t->n_domains, *all = xcalloc((size_t)n, sizeof *all), runs;
+	struct draw everything = {{all, all}, {n_runs, 0}, all, t->n_domains};
+
+	for (int i = 0; i < n; i++)
+		all[i] = i;
+	runs = sum_of_means(&everything, t, out);
+	free(all);
+	return runs;
+}
+
 /* --- classes of tokens ---------------------------------------------------------------------------- */
 
 /* Of a domain in a run, each divided by the tokens of its text. */
@@ -137,18 +150,13 @@ static struct values class_values(const struct runs *s, const struct group *g, e
 struct class_change class_change_of(const struct sample *x, const struct group *g, enum effect effect, int class, int portion)
 {
 	const struct runs *s = x->runs;
-	struct class_change c = {.share = {NAN, NAN, NAN}, .tokens = 0};
+	struct class_change c = {.share = {NAN, NAN, NAN}};
 	struct class_table t = {.values = class_values(s, g, effect, class, portion, &c.runs, &c.domains)};
 	struct interval whole;
-	int n = 0;
+	double sum[MAX_WIDTH];
+	int n = sum_of_all(g->n, &t.values, sum);
 
-	for (int i = 0; i < g->n * s->n_domains; i++) {
-		const double *v = values_of(&t.values, 0, i);
-
-		c.tokens += isnan(v[PART]) ? 0 : v[TOKENS];
-		n += !isnan(v[PART]);
-	}
-	c.tokens = n ? c.tokens / n : NAN;
+	c.tokens = n ? sum[TOKENS] / n : NAN;
 	c.change = class_interval(&t, OF_CHANGE, x, g);
 	c.part = class_interval(&t, OF_PART, x, g);
 	whole = class == TOKEN_CLASSES ? c.part : class_interval(&t, OF_WHOLE, x, g);
