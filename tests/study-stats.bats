@@ -460,6 +460,20 @@ along_straight() {
 	[ "$(value findings why '$c["finding"] == "arithmetic"')" = 'no BIG-bench scores of arithmetic in an order by similarity' ]
 }
 
+@test "ranks of several orders: a step is of as many domains as they have there" {
+	matrix r1 "$straight" 0.5 0.05 0.1
+	tables r1 "$straight"
+	matrix r2 '1 3 2 4 5 6 7 8 9 10' 0.5 0.05 0.1
+	tables r2 '1 3 2 4 5 6 7 8 9 10'
+	along 'small/random-1 small 100 random:1 16 no - m/r1' 'small/random-2 small 100 random:2 16 no - m/r2'
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(value ranks domains '$c["step"] == 1 && $c["where"] == "own"')" = 1 ]
+	[ "$(value ranks domains '$c["step"] == 2 && $c["where"] == "own"')" = 2 ]
+	[ "$(value ranks domains '$c["step"] == 2 && $c["where"] == "end"')" = 2 ]
+	[ "$(value ranks runs '$c["step"] == 2 && $c["where"] == "own"')" = 2 ]
+	near "$(value ranks value '$c["step"] == 2 && $c["where"] == "own" && $c["tokens"] == "all" && $c["measure"] == "mrr"')" 0.5
+}
+
 @test "classes where one run has fewer domains than another: the change a token is the part divided by the tokens" {
 	local i
 	for i in 1 2; do

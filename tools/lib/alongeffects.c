@@ -200,27 +200,25 @@ struct rank_change rank_change_of(const struct sample *x, const struct group *g,
 	const struct runs *s = x->runs;
 	bool one = step && (where == AT_OWN || where == AT_END); /* a single domain in each run, and another in each */
 	struct values t = {one ? 1 : s->n_domains, N_OF_RANK, NULL};
-	int *all = xcalloc((size_t)(g->n > s->n_domains ? g->n : s->n_domains) + 1, sizeof *all);
-	struct draw everything = {{all, all}, {g->n, 0}, all, t.n_domains};
 	struct rank_change c = {NAN, NAN, .change = {NAN, NAN, NAN}};
 	double sum[MAX_WIDTH];
 
 	t.v = xcalloc((size_t)g->n * (size_t)t.n_domains * N_OF_RANK, sizeof *t.v);
-	for (int d = 0; d < t.n_domains; d++) {
+	for (int d = 0; d < s->n_domains; d++) {
 		bool any = false;
 
 		for (int i = 0; i < g->n; i++) {
 			const struct run *r = &s->v[g->run[i]];
-			double *v = values_of(&t, i, d);
+			double *v = values_of(&t, i, one ? 0 : d);
 
-			put_ranks(v, r, where, step, one ? step - 1 : r->at[d], tokens, measure);
+			if (one && r->at[d] != step - 1)
+				continue;
+			put_ranks(v, r, where, step, r->at[d], tokens, measure);
 			any = any || !isnan(v[NOW]);
 		}
 		c.domains += any;
 	}
-	for (int i = 0; i < g->n || i < s->n_domains; i++)
-		all[i] = i;
-	c.runs = sum_of_means(&everything, &t, sum);
+	c.runs = sum_of_all(g->n, &t, sum);
 	if (c.runs) {
 		c.value = sum[NOW] / c.runs;
 		c.zero = sum[ZERO] / c.runs;
@@ -229,7 +227,6 @@ struct rank_change rank_change_of(const struct sample *x, const struct group *g,
 	if (c.runs == 1 && c.domains == 1)
 		c.change.lo = c.change.hi = NAN;
 	free(t.v);
-	free(all);
 	return c;
 }
 
