@@ -140,3 +140,12 @@ page() {
 	run mandoc -T lint -W warning "$root"/man/*.[157]
 	[ -z "$output" ]
 }
+
+@test "groff, too, has the pages whole" {
+	command -v groff > /dev/null || skip "no groff"
+	local p
+	for p in "$root"/man/*.[157]; do
+		run groff -mdoc -Tutf8 -z "$p"
+		[ -z "$output" ] || { echo "$p"; false; }
+	done
+}
