@@ -60,6 +60,10 @@ need_gnuplot() {
 	transfer-report --text similar random >text
 	grep -qE "^LC: at the end +$value " text
 	grep -qF "$change" text
+	# up to the last distance that there is, it is not lost
+	reach=$(awk -F'\t' '$1 == "BWD.reach" && $2 == "all" { print $3 }' similar/metrics.tsv)
+	[ "$reach" -eq 5 ]
+	grep -qE "^steps that it lasts +$reach " text
 	transfer-report similar random | grep -qF "<td>$value</td>" || transfer-report similar random | grep -qF "<td><b>$value</b></td>"
 }
 

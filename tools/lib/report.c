@@ -101,7 +101,7 @@ static const struct main_measure {
 	{"BWD.positive", "seen and still better", "share of the cells of domains seen that are better than zero-shot", SHOW_SHARE},
 	{"FWD.positive", "not seen and yet better",
 	 "share of the cells of domains still to come that are better than zero-shot", SHOW_SHARE},
-	{"BWD.reach", "steps until it is lost",
+	{"BWD.reach", "steps that it lasts",
 	 "largest distance up to which domains seen are better than zero-shot on average", SHOW_STEPS},
 };
 
