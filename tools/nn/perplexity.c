@@ -154,6 +154,8 @@ struct result text_evaluate(const struct nn_model *m, const struct text *t, int6
 		score_text(m, &t->cut, t->window ? t->window + x.before : NULL, n - x.before, batch, ranks, take_window, &x);
 		x.before = n;
 		conclude(t, &r, n);
-	} while (t->reference && x.before < t->all && !sample_enough(r.error, x.before, r.nll / r.targets - known, t->until));
+		/* An estimate below 0 nats is of too few windows, however alike they are. */
+	} while (t->reference && x.before < t->all &&
+	         (r.nll < 0 || r.ppl < 1 || !sample_enough(r.error, x.before, r.nll / r.targets - known, t->until)));
 	return r;
 }
