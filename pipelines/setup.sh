@@ -7,7 +7,7 @@
 #   build  compiler, zlib, cJSON; and torch, unless LIBTORCH is given or python3 has one that is new enough
 #   torch  only the latter: build/deps
 #   demo   build; gnuplot, npm; Brown, GPT-2's vocabulary and MiniLM in build/data
-#   test   demo; bats, cmocka, mandoc, shellcheck, strace, valgrind, ps; Llama's tokenizers in build/data; the reference implementations in build/refs
+#   test   demo; bats, cmocka, mandoc, groff, shellcheck, strace, valgrind, ps; Llama's tokenizers in build/data; the reference implementations in build/refs
 #   bench  test; the other tokenizers that the benchmarks run
 #
 # TORCH_INDEX  pip's index for torch, such as one of CPU-only builds
@@ -36,13 +36,17 @@ again()
 # ---- Debian packages: told by what they bring, so that other systems pass too --------------------------------------
 
 missing=
-command_of() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; } # COMMAND PACKAGE
-header_of()                                                                 # HEADER PACKAGE
+needs() # PACKAGE
+{
+	case " $missing " in *" $1 "*) ;; *) missing="$missing $1" ;; esac
+}
+command_of() { command -v "$1" >/dev/null 2>&1 || needs "$2"; } # COMMAND PACKAGE
+header_of()                                                     # HEADER PACKAGE
 {
 	for dir in /usr/include /usr/local/include /usr/include/"$(uname -m)"-linux-gnu; do
 		[ -e "$dir/$1" ] && return
 	done
-	echo "#include <$1>" | "${CC:-gcc}" -E -xc - >/dev/null 2>&1 || missing="$missing $2"
+	echo "#include <$1>" | "${CC:-gcc}" -E -xc - >/dev/null 2>&1 || needs "$2"
 }
 want_build()
 {
@@ -54,7 +58,7 @@ want_build()
 want_python()
 {
 	command_of python3 python3
-	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+	python3 -c 'import ensurepip, venv' 2>/dev/null || needs python3-venv
 }
 want_demo()
 {
@@ -68,6 +72,7 @@ want_test()
 	command_of bats bats
 	header_of cmocka.h libcmocka-dev
 	command_of mandoc mandoc
+	command_of groff groff-base
 	command_of shellcheck shellcheck
 	command_of strace strace
 	command_of valgrind valgrind

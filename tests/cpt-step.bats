@@ -510,7 +510,6 @@ near_estimate() {
 	cp -r m whole
 	mv m m.partial
 	touch m.partial/model.safetensors.tmp.1
-	rm m.partial/model.safetensors.tmp.1
 	before=$(stat -c %Y.%i m.partial/model.safetensors)
 	run --separate-stderr "${train[@]}" --steps 4 -o m "$given/a.tok"
 	[ "$status" -eq 0 ]

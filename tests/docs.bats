@@ -142,7 +142,7 @@ page() {
 }
 
 @test "groff, too, has the pages whole" {
-	command -v groff > /dev/null || skip "no groff"
+	command -v groff >/dev/null || skip "no groff (Debian: groff-base)"
 	local p
 	for p in "$root"/man/*.[157]; do
 		run groff -mdoc -Tutf8 -z "$p"

@@ -18,7 +18,7 @@ struct range {
 
 struct pool;
 
-/* Makes path and path.index, which must lie in a staging directory (atomic.h). Failures: exit 1. */
+/* Makes path and path.index, which must lie in a staging directory (outdir.h). Failures: exit 1. */
 struct pool *pool_open(const char *path);
 void pool_put(struct pool *p, uint64_t key, const char *text, size_t n); /* and a newline */
 void pool_put_blank(struct pool *p, const char *text, size_t n); /* no document: goes where the one before goes */
