@@ -309,7 +309,7 @@ void dir_commit(const char *path, const char *staging)
 		die("cannot write folder %s:", staging);
 	if (renameat2(AT_FDCWD, staging, AT_FDCWD, target, RENAME_EXCHANGE) == 0) {
 		if (rename(staging, old))
-			die("cannot rename %s:", staging);
+			dir_remove(staging); /* what is new is in its place: then under this name */
 	} else if (errno == ENOENT) {
 		if (rename(staging, target))
 			die("cannot write folder %s:", path);
