@@ -516,5 +516,6 @@ watch:
 		$$(ls $(m0_in)/rows/M0.tsv $(ft_in)/rows/FT-*.tsv 2>/dev/null)
 
 status:
-	@[ -e $(run)/plan ] || { echo "$(OUT): nothing has been planned yet"; exit 0; }; n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \
+	@[ -e $(run)/plan ] || { echo "$(OUT): nothing has been planned yet"; exit 0; }; \
+	n=0 m=0; while read -r kind bytes file; do n=$$((n + 1)); [ ! -e "$$file" ] || m=$$((m + 1)); done < $(run)/plan; \
 	echo "$(OUT): $$m of $$n done"

@@ -217,26 +217,40 @@ static void add_string(struct hash *h, const char *s)
 	hash_add(h, s, strlen(s) + 1);
 }
 
+static bool exists(const char *dir, const char *name)
+{
+	char *path = path_join(dir, name);
+	bool there = access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+/* What a file in IN_DIR holds. */
+static void add_file(struct hash *h, const char *name)
+{
+	char *path = path_join(in_dir, name);
+	uint8_t one[HASH_BYTES];
+
+	hash_file(path, one);
+	hash_add(h, one, sizeof one);
+	free(path);
+}
+
 /* All that the result depends on: a state saved by a run of another identity is not gone on with. */
 static void identify(struct training *t, const struct provenance *p)
 {
 	struct hash h;
-	uint8_t one[HASH_BYTES];
-	char *moments = path_join(in_dir, OPTIMIZER), *records = path_join(in_dir, "palimpsest.json");
 
 	hash_start(&h);
 	add_string(&h, option_record());
 	add_string(&h, th_libtorch_version());
 	add_string(&h, th_device_name(t->model->device));
 	hash_add(&h, p->model, sizeof p->model);
-	if (access(records, F_OK) == 0) { /* steps that change no weight are different runs */
-		hash_file(records, one);
-		hash_add(&h, one, sizeof one);
-	}
-	if (p->optimizer) {
-		hash_file(moments, one);
-		hash_add(&h, one, sizeof one);
-	}
+	if (exists(in_dir, "palimpsest.json")) /* steps that change no weight are different runs */
+		add_file(&h, "palimpsest.json");
+	if (p->optimizer)
+		add_file(&h, OPTIMIZER);
 	if (p->opt->masking)
 		hash_add(&h, p->opt->masking, sizeof *p->opt->masking);
 	if (p->opt->graph)
@@ -245,8 +259,6 @@ static void identify(struct training *t, const struct provenance *p)
 	if (t->valid)
 		hash_add(&h, t->valid->hash, HASH_BYTES);
 	hash_end(&h, t->run);
-	free(moments);
-	free(records);
 }
 
 /*
@@ -275,15 +287,6 @@ static bool finished(struct training *t)
 	}
 	free(path);
 	return same;
-}
-
-static bool exists(const char *dir, const char *name)
-{
-	char *path = path_join(dir, name);
-	bool there = access(path, F_OK) == 0;
-
-	free(path);
-	return there;
 }
 
 static bool same_folder(const char *a, const char *b)

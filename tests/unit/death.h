@@ -117,16 +117,6 @@ __attribute__((unused)) static struct ending last_ending;
 	} while (0)
 
 static char scratch[] = "/tmp/palimpsest-unit-XXXXXX";
-/* How many names match. */
-__attribute__((unused)) static int files(const char *pattern)
-{
-	glob_t g;
-	int n = glob(pattern, GLOB_PERIOD, NULL, &g) == 0 ? (int)g.gl_pathc : 0;
-
-	globfree(&g);
-	return n;
-}
-
 __attribute__((unused)) static char started_in[4096]; /* the folder in which the program was called: the tree's root */
 
 __attribute__((unused)) static int in_scratch(void **state)
@@ -142,6 +132,16 @@ __attribute__((unused)) static int out_of_scratch(void **state)
 		return 1;
 	dir_remove(scratch);
 	return 0;
+}
+
+/* How many names match. */
+__attribute__((unused)) static int files(const char *pattern)
+{
+	glob_t g;
+	int n = glob(pattern, GLOB_PERIOD, NULL, &g) == 0 ? (int)g.gl_pathc : 0;
+
+	globfree(&g);
+	return n;
 }
 
 __attribute__((unused)) static void put_file(const char *name, const void *data, size_t n)
