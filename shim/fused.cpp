@@ -653,30 +653,3 @@ Tensor fused_checkpoint(th_function *f, void *context, const std::vector<Tensor>
 	const Tensor anchor = at::empty({0}).requires_grad_(true);
 	return Checkpoint::apply(anchor, at::TensorList(in), f, context);
 }
-
-/* ---- for the gradient's norm ---- */
-
-bool fused_has_kernels(const Tensor &x)
-{
-	return has_kernels(x);
-}
-
-/* Fixed pieces, added in order: the same result for any number of threads. */
-double fused_sum_squares(const Tensor &x_)
-{
-	const int64_t piece = 1 << 16;
-	const Tensor x = x_.contiguous();
-	const kernel_table *kernels = kernels_of(x);
-	const int64_t n = x.numel(), size = x.element_size();
-	const char *from = bytes_of(x);
-	std::vector<double> sum(static_cast<size_t>((n + piece - 1) / piece));
-	at::parallel_for(0, static_cast<int64_t>(sum.size()), 1, [&](int64_t begin, int64_t end) {
-		for (int64_t i = begin; i < end; i++)
-			sum[static_cast<size_t>(i)] =
-			    kernels->sum_squares(from + i * piece * size, std::min(piece, n - i * piece));
-	});
-	double total = 0;
-	for (double s : sum)
-		total += s;
-	return total;
-}

@@ -35,7 +35,11 @@ at::Tensor call_function(th_function *f, void *context, const std::vector<at::Te
 /* libtorch's own generator of that device, set to a seed made from the key. */
 at::Generator fused_seed(at::Device device, th_key key);
 
-bool fused_has_kernels(const at::Tensor &x);
-double fused_sum_squares(const at::Tensor &x); /* only if it has kernels */
+at::Tensor fused_norm(const std::vector<at::Tensor> &grad);
+struct adamw_tensors {
+	std::vector<at::Tensor> param, grad, m, v, copy; /* of copy, any may be undefined */
+};
+/* norm is there if opt.clip > 0; skip may be undefined */
+void fused_adamw(adamw_tensors t, const at::Tensor &norm, const at::Tensor &skip, const th_adamw &opt);
 
 #endif

@@ -21,11 +21,24 @@
 #define STORED_BF16 2
 #define STORED_F64 3
 
-/* MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number. */
+/*
+ * MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number.
+ * SQRT: of sixteen floats.
+ */
 #define MUL_EVEN(a, by) (((a)&0xffffffff) * (uint64_t)(by))
+typedef float sixteen __attribute__((vector_size(64)));
 namespace plain
 {
+static inline __attribute__((always_inline)) sixteen root(const sixteen &a)
+{
+	sixteen r = a;
+	for (int i = 0; i < 16; i++)
+		r[i] = sqrtf(a[i]);
+	return r;
+}
+#define SQRT(a) root(a)
 #include "types.inc"
+#undef SQRT
 }
 #undef MUL_EVEN
 
@@ -46,8 +59,20 @@ static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint
 	memcpy(&product, h, sizeof h);
 	return product;
 }
+static inline __attribute__((always_inline)) sixteen root(const sixteen &a)
+{
+	sixteen r;
+	__m256 h[2];
+	memcpy(h, &a, sizeof h);
+	for (int i = 0; i < 2; i++)
+		h[i] = _mm256_sqrt_ps(h[i]);
+	memcpy(&r, h, sizeof r);
+	return r;
+}
 #define MUL_EVEN(a, by) mul_even(a, by)
+#define SQRT(a) root(a)
 #include "types.inc"
+#undef SQRT
 #undef MUL_EVEN
 } // namespace avx2
 #pragma GCC pop_options
@@ -56,7 +81,9 @@ static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint
 namespace avx512
 {
 #define MUL_EVEN(a, by) ((vlong)_mm512_maskz_mul_epu32(0xff, (__m512i)(a), _mm512_set1_epi64(by)))
+#define SQRT(a) ((sixteen)_mm512_maskz_sqrt_ps(0xffff, (__m512)(a)))
 #include "types.inc"
+#undef SQRT
 #undef MUL_EVEN
 } // namespace avx512
 #pragma GCC pop_options

@@ -20,6 +20,15 @@ struct mask {
 	bool on;            /* false: keep all, do not scale */
 };
 
+/* What one AdamW step is made of beside its tensors; th_adamw in tensor.h has the formula. */
+struct adamw_factors {
+	float gradient;              /* which gradients are multiplied by */
+	float keep;                  /* of a parameter: 1 - lr wd */
+	float beta1, beta2, eps;
+	float rate;                  /* lr / (1 - b1^step) */
+	float root;                  /* 1 / sqrt(1 - b2^step) */
+};
+
 /* Words that a caller must lend for the bits of n elements from any start. */
 constexpr int64_t mask_words(int64_t n)
 {
@@ -86,7 +95,10 @@ struct kernel_table {
 	/* sum[j] += x[i * ld + j], i < rows, j < columns; sums as f32, or f64 for f64 */
 	void (*add_rows)(const void *x, int64_t ld, int64_t rows, int64_t columns, void *sum);
 
-	/* For products of f32 and bfloat16; NULL for f64. */
+	/* The rest is for f32 and bfloat16; NULL for f64. */
+
+	/* AdamW in place on n parameters p with gradients g, elements, and moments m and v. copy: p as bfloat16; NULL: none. */
+	void (*adamw)(float *p, const void *g, float *m, float *v, uint16_t *copy, int64_t n, const adamw_factors *f);
 
 	/* y[j * ldy + i] = x[i * ldx + j], as elements; i < rows, j < columns; of elements, and of sums */
 	void (*transpose)(const void *x, int64_t ldx, void *y, int64_t ldy, int64_t rows, int64_t columns);

@@ -5,22 +5,17 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_foreach_zero.h>
-#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/Event.h>
 #include <c10/core/GradMode.h>
@@ -28,7 +23,6 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -897,63 +891,24 @@ void th_graph_free(th_graph *g)
 
 /* ---- optimiser ---- */
 
-void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v, int n,
-		   const th_adamw *opt)
+void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v,
+		   th_tensor *const *copy, int n, const th_adamw *opt)
 {
 	entry([=] {
 		const at::NoGradGuard guard;
-		std::vector<Tensor> p = list(param, n), g = list(grad, n);
-		if (!n)
-			return;
-		for (int i = 0; i < n; i++) {
-			const size_t j = static_cast<size_t>(i);
-			TORCH_CHECK(p[j].sizes() == g[j].sizes() && p[j].sizes() == m[i]->t.sizes() &&
-					p[j].sizes() == v[i]->t.sizes(),
-				    "adamw: shapes of parameter ", i, " differ");
-			g[j] = g[j].to(p[j].scalar_type());
-			if (g[j].strides() != p[j].strides()) /* CUDA's kernel goes through all of them side by side */
-				g[j] = at::empty_like(p[j]).copy_(g[j]);
-			p[j] = p[j].detach();
-		}
-		const std::optional<Tensor> skip = opt->skip ? std::optional<Tensor>(opt->skip->t) : std::nullopt;
-		const std::vector<Tensor> step(
-		    p.size(), at::full({}, static_cast<double>(opt->step), p[0].options().dtype(at::kFloat)));
-		at::_fused_adamw_(p, g, list(m, n), list(v, n), {}, step, opt->lr, opt->beta1, opt->beta2,
-				  opt->weight_decay, opt->eps, false, false, std::nullopt, skip);
+		std::vector<Tensor> copies(static_cast<size_t>(n));
+		for (int i = 0; copy && i < n; i++)
+			if (copy[i])
+				copies[static_cast<size_t>(i)] = copy[i]->t;
+		fused_adamw({list(param, n), list(grad, n), list(m, n), list(v, n), copies},
+			    opt->norm ? opt->norm->t : Tensor(), opt->skip ? opt->skip->t : Tensor(), *opt);
 	});
 }
 
 th_tensor *th_grad_norm(th_tensor *const *grad, int n)
 {
-	return make([=]() -> Tensor {
+	return make([=] {
 		const at::NoGradGuard guard;
-		bool ours = true;
-		double total = 0;
-		std::vector<Tensor> norm, wide, narrow;
-
-		TORCH_CHECK(n > 0, "grad_norm: no tensors");
-		for (int i = 0; i < n; i++)
-			ours = ours && fused_has_kernels(grad[i]->t);
-		for (int i = 0; i < n; i++)
-			if (ours)
-				total += fused_sum_squares(grad[i]->t);
-			else /* of one type each: then there is one kernel for many */
-				(grad[i]->t.scalar_type() == at::kFloat ? wide : narrow).push_back(grad[i]->t);
-		for (const std::vector<Tensor> &same : {wide, narrow})
-			if (!same.empty())
-				for (const Tensor &one : at::_foreach_norm(same, 2, at::kFloat))
-					norm.push_back(one);
-		return ours ? at::full({}, std::sqrt(total), at::kFloat) : at::linalg_vector_norm(at::stack(norm));
-	});
-}
-
-void th_clip_grad(th_tensor *const *grad, int n, double max_norm, th_tensor *norm)
-{
-	entry([=] {
-		const at::NoGradGuard guard;
-		const Tensor factor = norm->t.add(1e-6).reciprocal().mul(max_norm).clamp_max(1);
-		if (n == 0 || (factor.is_cpu() && factor.item<double>() == 1))
-			return;
-		at::_foreach_mul_(list(grad, n), factor);
+		return fused_norm(list(grad, n));
 	});
 }

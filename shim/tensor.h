@@ -249,22 +249,25 @@ TH_API void th_graph_free(th_graph *g); /* NULL: nothing */
 /* ---- optimiser ---- */
 
 /*
- * AdamW (Loshchilov and Hutter, 1711.05101) on n parameters in one fused pass:
+ * AdamW (Loshchilov and Hutter, 1711.05101) on n parameters in one fused pass, from gradients g of any type, clipped as
+ * torch's clip_grad_norm_ does: g = g min(1, clip / (norm + 1e-6));
  * m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
- * p = p - lr wd p - lr (m / (1-b1^step)) / (sqrt(v / (1-b2^step)) + eps).  step counts from 1. All in place.
+ * p = p - lr wd p - lr (m / (1-b1^step)) / (sqrt(v / (1-b2^step)) + eps).  step counts from 1.
+ * All in place, and then each copy of a parameter, where there is one, is made the same as it, in its own type. grad may change.
  */
 typedef struct {
 	double lr, beta1, beta2, eps, weight_decay;
 	int64_t step;
 	const th_tensor *skip; // () f32 on their device: if it is 1, nothing changes; NULL: does not matter
+	double clip;           /* 0: the gradients are taken as they are */
+	const th_tensor *norm; // () f32 on their device: of all gradients; only if clip > 0
 } th_adamw;
+/* copy, or any of it, may be NULL. */
 TH_API void th_adamw_step(th_tensor *const *param, th_tensor *const *grad, th_tensor *const *m, th_tensor *const *v,
-                          int n, const th_adamw *opt);
+                          th_tensor *const *copy, int n, const th_adamw *opt);
 
 /* L2 norm of all n tensors together, () f32 on their device; NaN or inf if any element is. */
 TH_API th_tensor *th_grad_norm(th_tensor *const *grad, int n);
-/* Multiplies all by min(1, max_norm / (norm + 1e-6)) as torch's clip_grad_norm_; norm () stays on the device. */
-TH_API void th_clip_grad(th_tensor *const *grad, int n, double max_norm, th_tensor *norm);
 
 #ifdef __cplusplus
 }

@@ -126,6 +126,20 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	r.push_back(t->log_sum_exp_row(x, n));
 	r.push_back(t->cross_entropy_row(x, n, n / 2, 0.5, true));
 	keep(x, type);
+	for (int copied = 0; t->adamw && copied < 2; copied++) {
+		const memory v(size * sizeof(float)), copy(size * 2);
+		const adamw_factors f = {0.5f, 0.999f, 0.9f, 0.99f, 1e-8f, 0.02f, 1.5f};
+		fill();
+		for (int64_t i = 0; i < n; i++)
+			set(v, KERNEL_F32, i, number(i + 4 * n) + 4);
+		t->adamw(static_cast<float *>(s.p), x, static_cast<float *>(g.p), static_cast<float *>(v.p),
+		         copied ? static_cast<uint16_t *>(copy.p) : nullptr, n, &f);
+		keep(s, KERNEL_F32);
+		keep(g, KERNEL_F32);
+		keep(v, KERNEL_F32);
+		if (copied)
+			keep(copy, KERNEL_BF16);
+	}
 }
 
 static void compare(const char *name, kernel_type type, int64_t n, const results &got, const results &want)

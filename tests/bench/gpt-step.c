@@ -142,8 +142,7 @@ static double step(th_tensor *id, th_tensor *target, int64_t count)
 	for (int i = 0; i < n_params; i++)
 		grad[i] = th_grad(master[i]);
 	norm = th_grad_norm(grad, n_params);
-	th_clip_grad(grad, n_params, 1, norm);
-	th_adamw_step(master, grad, m, v, n_params, &(th_adamw){1e-3, 0.9, 0.999, 1e-8, 0, count});
+	th_adamw_step(master, grad, m, v, NULL, n_params, &(th_adamw){1e-3, 0.9, 0.999, 1e-8, 0, count, NULL, 1, norm});
 	for (int i = 0; i < n_params; i++)
 		th_set_grad(master[i], NULL);
 	value = th_item(loss);

@@ -232,7 +232,6 @@ static void check_steps(const char *dir)
 		optim_clip(o, CLIP);
 		optim_step(o, LR * schedule_factor(SCHEDULE_LINEAR, s, STEPS, WARMUP, 0), NULL);
 		nn_zero_grads(m);
-		nn_cast(m);
 	}
 	print_message("# %s: ten losses within %.2g\n", dir, worst);
 	assert_true(worst < 1e-4);
@@ -316,7 +315,6 @@ static void parity_no_handles_left(void **state)
 			optim_clip(o, CLIP);
 			optim_step(o, LR, NULL);
 			nn_zero_grads(m);
-			nn_cast(m);
 		}
 		assert_int_equal(th_live(), before);
 		optim_free(o);

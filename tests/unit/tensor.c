@@ -1175,13 +1175,41 @@ static void adamw_is_its_formula(void **state)
 			x[i] -= 1e-2 * 0.1 * x[i];
 			x[i] -= 1e-2 * (a[i] / (1 - pow(0.9, (double)step))) / (sqrt(b[i] / (1 - pow(0.99, (double)step))) + 1e-8);
 		}
-		th_adamw_step(&p, &g, &m, &v, 1, &opt);
+		th_adamw_step(&p, &g, &m, &v, NULL, 1, &opt);
 		free(d);
 	}
 	assert_near(p, th_from_host(x, TH_F64, cpu, SHAPE(N)), 1e-6);
 	assert_near(m, th_from_host(a, TH_F64, cpu, SHAPE(N)), 1e-6);
 	assert_near(v, th_from_host(b, TH_F64, cpu, SHAPE(N)), 1e-6);
 	free(x);
+}
+
+/* As it is with all in f32, to the rounding of what stays bf16, whole vectors or not. */
+static void adamw_from_bf16_to_copies(void **state)
+{
+	(void)state;
+	for (int64_t n = 1; n < 1 << 16; n = 5 * n + 12) {
+		th_tensor *p[2], *g[2], *m[2], *v[2], *copy[2] = {NULL, th_empty(TH_BF16, cpu, SHAPE(n, 1))};
+		th_tensor *grad = th_to_dtype(randn(TH_F32, SHAPE(n, 1)), TH_BF16), *from = randn(TH_F32, SHAPE(n, 1));
+		for (int i = 0; i < 2; i++) {
+			p[i] = th_clone(from);
+			g[i] = i ? grad : th_to_dtype(grad, TH_F32);
+			m[i] = th_full(0.1, TH_F32, cpu, SHAPE(n, 1));
+			v[i] = th_full(0.2, TH_F32, cpu, SHAPE(n, 1));
+		}
+		th_adamw opt = {1e-2, 0.9, 0.99, 1e-8, 0.1, 3, NULL, 0.5, th_grad_norm(g, 2)};
+		th_adamw_step(p, g, m, v, copy, 2, &opt);
+		assert_same_bytes(p[1], p[0]);
+		assert_same_bytes(m[1], m[0]);
+		assert_same_bytes(v[1], v[0]);
+		assert_same_bytes(copy[1], th_to_dtype(p[1], TH_BF16));
+		assert_true(th_item(th_norm_dim(th_reshape(th_sub(p[1], from), SHAPE(-1)), 0, false)) > 1e-5);
+		th_tensor *wide = th_clone(from), *copy64 = th_empty(TH_F64, cpu, SHAPE(n, 1)); /* a type that libtorch has to see to */
+		th_tensor *m0 = th_full(0.1, TH_F32, cpu, SHAPE(n, 1)), *v0 = th_full(0.2, TH_F32, cpu, SHAPE(n, 1));
+		th_adamw_step(&wide, &grad, &m0, &v0, &copy64, 1, &opt);
+		assert_near(wide, p[1], 1e-6);
+		assert_near(copy64, wide, 0);
+	}
 }
 
 static void clipping(void **state)
@@ -1191,11 +1219,19 @@ static void clipping(void **state)
 
 	(void)state;
 	assert_number(th_item(norm), 100, 1e-6);
-	th_clip_grad(g, 2, 1000, norm);
-	assert_near(g[0], th_full(3, TH_F32, cpu, SHAPE(400)), 0);
-	th_clip_grad(g, 2, 1, norm);
-	assert_near(g[0], th_full(3 / (100 + 1e-6), TH_F32, cpu, SHAPE(400)), 1e-7);
-	assert_near(g[1], th_full(4 / (100 + 1e-6), TH_F32, cpu, SHAPE(400)), 1e-7);
+	for (int clip = 0; clip <= 1000; clip = clip ? 10 * clip : 1) { /* the first moment, where beta1 is 0, is the gradient */
+		const double factor = clip && clip <= 100 ? clip / (100 + 1e-6) : 1;
+		th_tensor *p[2], *m[2], *v[2];
+		for (int i = 0; i < 2; i++) {
+			p[i] = th_zeros(TH_F32, cpu, SHAPE(400));
+			m[i] = th_zeros(TH_F32, cpu, SHAPE(400));
+			v[i] = th_zeros(TH_F32, cpu, SHAPE(400));
+		}
+		th_tensor *flat[] = {th_reshape(g[0], SHAPE(400)), g[1]};
+		th_adamw_step(p, flat, m, v, NULL, 2, &(th_adamw){1e-2, 0, 0.99, 1e-8, 0, 1, NULL, clip, clip ? norm : NULL});
+		for (int i = 0; i < 2; i++)
+			assert_near(m[i], th_full((3 + i) * factor, TH_F32, cpu, SHAPE(400)), 1e-7);
+	}
 	th_copy_(th_narrow(g[1], 0, 3, 1), th_full(INFINITY, TH_F32, cpu, SHAPE(1)));
 	assert_false(isfinite(th_item(th_grad_norm(g, 2))));
 	th_tensor *big = th_full(1e-3, TH_F32, cpu, SHAPE(1 << 22)); /* a long sum of small squares */
@@ -1370,8 +1406,7 @@ static th_tensor *step(th_dtype type)
 	h = th_add(x, th_dropout(th_reshape(th_transpose(h, 1, 2), SHAPE(40, 64)), 0.1, (th_key){1, 3}));
 	th_backward(th_linear_cross_entropy(h, th_to_dtype(e, type), NULL, some_targets(40, 500, false), 1.0 / 40));
 	th_tensor *g[] = {th_grad(w), th_grad(e)};
-	th_clip_grad(g, 2, 1, th_grad_norm(g, 2));
-	th_adamw_step(&w, g, &m, &v, 1, &(th_adamw){1e-3, 0.9, 0.999, 1e-8, 0.01, 1});
+	th_adamw_step(&w, g, &m, &v, NULL, 1, &(th_adamw){1e-3, 0.9, 0.999, 1e-8, 0.01, 1, NULL, 1, th_grad_norm(g, 2)});
 	return th_cat((th_tensor *[]){th_reshape(th_detach(w), SHAPE(-1)), th_reshape(g[1], SHAPE(-1))}, 2, 0);
 }
 
@@ -1466,10 +1501,9 @@ static void skipping_an_update(void **state)
 			m[i] = th_full(0.1, TH_F32, d, SHAPE(5));
 			v[i] = th_full(0.2, TH_F32, d, SHAPE(5));
 			th_tensor *g = th_full(i == 3 ? NAN : 0.5, TH_F32, d, SHAPE(5)), *norm = th_grad_norm(&g, 1);
-			th_clip_grad(&g, 1, 0.7, norm);
-			th_adamw opt = {1e-2, 0.9, 0.99, 1e-8, 0.1, 3, i == 2 ? NULL : th_not_finite(norm)};
+			th_adamw opt = {1e-2, 0.9, 0.99, 1e-8, 0.1, 3, i == 2 ? NULL : th_not_finite(norm), 0.7, norm};
 			if (i)
-				th_adamw_step(&p[i], &g, &m[i], &v[i], 1, &opt);
+				th_adamw_step(&p[i], &g, &m[i], &v[i], NULL, 1, &opt);
 		}
 		was[0] = p[1], was[1] = m[1], was[2] = v[1];
 		assert_same_bytes(was[0], p[2]);
@@ -1634,7 +1668,7 @@ static void gpu_dropout(void **state)
 static void gpu_optimiser(void **state)
 {
 	th_device d = gpu();
-	th_tensor *of[2][4][3];
+	th_tensor *of[2][4][3], *copy[2][3];
 
 	(void)state;
 	for (int on = 0; on < 2; on++) {
@@ -1643,17 +1677,21 @@ static void gpu_optimiser(void **state)
 			for (int i = 0; i < 3; i++)
 				of[on][k][i] = th_to_device(k < 2 ? randn(TH_F32, SHAPE(33, 100 + i))
 				                                  : th_zeros(TH_F32, cpu, SHAPE(33, 100 + i)), on ? d : cpu);
+		for (int i = 0; i < 3; i++)
+			copy[on][i] = i == 1 ? NULL : th_empty(TH_BF16, on ? d : cpu, SHAPE(33, 100 + i));
 		for (int s = 1; s <= 3; s++) {
 			th_tensor *norm = th_grad_norm(of[on][1], 3);
-			assert_number(th_item(norm), s == 1 ? sqrt(33 * 303) : 1, 0.05);
-			th_clip_grad(of[on][1], 3, 1, norm);
-			th_adamw_step(of[on][0], of[on][1], of[on][2], of[on][3], 3,
-			              &(th_adamw){1e-2, 0.9, 0.99, 1e-8, 0.1, s, th_not_finite(norm)});
+			assert_number(th_item(norm), sqrt(33 * 303), 0.05);
+			th_adamw_step(of[on][0], of[on][1], of[on][2], of[on][3], copy[on], 3,
+			              &(th_adamw){1e-2, 0.9, 0.99, 1e-8, 0.1, s, th_not_finite(norm), 1, norm});
 		}
 	}
-	for (int k = 0; k < 4; k++)
-		for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < 4; k += k ? 1 : 2) /* but gradients, which may have changed */
 			assert_near(of[1][k][i], of[0][k][i], 1e-5);
+		for (int on = 0; on < 2 && copy[on][i]; on++)
+			assert_same_bytes(copy[on][i], th_to_dtype(of[on][0][i], TH_BF16));
+	}
 	th_tensor *x = th_full(1 + 0x1p-9, TH_F32, d, SHAPE(1 << 20)), *y = th_empty(TH_BF16, d, SHAPE(1 << 20));
 	th_round_(y, x, (th_key){1, 2}, 0);
 	assert_number(th_item(th_sum(th_to_dtype(y, TH_F64))) / (1 << 20), 1 + 0x1p-9, 1e-5);
@@ -1838,6 +1876,7 @@ int main(void)
 		TEST(checkpoint_changes_nothing),
 		TEST(checkpoint_inside_checkpoint),
 		TEST(adamw_is_its_formula),
+		TEST(adamw_from_bf16_to_copies),
 		TEST(clipping),
 		TEST(moving_data),
 		TEST(scopes),

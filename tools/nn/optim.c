@@ -47,7 +47,7 @@ struct optim *optim_make(struct nn_params *params, const struct optim_options *o
 	*o = (struct optim){.params = params, .opt = *opt, .together = params->device.cuda};
 	o->m = xcalloc(n, sizeof(th_tensor *));
 	o->v = xcalloc(n, sizeof(th_tensor *));
-	o->list = xcalloc(n, 4 * sizeof(th_tensor *));
+	o->list = xcalloc(n, 5 * sizeof(th_tensor *));
 	o->norm = th_zeros(TH_F32, params->device, 0, NULL);
 	for (size_t i = 0; i < n; i++) {
 		o->m[i] = zeros_like(params->item[i].value, opt->moments, params->device, opt->offload);
@@ -127,38 +127,43 @@ static void put_part(const struct optim *o, th_tensor *t, const th_tensor *part,
 	}
 }
 
-/* Is nothing to be converted? */
+/* Is nothing to be converted but, on the cpu where it costs no memory, the gradient? */
 static bool is_plain(const struct optim *o, int i, const th_tensor *g)
 {
-	return th_dtype_of(o->params->item[i].value) == TH_F32 && th_dtype_of(g) == TH_F32 &&
+	return th_dtype_of(o->params->item[i].value) == TH_F32 && (th_dtype_of(g) == TH_F32 || !o->params->device.cuda) &&
 	       o->opt.moments == TH_F32 && !o->opt.offload;
 }
 
 static void update(struct optim *o, int i, th_tensor *g, const th_adamw *opt)
 {
 	th_device device = o->params->device;
-	th_tensor *param = o->params->item[i].value;
-	int64_t n = th_numel(param), part = is_plain(o, i, g) ? n : PART;
+	th_tensor *param = o->params->item[i].value, *copy = o->params->item[i].copy;
+	int64_t n = th_numel(param);
 
-	for (int64_t at = 0; at < n; at += part) {
+	if (is_plain(o, i, g)) {
+		th_adamw_step(&param, &g, &o->m[i], &o->v[i], &copy, 1, opt);
+		return;
+	}
+	for (int64_t at = 0; at < n; at += PART) {
 		th_scope_open();
-		int64_t some = n - at < part ? n - at : part;
+		int64_t some = n - at < PART ? n - at : PART;
 		th_tensor *p = part_of(param, at, some, device), *d = part_of(g, at, some, device);
 		th_tensor *m = part_of(o->m[i], at, some, device), *v = part_of(o->v[i], at, some, device);
-		if (o->clip > 0)
-			th_clip_grad(&d, 1, o->clip, o->norm);
-		th_adamw_step(&p, &d, &m, &v, 1, opt);
+		th_adamw_step(&p, &d, &m, &v, NULL, 1, opt);
 		put_part(o, param, p, at, PARAM, i);
 		put_part(o, o->m[i], m, at, M, i);
 		put_part(o, o->v[i], v, at, V, i);
 		th_scope_close();
 	}
+	if (copy)
+		th_copy_(copy, param);
 }
 
 /* The plain parameters that decay, or those that do not, in one pass; they have no gradient afterwards. */
 static void update_together(struct optim *o, bool decay, const th_adamw *opt)
 {
 	th_tensor **p = o->list, **g = p + o->params->n, **m = g + o->params->n, **v = m + o->params->n;
+	th_tensor **copy = v + o->params->n;
 	int n = 0;
 
 	th_scope_open();
@@ -170,19 +175,18 @@ static void update_together(struct optim *o, bool decay, const th_adamw *opt)
 		p[n] = param->value;
 		g[n] = grad;
 		m[n] = o->m[i];
-		v[n++] = o->v[i];
+		v[n] = o->v[i];
+		copy[n++] = param->copy;
 		nn_param_drop_grad(param);
 	}
-	if (n && o->clip > 0)
-		th_clip_grad(g, n, o->clip, o->norm);
-	th_adamw_step(p, g, m, v, n, opt);
+	th_adamw_step(p, g, m, v, copy, n, opt);
 	th_scope_close();
 }
 
 /* Parameter by parameter, so that there is never more than one gradient in two types, and each is freed as soon as may be. */
 void optim_step(struct optim *o, double lr, const th_tensor *skip)
 {
-	th_adamw opt = {lr, o->opt.beta1, o->opt.beta2, o->opt.eps, 0, ++o->updates, skip};
+	th_adamw opt = {lr, o->opt.beta1, o->opt.beta2, o->opt.eps, 0, ++o->updates, skip, o->clip, o->norm};
 
 	th_no_grad_open();
 	for (int decay = 0; o->together && decay < 2; decay++) {

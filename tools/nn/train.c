@@ -520,7 +520,6 @@ static void update(struct loop *l, int64_t n)
 		settle(l);
 		optim_step(t->optim, now.lr, NULL);
 	}
-	nn_cast(t->model);
 	t->step++;
 	t->tokens = now.tokens;
 }
