@@ -21,26 +21,64 @@
 #define STORED_BF16 2
 #define STORED_F64 3
 
-/*
- * MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number.
- * SQRT: of sixteen floats.
- */
-#define MUL_EVEN(a, by) (((a)&0xffffffff) * (uint64_t)(by))
 typedef float sixteen __attribute__((vector_size(64)));
+typedef int32_t sixteen_bits __attribute__((vector_size(64)));
+typedef uint16_t sixteen_bf16 __attribute__((vector_size(32)));
+#define HELPER static inline __attribute__((always_inline))
+
+/*
+ * What instruction sets do in ways of their own. MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number.
+ * SQRT. NEAREST: to an integer. TIMES_POWER: y 2^n for an integer n in [-126, 127], but 0 where x < low; n may then be anything.
+ * TO_BF16: to nearest, ties to even; NaN stays NaN; it may take denormal numbers for 0.
+ */
+HELPER sixteen plain_sqrt(const sixteen &x)
+{
+	sixteen y = x;
+	for (int i = 0; i < 16; i++)
+		y[i] = sqrtf(x[i]);
+	return y;
+}
+
+HELPER sixteen plain_nearest(const sixteen &x)
+{
+	const float whole = 12582912; /* 1.5 2^23, beside which there is no room for a fraction */
+	return (x + whole) - whole;
+}
+
+/* The product is exact, and what is not a number stays so, which adding to the exponent would not see to. */
+HELPER sixteen plain_times_power(const sixteen &y, const sixteen &n, const sixteen &x, float low)
+{
+	const sixteen_bits power = ((sixteen_bits)(n + (12582912 + 127))) << 23;
+	return x < low ? sixteen{} : y * (sixteen)power;
+}
+
+HELPER sixteen plain_from_bf16(const sixteen_bf16 &x)
+{
+	typedef uint32_t word __attribute__((vector_size(64)));
+	return (sixteen)(__builtin_convertvector(x, word) << 16);
+}
+
+HELPER sixteen_bf16 plain_to_bf16(const sixteen &x)
+{
+	typedef uint32_t word __attribute__((vector_size(64)));
+	word u = (word)x;
+	u = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+	u = x == x ? u : word{} + 0x7fc0;
+	return __builtin_convertvector(u, sixteen_bf16);
+}
+
+#define MUL_EVEN(a, by) (((a)&0xffffffff) * (uint64_t)(by))
+#define SQRT(x) plain_sqrt(x)
+#define NEAREST(x) plain_nearest(x)
+#define TIMES_POWER(y, n, x, low) plain_times_power(y, n, x, low)
+#define FROM_BF16(x) plain_from_bf16(x)
+#define TO_BF16(x) plain_to_bf16(x)
 namespace plain
 {
-static inline __attribute__((always_inline)) sixteen root(const sixteen &a)
-{
-	sixteen r = a;
-	for (int i = 0; i < 16; i++)
-		r[i] = sqrtf(a[i]);
-	return r;
-}
-#define SQRT(a) root(a)
 #include "types.inc"
-#undef SQRT
 }
 #undef MUL_EVEN
+#undef SQRT
 
 #if defined __x86_64__
 #pragma GCC push_options
@@ -49,7 +87,7 @@ namespace avx2
 {
 typedef uint64_t half __attribute__((vector_size(32)));
 typedef uint64_t whole __attribute__((vector_size(64)));
-static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint32_t by)
+HELPER whole mul_even(const whole &a, uint32_t by)
 {
 	whole product;
 	half h[2];
@@ -59,33 +97,50 @@ static inline __attribute__((always_inline)) whole mul_even(const whole &a, uint
 	memcpy(&product, h, sizeof h);
 	return product;
 }
-static inline __attribute__((always_inline)) sixteen root(const sixteen &a)
+
+HELPER sixteen root(const sixteen &x)
 {
-	sixteen r;
+	sixteen y;
 	__m256 h[2];
-	memcpy(h, &a, sizeof h);
+	memcpy(h, &x, sizeof h);
 	for (int i = 0; i < 2; i++)
 		h[i] = _mm256_sqrt_ps(h[i]);
-	memcpy(&r, h, sizeof r);
-	return r;
+	memcpy(&y, h, sizeof y);
+	return y;
 }
 #define MUL_EVEN(a, by) mul_even(a, by)
-#define SQRT(a) root(a)
+#define SQRT(x) root(x)
 #include "types.inc"
-#undef SQRT
 #undef MUL_EVEN
+#undef SQRT
+#undef NEAREST
+#undef TIMES_POWER
+#undef FROM_BF16
 } // namespace avx2
 #pragma GCC pop_options
+
+#define MUL_EVEN(a, by) ((vlong)_mm512_maskz_mul_epu32(0xff, (__m512i)(a), _mm512_set1_epi64(by)))
+#define SQRT(x) ((sixteen)_mm512_maskz_sqrt_ps(0xffff, (__m512)(x)))
+#define NEAREST(x) ((sixteen)_mm512_maskz_roundscale_ps(0xffff, (__m512)(x), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
+#define TIMES_POWER(y, n, x, low)                                                                                      \
+	((sixteen)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)(x), _mm512_set1_ps(low), _CMP_NLT_UQ), (__m512)(y), (__m512)(n)))
+#define FROM_BF16(x) ((sixteen)_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)(x)), 16))
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 namespace avx512
 {
-#define MUL_EVEN(a, by) ((vlong)_mm512_maskz_mul_epu32(0xff, (__m512i)(a), _mm512_set1_epi64(by)))
-#define SQRT(a) ((sixteen)_mm512_maskz_sqrt_ps(0xffff, (__m512)(a)))
 #include "types.inc"
-#undef SQRT
-#undef MUL_EVEN
 } // namespace avx512
+#pragma GCC pop_options
+#undef TO_BF16
+
+#define TO_BF16(x) ((sixteen_bf16)_mm512_maskz_cvtneps_pbh(0xffff, (__m512)(x)))
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,prefer-vector-width=512")
+namespace avx512_bf16
+{
+#include "types.inc"
+} // namespace avx512_bf16
 #pragma GCC pop_options
 #endif
 
@@ -110,10 +165,12 @@ bool machine_is_intel()
 
 const kernel_table *kernels_for(kernel_type type)
 {
-	static const int level =
-	    machine_has_avx512() ? 2 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-
-	return level == 2 ? avx512::table[type] : level == 1 ? avx2::table[type] : plain::table[type];
+	static const kernel_table *const *const best =
+	    machine_has_bf16()                                               ? avx512_bf16::table
+	    : machine_has_avx512()                                           ? avx512::table
+	    : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? avx2::table
+	                                                                     : plain::table;
+	return best[type];
 }
 #else
 bool machine_has_avx512()

@@ -284,6 +284,8 @@ int main()
 		check("avx2", avx2::table);
 	if (machine_has_avx512())
 		check("avx512", avx512::table);
+	if (machine_has_bf16())
+		check("avx512_bf16", avx512_bf16::table);
 #endif
 	puts(failures ? "failed" : "ok");
 	return failures != 0;
