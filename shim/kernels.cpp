@@ -27,9 +27,10 @@ typedef uint16_t sixteen_bf16 __attribute__((vector_size(32)));
 #define HELPER static inline __attribute__((always_inline))
 
 /*
- * What instruction sets do in ways of their own. MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number.
- * SQRT. NEAREST: to an integer. TIMES_POWER: y 2^n for an integer n in [-126, 127], but 0 where x < low; n may then be anything.
- * TO_BF16: to nearest, ties to even; NaN stays NaN; it may take denormal numbers for 0.
+ * What instruction sets do in ways of their own.
+ * MUL_EVEN: products of the lower 32 bits of eight 64-bit lanes by a 32-bit number. SQRT. NEAREST: to an integer.
+ * TIMES_POWER: y 2^n for an integer n in [-126, 127], but 0 where x < low, and then n may be anything.
+ * FROM_BF16. TO_BF16: to nearest, ties to even; NaN stays NaN; denormal numbers may become 0.
  */
 HELPER sixteen plain_sqrt(const sixteen &x)
 {
@@ -123,7 +124,8 @@ HELPER sixteen root(const sixteen &x)
 #define SQRT(x) ((sixteen)_mm512_maskz_sqrt_ps(0xffff, (__m512)(x)))
 #define NEAREST(x) ((sixteen)_mm512_maskz_roundscale_ps(0xffff, (__m512)(x), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
 #define TIMES_POWER(y, n, x, low)                                                                                      \
-	((sixteen)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)(x), _mm512_set1_ps(low), _CMP_NLT_UQ), (__m512)(y), (__m512)(n)))
+	((sixteen)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)(x), _mm512_set1_ps(low), _CMP_NLT_UQ),            \
+					 (__m512)(y), (__m512)(n)))
 #define FROM_BF16(x) ((sixteen)_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)(x)), 16))
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")

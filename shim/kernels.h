@@ -97,7 +97,7 @@ struct kernel_table {
 
 	/* The rest is for f32 and bfloat16; NULL for f64. */
 
-	/* AdamW in place on n parameters p with gradients g, elements, and moments m and v. copy: p as bfloat16; NULL: none. */
+	/* AdamW in place on n parameters p with moments m and v; g: gradients, as elements; copy: p as bfloat16, or NULL. */
 	void (*adamw)(float *p, const void *g, float *m, float *v, uint16_t *copy, int64_t n, const adamw_factors *f);
 
 	/* y[j * ldy + i] = x[i * ldx + j], as elements; i < rows, j < columns; of elements, and of sums */

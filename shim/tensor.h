@@ -253,7 +253,7 @@ TH_API void th_graph_free(th_graph *g); /* NULL: nothing */
  * torch's clip_grad_norm_ does: g = g min(1, clip / (norm + 1e-6));
  * m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
  * p = p - lr wd p - lr (m / (1-b1^step)) / (sqrt(v / (1-b2^step)) + eps).  step counts from 1.
- * All in place, and then each copy of a parameter, where there is one, is made the same as it, in its own type. grad may change.
+ * All in place; then each copy of a parameter, where there is one, is made the same as it, in its own type. grad may change.
  */
 typedef struct {
 	double lr, beta1, beta2, eps, weight_decay;

@@ -1204,7 +1204,8 @@ static void adamw_from_bf16_to_copies(void **state)
 		assert_same_bytes(v[1], v[0]);
 		assert_same_bytes(copy[1], th_to_dtype(p[1], TH_BF16));
 		assert_true(th_item(th_norm_dim(th_reshape(th_sub(p[1], from), SHAPE(-1)), 0, false)) > 1e-5);
-		th_tensor *wide = th_clone(from), *copy64 = th_empty(TH_F64, cpu, SHAPE(n, 1)); /* a type that libtorch has to see to */
+		/* a copy of a type that libtorch has to see to */
+		th_tensor *wide = th_clone(from), *copy64 = th_empty(TH_F64, cpu, SHAPE(n, 1));
 		th_tensor *m0 = th_full(0.1, TH_F32, cpu, SHAPE(n, 1)), *v0 = th_full(0.2, TH_F32, cpu, SHAPE(n, 1));
 		th_adamw_step(&wide, &grad, &m0, &v0, &copy64, 1, &opt);
 		assert_near(wide, p[1], 1e-6);
@@ -1219,7 +1220,8 @@ static void clipping(void **state)
 
 	(void)state;
 	assert_number(th_item(norm), 100, 1e-6);
-	for (int clip = 0; clip <= 1000; clip = clip ? 10 * clip : 1) { /* the first moment, where beta1 is 0, is the gradient */
+	/* where beta1 is 0, the first moment is the gradient */
+	for (int clip = 0; clip <= 1000; clip = clip ? 10 * clip : 1) {
 		const double factor = clip && clip <= 100 ? clip / (100 + 1e-6) : 1;
 		th_tensor *p[2], *m[2], *v[2];
 		for (int i = 0; i < 2; i++) {
@@ -1228,7 +1230,8 @@ static void clipping(void **state)
 			v[i] = th_zeros(TH_F32, cpu, SHAPE(400));
 		}
 		th_tensor *flat[] = {th_reshape(g[0], SHAPE(400)), g[1]};
-		th_adamw_step(p, flat, m, v, NULL, 2, &(th_adamw){1e-2, 0, 0.99, 1e-8, 0, 1, NULL, clip, clip ? norm : NULL});
+		th_adamw opt = {1e-2, 0, 0.99, 1e-8, 0, 1, NULL, clip, clip ? norm : NULL};
+		th_adamw_step(p, flat, m, v, NULL, 2, &opt);
 		for (int i = 0; i < 2; i++)
 			assert_near(m[i], th_full((3 + i) * factor, TH_F32, cpu, SHAPE(400)), 1e-7);
 	}

@@ -2,8 +2,8 @@
  * Language models: what every family (gpt2.c ...) offers to training and evaluation.
  *
  * A model computes with its parameters themselves, or, if they are of another type (f32 parameters, computation in bf16),
- * with copies that are cast once for each optimiser step (optim_step(), nn_cast()). The gradient of one pass has the type of what was computed with;
- * those of several are added up in f32 (nn_gather_grads()).
+ * with copies that are cast once for each optimiser step (optim_step(), nn_cast()). The gradient of one pass has the type
+ * of what was computed with; those of several are added up in f32 (nn_gather_grads()).
  */
 #ifndef PALIMPSEST_FAMILY_H
 #define PALIMPSEST_FAMILY_H
@@ -88,7 +88,7 @@ th_tensor *nn_compute(struct nn_model *m, th_tensor *param);
  */
 th_tensor *nn_layers(const struct nn_model *m, nn_layer *f, th_tensor *x, const struct nn_dropout *dropout);
 
-/* Brings the copies up to date with the parameters. After loading, and after every change of the parameters but optim_step()'s. */
+/* Brings the copies up to date with the parameters: after loading, and after every change but optim_step()'s. */
 void nn_cast(struct nn_model *m);
 /*
  * Before another th_backward() adds to the gradients: brings them to f32. Afterwards th_grad() of an f32 parameter is

@@ -53,7 +53,8 @@ void optim_free(struct optim *o);
  */
 th_tensor *optim_clip(struct optim *o, double clip);
 /*
- * One update with that rate, of the parameters and of the copies that are computed with. A parameter without gradient stays as it is; the others' gradients are gone, each once it was used.
+ * One update with that rate, of the parameters and of the copies that are computed with. A parameter without gradient stays
+ * as it is; the others' gradients are gone, each once it was used.
  * skip: as in th_adamw: if it is 1, then parameters and moments keep their bytes. NULL: the norm is known to be finite.
  */
 void optim_step(struct optim *o, double lr, const th_tensor *skip);

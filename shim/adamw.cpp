@@ -1,4 +1,4 @@
-/* optim.cpp: the optimiser's passes over memory: the norm of all gradients, and AdamW. */
+/* adamw.cpp: the optimiser's passes over memory: the norm of all gradients, and AdamW. */
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
