@@ -22,6 +22,7 @@
 #include "nn/family.h"
 #include "nn/optim.h"
 #include "nn/runtime.h"
+#include "nn/state.h"
 #include "nn/train.h"
 
 #define OPTIMIZER "optimizer.safetensors"

@@ -82,9 +82,4 @@ void train(struct training *t);
 /* Removes what a resume needs, once all the rest is written. */
 void train_clean(const char *staging);
 
-/* The moments, to hand on to the next domain; not finite: exit 1. */
-void optim_save(const struct optim *o, const char *path);
-/* A moment missing, of a wrong shape, not finite, or of squares and negative: exit 3. */
-void optim_load(struct optim *o, const char *path);
-
 #endif
