@@ -1,4 +1,4 @@
-/* fused_parts.h: what fused.cpp, product.cpp and attention.cpp share. */
+/* fused_parts.h: what the operations with gradients of their own, and AdamW, share. */
 #ifndef PALIMPSEST_FUSED_PARTS_H
 #define PALIMPSEST_FUSED_PARTS_H
 
