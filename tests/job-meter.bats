@@ -106,6 +106,22 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 	[ "$(took exit)" = 137 ]
 }
 
+@test "of a signal that leaves a core it has the code, and does not die" {
+	# died SIGNAL: the command dies of it; what bash says of a job-meter that dies is in err
+	died() {
+		local code=0
+		bash -c 'ulimit -c 0; "$@"; exit $?' x "${meter[@]}" -- sh -c "kill -$1 \$\$" 2>err || code=$?
+		[ $code -eq $((128 + $(kill -l "$1"))) ]
+		[ "$(took exit)" = $code ]
+	}
+	died KILL
+	[ -s err ]
+	for s in QUIT ILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS; do
+		died $s
+		[ ! -s err ] || { cat err; false; }
+	done
+}
+
 @test "mistakes" {
 	fails 2 'no command' -- job-meter -o took.tsv
 	fails 2 '-o is missing' -- job-meter true

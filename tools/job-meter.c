@@ -157,6 +157,17 @@ static int run_command(char **argv)
 	}
 }
 
+/* Of one such file is enough, the command's. */
+static bool leaves_core(int sig)
+{
+	static const int sigs[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS};
+
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
+		if (sig == sigs[i])
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	int first = parse_options(argc, argv, &tool), n_gpus, status, code;
@@ -196,14 +207,13 @@ int main(int argc, char **argv)
 	atomic_commit(a);
 	for (int i = 0; i < n_packages; i++)
 		free(packages[i].path);
-	if (WIFSIGNALED(status)) { /* and so does this process, for whoever waits for it */
+	if (WIFSIGNALED(status) && !leaves_core(WTERMSIG(status))) { /* and so does this process, for whoever waits for it */
 		sigset_t all;
 
 		signal(WTERMSIG(status), SIG_DFL);
 		sigfillset(&all);
 		sigprocmask(SIG_UNBLOCK, &all, NULL);
-		if (WTERMSIG(status) != SIGQUIT && WTERMSIG(status) != SIGSEGV && WTERMSIG(status) != SIGABRT)
-			raise(WTERMSIG(status));
+		raise(WTERMSIG(status));
 	}
 	return code;
 }
