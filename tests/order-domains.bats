@@ -194,6 +194,9 @@ sequence() {
 	fails 2 "must be one of" -- order-domains --order alphabetic domains.tsv
 	fails 2 "--order similar needs --vectors" -- order-domains domains.tsv
 	fails 2 "--order given needs --given" -- order-domains --order given domains.tsv
+	order-domains --order size -o size.tsv domains.tsv
+	fails 2 "cannot read an order from stdin" -- order-domains --order given --given - domains.tsv <size.tsv
+	fails 2 "cannot read an order from /dev/fd/" -- order-domains --order given --given <(cat size.tsv) domains.tsv
 	fails 2 "--given does not go with --order size" -- order-domains --order size --given x domains.tsv
 	fails 2 "--start does not go with --order size" -- order-domains --order size --start x domains.tsv
 	fails 2 "portion stands twice: wiki" -- order-domains --order random --portions wiki,s2orc,wiki domains.tsv

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "atomic.h"
 #include "checked.h"
@@ -278,14 +279,15 @@ static void take_given(const char *path)
 	struct domain *taken = xcalloc((size_t)n_domains, sizeof *taken);
 	const char *shown = !strcmp(path, "-") ? "stdin" : path;
 	struct tsv *t = NULL;
+	struct stat st;
 	int n = 0, line_number = 0, row = 0, column = 0;
 
 	reader_hash(r, tsv_inputs());
 	text = rest = reader_rest(r, (size_t)1 << 28, NULL);
 	reader_close(r);
 	if (!strncmp(text, "#palimpsest-", 12)) {
-		if (!strcmp(path, "-"))
-			die_usage("cannot read an order from stdin: give its file name");
+		if (!strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
+			die_usage("cannot read an order from %s: give the name of a file", shown);
 		*tsv_inputs() = before; /* read again, hashed once */
 		t = tsv_read(path, "order");
 		column = tsv_column(t, "domain");
