@@ -79,6 +79,28 @@ expect() {
 		awk '{ d = $1 - $2; if (d > 1e-3 || d < -1e-3) { print; bad = 1 } } END { exit bad || !NR }'
 }
 
+@test "a model with a window of attention is given no more than that holds" {
+	mistral() { # POSITIONS WINDOW: into the folder m$1
+		jq -n --argjson p "$1" --argjson w "$2" '{model_type: "mistral", vocab_size: 8192, hidden_size: 32, intermediate_size: 64,
+			num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: $p, sliding_window: $w,
+			initializer_range: 0.4, bos_token_id: 8191, eos_token_id: 8191}' >config.json
+		rm -rf "m$1"
+		model-init -q -c config.json --seed 3 -o "m$1" -t "$base"
+	}
+	mistral 512 40
+	mistral 40 null
+	cmp m512/model.safetensors m40/model.safetensors
+	for m in m512 m40; do
+		bigbench-eval -q -m $m --name m --shots 0,2 --max-length 24 --max-examples 8 --samples $m.s "$tasks"/{story,sums,count}/task.json |
+			cut -f 1,3- >$m.t
+	done
+	awk -F'\t' '$15 > 0 { n++ } END { exit !n }' m40.t
+	diff m512.t m40.t
+	cmp m512.s m40.s
+	mistral 512 1
+	fails 3 "m512: has only 1 position" -- bigbench-eval -q -m m512 "$tasks/count/task.json"
+}
+
 @test "the table: header, hashes, order, group behind its tasks, samples" {
 	bigbench-eval -q -m "$base" --name M "$tasks/sums/task.json" "$tasks/likely/task.json" >t
 	[ "$(head -n 1 t | cut -f 1)" = "#palimpsest-bigbench 1" ]

@@ -553,6 +553,7 @@ int main(int argc, char **argv)
 	model = nn_model_load(model_dir, device, strcmp(precision, "bf16") == 0 ? TH_BF16 : TH_F32, false);
 	if (model->family->masked)
 		die_input("%s: predicts masked tokens, not the next one", model_dir);
+	model->positions = nn_most_tokens(model, model_dir);
 	int64_t end = has_token(model->config.eos_token_id) ? model->config.eos_token_id : special.eos;
 	how = (struct continue_options){batch, !no_cache && nn_can_cache(model), max_length, end};
 	if (!no_cache && !how.cache)

@@ -333,21 +333,27 @@ th_tensor *nn_logits(const struct nn_model *m, th_tensor *id)
 	return logits;
 }
 
+int64_t nn_most_tokens(const struct nn_model *m, const char *dir)
+{
+	int64_t window = m->config.attention_window, most = window && window < m->positions ? window : m->positions;
+
+	if (most < 2)
+		die_input("%s: has only %lld position: there would be nothing to predict", dir, (long long)most);
+	return most;
+}
+
 int64_t nn_context(const struct nn_model *m, const char *dir, int64_t asked)
 {
-	int64_t positions = m->positions, window = m->config.attention_window;
-	int64_t most = window && window < positions ? window : positions;
+	int64_t positions = m->positions, most = nn_most_tokens(m, dir);
 
 	if (asked == 0)
 		asked = most < 1024 ? most : 1024;
 	if (asked > positions)
 		die_input("%s: context of %lld tokens is longer than the model's %lld positions", dir, (long long)asked,
 		          (long long)positions);
-	if (asked > most) /* up to it, a window is as good as none */
+	if (asked > most)
 		die_input("%s: context of %lld tokens is longer than the model's sliding_window %lld: not supported", dir,
-		          (long long)asked, (long long)window);
-	if (most < 2)
-		die_input("%s: has only %lld position: there would be nothing to predict", dir, (long long)most);
+		          (long long)asked, (long long)most);
 	if (asked < 2)
 		die_usage("--context is 1: there would be nothing to predict");
 	return asked;

@@ -126,6 +126,12 @@ typedef th_tensor *nn_activation(th_tensor *x);
 extern nn_activation *const nn_activations[];
 
 /*
+ * Tokens that the model takes: as many as it has positions, or as its window of attention has, up to which that is as good as none.
+ * Fewer than 2: exit 3, naming dir.
+ */
+int64_t nn_most_tokens(const struct nn_model *m, const char *dir);
+
+/*
  * The --context of a tool: asked, or for 0 as many tokens as the model takes, at most 1024. More than it has positions, or than its
  * window of attention, or a model with fewer than 2 of them: exit 3, naming dir; fewer than 2 asked: exit 2.
  */
