@@ -113,6 +113,20 @@ expect() {
 	awk -F'\t' 'NR > 2 && NF != 17 { exit 1 }' t
 }
 
+@test "a task from a pipe or standard input has its hash" {
+	jq '{name: "g", description: "", keywords: [], subtasks: [.]}' "$tasks/shop/task.json" >g.json
+	for f in "$tasks/shop/task.json" g.json; do
+		hash=$(sha256sum <"$f" | cut -d' ' -f1)
+		bigbench-eval -q -m "$base" --max-examples 2 "$f" >file 2>/dev/null
+		bigbench-eval -q -m "$base" --max-examples 2 <(cat "$f") >pipe 2>/dev/null
+		bigbench-eval -q -m "$base" --max-examples 2 - <"$f" >stdin 2>/dev/null
+		[ "$(tail -n +3 file | cut -f 4 | sort -u)" = "$hash" ]
+		[ "$(head -n 1 file | cut -f 3)" = "inputs sha256 $hash" ]
+		cmp pipe file
+		cmp stdin file
+	done
+}
+
 @test "a sample's standard error, 0 for all, the group's share" {
 	bigbench-eval -q -m "$base" --max-examples 16 --samples s "$tasks/shop/task.json" "$tasks/sums/task.json" >t 2>err
 	[ "$(awk -F'\t' '$3 == "shop" && $7 == "multiple_choice_grade" { print $13, $14, $15 }' t)" = "0 15 15" ]

@@ -14,6 +14,7 @@
 #include "die.h"
 #include "docset.h"
 #include "numpy_rng.h"
+#include "reader.h"
 #include "tsv.h"
 
 #define MAX_FILE ((size_t)1 << 29)
@@ -415,12 +416,20 @@ static void add_task(struct bb_suite *suite, const struct source *s)
 
 static const struct json *read_document(struct bb_suite *s, const char *path, uint8_t hash[HASH_BYTES])
 {
-	struct json *doc = json_read(path, MAX_FILE);
+	struct reader *r = reader_open(path);
+	struct hash h;
+	size_t n;
 
+	hash_start(&h);
+	reader_hash(r, &h);
+	reader_hash(r, tsv_inputs());
+	char *text = reader_rest(r, MAX_FILE, &n);
+	reader_close(r);
+	hash_end(&h, hash);
+	struct json *doc = json_parse(text, n, path);
+	free(text);
 	if (!json_is_object(json_root(doc)))
 		die_input("malformed input: %s: no object", path);
-	hash_file(path, hash);
-	hash_add_file(tsv_inputs(), path);
 	GROW(s->doc, s->n_docs, s->doc_cap);
 	return s->doc[s->n_docs++] = doc;
 }
@@ -467,7 +476,8 @@ static void add_group(struct bb_suite *suite, struct source s)
 	sub.parent = g.name;
 	sub.group = suite->n_groups;
 	hash_start(&all);
-	hash_add_file(&all, s.path);
+	if (n)
+		hash_add_file(&all, s.path);
 	for (int i = 0; i < n; i++) {
 		uint8_t hash[HASH_BYTES];
 		sub.path = file[i];
@@ -488,8 +498,10 @@ static void add_group(struct bb_suite *suite, struct source s)
 			sub.object = v;
 			add_task(suite, &sub);
 		}
+		memcpy(g.hash, s.hash, HASH_BYTES);
+	} else {
+		hash_end(&all, g.hash);
 	}
-	hash_end(&all, g.hash);
 	g.n = suite->n_tasks - g.first;
 	for (int i = 0; i < suite->n_groups; i++)
 		if (strcmp(suite->group[i].name, g.name) == 0)
