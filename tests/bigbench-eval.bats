@@ -144,7 +144,20 @@ expect() {
 	[ "$status" -eq 0 ]
 	[ "$(awk -F'\t' '$9 == "-" { print $7 }' <<<"$output" | tr '\n' ' ')" = "bleurt frobnication normalized_aggregate_score " ]
 	[[ $stderr == *"shop: bleurt is not computed: it needs a model"*"shop: frobnication is not computed: it is not known"* ]]
+	[[ $stderr == *"shop: normalized_aggregate_score is not computed: bleurt has no score"* ]]
 	[ "$(awk -F'\t' '$7 == "multiple_choice_grade" { print $8, ($12 != "-") }' <<<"$output")" = "no 1" ]
+}
+
+@test "a preferred metric that has no scale, or is none of a task's, leaves the task and its group without the aggregate, which is said" {
+	mkdir g
+	jq '. + {metrics: ["log_likelihood"]} | .preferred_score = "log_likelihood_per_word" | .examples |= map(.target = "x") |
+		{name: "g", description: "", keywords: [], subtasks: [., (. + {name: "other", preferred_score: "bleu"})]}' "$tasks/shop/task.json" >g/task.json
+	run --separate-stderr bigbench-eval -q -m "$base" g/task.json
+	[ "$status" -eq 0 ]
+	[ "$(awk -F'\t' '$7 == "normalized_aggregate_score" { print $3, $9 }' <<<"$output" | tr '\n' ' ')" = "g:shop - g:other - g - " ]
+	[[ $stderr == *"g:shop: normalized_aggregate_score is not computed: log_likelihood_per_word has no score, or no scale"* ]]
+	[[ $stderr == *"g:other: normalized_aggregate_score is not computed: none of the metrics is bleu"* ]]
+	[[ $stderr == *"g: normalized_aggregate_score is not computed: nor is that of each of its tasks"* ]]
 }
 
 @test "a field that nobody knows is named" {

@@ -385,9 +385,12 @@ static void put_task(const struct table *table, const struct bb_task *t, int64_t
 	row.score = row.normalized = out->computed ? out->normalized : (double)NAN;
 	row.error = out->computed ? out->error : (double)NAN;
 	put_row(table, &row);
-	if (!found) {
+	if (!out->computed) {
 		progress_clear();
-		warn("%s: " AGGREGATE " is not computed: none of the metrics is %s", t->name, t->preferred);
+		if (found)
+			warn("%s: " AGGREGATE " is not computed: %s has no score, or no scale", t->name, t->preferred);
+		else
+			warn("%s: " AGGREGATE " is not computed: none of the metrics is %s", t->name, t->preferred);
 	}
 }
 
@@ -467,6 +470,10 @@ static void put_group(const struct table *table, const struct bb_suite *s, const
 	row.score = row.normalized = sum;
 	row.error = sqrt(squares) / g->n;
 	put_row(table, &row);
+	if (isnan(sum)) {
+		progress_clear();
+		warn("%s: " AGGREGATE " is not computed: nor is that of each of its tasks", g->name);
+	}
 }
 
 /* What must be equal for two scores to be comparable. */
