@@ -487,6 +487,13 @@ other_model() {
 	[ "$(echo *)" = "cut.tok empty.tok single.tok" ]
 }
 
+@test "ppl-eval: a reference may have one text under two names" {
+	"${eval[@]}" --per-window w0 b="$given/b.tok" also="$given/b.tok" c="$given/c.tok" >/dev/null
+	"${eval[@]}" --reference w0 --until 0.1 any="$given/b.tok" also="$given/b.tok" >rows
+	[ "$(column stderr <rows | tr '\n' ' ')" = "0 0 " ]
+	[ "$(column nll <rows | uniq | wc -l)" -eq 1 ]
+}
+
 @test "ppl-eval: a reference that does not fit leaves nothing behind" {
 	"${eval[@]}" --protocol disjoint --per-window w0 -o r0 b="$given/b.tok"
 	n=$(column windows <r0)

@@ -19,7 +19,7 @@ void put_windows(struct atomic *out, const char *about, const double *nll, const
 
 /* The rows first .. first + n - 1 are of one text. */
 struct group {
-	const char *protocol, *data_hash;
+	const char *domain, *protocol, *data_hash;
 	int first, n;
 };
 
@@ -35,19 +35,21 @@ struct reference *reference_read(const char *path)
 	struct reference *r = xcalloc(1, sizeof *r);
 	struct tsv *t = r->t = tsv_read(path, "windows");
 	int model = tsv_column(t, "model_hash"), protocol = tsv_column(t, "protocol"), data = tsv_column(t, "data_hash");
+	int domain = tsv_column(t, "domain"); /* two may be named for one text */
 
 	r->window = tsv_column(t, "window");
 	r->nll = tsv_column(t, "nll");
 	r->targets = tsv_column(t, "targets");
 	for (int row = 0; row < t->n_rows; row++) {
 		const char *p = tsv_string(t, row, protocol), *d = tsv_string(t, row, data);
+		const char *name = tsv_string(t, row, domain);
 		struct group *g = r->n ? &r->group[r->n - 1] : NULL;
 
 		if (strcmp(tsv_string(t, row, model), t->cell[0][model]) != 0)
 			tsv_die(t, row, "windows of a second model: one is needed to compare with");
-		if (!g || strcmp(g->data_hash, d) != 0 || strcmp(g->protocol, p) != 0) {
+		if (!g || strcmp(g->data_hash, d) != 0 || strcmp(g->protocol, p) != 0 || strcmp(g->domain, name) != 0) {
 			GROW(r->group, r->n, r->cap);
-			r->group[r->n++] = (struct group){p, d, row, 0};
+			r->group[r->n++] = (struct group){name, p, d, row, 0};
 		}
 		r->group[r->n - 1].n++;
 	}
