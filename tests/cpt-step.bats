@@ -378,9 +378,14 @@ gpt2() {
 		[ "$(cpt-step --dry-run --threads 1 -m case/m0 --batch 8 --micro-batch 4 --context 128 --epochs "$epochs" case/train.tok | value steps)" = "$steps" ]
 	done < <(sed -n 's/^# epochs \([0-9.]*\) are steps \([0-9]*\) .*/\1 \2/p' "$root/tests/data/trainer.tsv")
 	cpt-step --dry-run --threads 1 -m case/m0 --steps 7 | grep -q "^steps	7	"
+	for t in f32 bf16 f16; do
+		cpt-step --dry-run --threads 1 -m case/m0 --dtype $t | grep -q "^model-file	.*: $t\$"
+	done
+	words 54321 5 | tokenize -q -t case/m0 -o case/cut.tok
 	fails 1 "nowhere" -- cpt-step --dry-run -m nowhere
 	fails 2 "-m" -- cpt-step --dry-run
 	fails 3 "longer than the model's" -- cpt-step --dry-run -m case/m0 --context 1000
+	fails 3 "case/cut.tok" "less than one block of 128" -- cpt-step --dry-run -m case/m0 --context 128 --steps 7 case/cut.tok
 	[ "$(ls)" = case ]
 }
 
@@ -606,6 +611,7 @@ broken() {
 	fails 2 "dropout" -- "${train[@]}" --dropout 1 -o m "$given/a.tok"
 	fails 2 "dropout is -0.5" -- "${train[@]}" --dropout -0.5 -o m "$given/a.tok"
 	fails 2 "--warmup 1.5" -- "${train[@]}" --steps 3 --warmup 1.5 -o m "$given/a.tok"
+	fails 2 "--warmup is 1e+300 steps, more than the 3" -- "${train[@]}" --steps 3 --warmup 1e300 -o m "$given/a.tok"
 	fails 2 "--decay 2.5" -- "${train[@]}" --steps 3 --schedule wsd --decay 2.5 -o m "$given/a.tok"
 	fails 2 "unknown device 'tpu'" -- "${train[@]}" --device tpu -o m "$given/a.tok"
 	fails 2 "unknown device 'cuda:1x'" -- "${train[@]}" --device cuda:1x -o m "$given/a.tok"

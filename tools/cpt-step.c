@@ -92,13 +92,13 @@ static const struct tool tool = {"cpt-step", "train a model on one domain", "-m 
 /* A share of the steps, rounded up as the Trainer does, or a number of them. */
 static int64_t share(double r, int64_t all, const char *name)
 {
-	int64_t n = (int64_t)(r < 1 ? ceil(r * (double)all) : r);
+	double n = r < 1 ? ceil(r * (double)all) : r;
 
 	if (r > 1 && r != floor(r))
 		die_usage("--%s %g: neither a share of the steps, below 1, nor a number of them", name, r);
-	if (n > all)
-		die_usage("--%s is %lld steps, more than the %lld in all", name, (long long)n, (long long)all);
-	return n;
+	if (n > (double)all)
+		die_usage("--%s is %.15g steps, more than the %lld in all", name, n, (long long)all);
+	return (int64_t)n;
 }
 
 static enum schedule schedule_of(const char *name)
@@ -356,12 +356,22 @@ static int64_t blocks_at_once(void)
 	return n < 1 ? 1 : n > batch ? batch : n;
 }
 
+static struct corpus *open_data(const char *const *path, int n, const uint8_t *tokenizer, int64_t vocab)
+{
+	struct corpus *c = corpus_open(path, n, tokenizer, vocab);
+
+	if (corpus_tokens(c) < (uint64_t)context)
+		die_input("%s: %llu tokens are less than one block of %lld", path[0], (unsigned long long)corpus_tokens(c),
+		          (long long)context);
+	return c;
+}
+
 static void estimate(const char *const *path, int n)
 {
 	struct model_config config;
 	struct estimate_options opt = {.device = nn_start(device_name, threads), .weights = type_of(weights_type),
 	                               .compute = type_of(precision), .moments = type_of(moments_type),
-	                               .written = strcmp(dtype, "f32") == 0 ? TH_F32 : TH_BF16, .offload = offload,
+	                               .written = strcmp(dtype, "f16") == 0 ? TH_F16 : type_of(dtype), .offload = offload,
 	                               .recompute = recompute, .keep_optimizer = keep_optimizer, .batch = batch};
 	struct estimate e;
 	struct stat st;
@@ -374,7 +384,7 @@ static void estimate(const char *const *path, int n)
 	opt.context = context = nn_context(&m, in_dir, context);
 	opt.micro_batch = blocks_at_once();
 	if (n) {
-		struct corpus *c = corpus_open(path, n, NULL, m.config.vocab_size);
+		struct corpus *c = open_data(path, n, NULL, m.config.vocab_size);
 		opt.steps = count_steps(train_epoch_steps(c, context, batch));
 		for (int i = 0; i < n; i++)
 			opt.data_bytes += tok_count(c->file[i]) * (uint64_t)tok_id_width(c->file[i]);
@@ -415,10 +425,7 @@ int main(int argc, char **argv)
 		masking_load(&masking, in_dir, m->config.vocab_size);
 	context = nn_context(m, in_dir, context);
 
-	struct corpus *corpus = corpus_open((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);
-	if (corpus_tokens(corpus) < (uint64_t)context)
-		die_input("%s: %llu tokens are less than one block of %lld", argv[first],
-		          (unsigned long long)corpus_tokens(corpus), (long long)context);
+	struct corpus *corpus = open_data((const char *const *)argv + first, argc - first, tokenizer, m->config.vocab_size);
 	struct corpus *valid = valid_path ? corpus_open(&valid_path, 1, tokenizer, m->config.vocab_size) : NULL;
 
 	struct train_options opt = {

@@ -230,7 +230,7 @@ void estimate_print(FILE *out, const struct estimate *e, const struct estimate_o
 	put(out, "moments", e->moments, "GB", 1e9, name[opt->moments]);
 	put(out, "activations", e->activations, "GB", 1e9, opt->recompute ? "of one layer, and what goes into each" : "of all layers");
 	put(out, "logits", e->logits, "GB", 1e9, "a chunk of rows at a time");
-	put(out, "peak", e->peak, "GB", 1e9, "gradients, activations and logits are not there at the same time");
+	put(out, "peak", e->peak, "GB", 1e9, "the memory above, and some smaller things");
 	put(out, "state-file", e->state_file, "GB", 1e9, "on disk while it runs; twice that while it is written");
 	put(out, "model-file", e->model_file, "GB", 1e9, name[opt->written]);
 	if (opt->keep_optimizer)
