@@ -125,7 +125,8 @@ void fused_adamw(adamw_tensors t, const Tensor &norm, const Tensor &skip, const 
 		return;
 	const double steps = static_cast<double>(opt.step);
 	adamw_of_ours(t, {factor.defined() ? factor.item<float>() : 1, static_cast<float>(1 - opt.lr * opt.weight_decay),
-			  static_cast<float>(opt.beta1), static_cast<float>(opt.beta2), static_cast<float>(opt.eps),
+			  static_cast<float>(1 - opt.beta1), static_cast<float>(opt.beta2), static_cast<float>(1 - opt.beta2),
+			  static_cast<float>(opt.eps),
 			  static_cast<float>(opt.lr / (1 - std::pow(opt.beta1, steps))),
 			  static_cast<float>(1 / std::sqrt(1 - std::pow(opt.beta2, steps)))});
 }

@@ -24,7 +24,8 @@ struct mask {
 struct adamw_factors {
 	float gradient;              /* which gradients are multiplied by */
 	float keep;                  /* of a parameter: 1 - lr wd */
-	float beta1, beta2, eps;
+	float fresh1, beta2, fresh2; /* fresh: 1 - b1, 1 - b2, which of a b that was rounded to a float would be less exact */
+	float eps;
 	float rate;                  /* lr / (1 - b1^step) */
 	float root;                  /* 1 / sqrt(1 - b2^step) */
 };

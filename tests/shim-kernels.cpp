@@ -128,7 +128,7 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	keep(x, type);
 	for (int copied = 0; t->adamw && copied < 2; copied++) {
 		const memory v(size * sizeof(float)), copy(size * 2);
-		const adamw_factors f = {0.5f, 0.999f, 0.9f, 0.99f, 1e-8f, 0.02f, 1.5f};
+		const adamw_factors f = {0.5f, 0.999f, 0.1f, 0.99f, 0.01f, 1e-8f, 0.02f, 1.5f};
 		fill();
 		for (int64_t i = 0; i < n; i++)
 			set(v, KERNEL_F32, i, number(i + 4 * n) + 4);

@@ -1158,30 +1158,30 @@ static void checkpoint_inside_checkpoint(void **state)
 static void adamw_is_its_formula(void **state)
 {
 	enum { N = 37 };
-	const th_adamw first = {1e-2, 0.9, 0.99, 1e-8, 0.1, 1};
-	th_tensor *p = randn(TH_F32, SHAPE(N)), *m = th_zeros(TH_F32, cpu, SHAPE(N)), *v = th_zeros(TH_F32, cpu, SHAPE(N));
-	double *x = values(p), a[N] = {0}, b[N] = {0};
+	const double beta2[] = {0.99, 0.9999999}; /* the second is no float, and 1 less it is far from 1 less the nearest one */
 
 	(void)state;
-	th_requires_grad(p, true);
-	for (int64_t step = 1; step <= 5; step++) {
-		th_adamw opt = first;
-		th_tensor *g = randn(TH_F32, SHAPE(N));
-		double *d = values(g);
-		opt.step = step;
-		for (int i = 0; i < N; i++) {
-			a[i] = 0.9 * a[i] + 0.1 * d[i];
-			b[i] = 0.99 * b[i] + 0.01 * d[i] * d[i];
-			x[i] -= 1e-2 * 0.1 * x[i];
-			x[i] -= 1e-2 * (a[i] / (1 - pow(0.9, (double)step))) / (sqrt(b[i] / (1 - pow(0.99, (double)step))) + 1e-8);
+	for (int k = 0; k < 2; k++) {
+		th_tensor *p = randn(TH_F32, SHAPE(N)), *m = th_zeros(TH_F32, cpu, SHAPE(N)), *v = th_zeros(TH_F32, cpu, SHAPE(N));
+		double *x = values(p), a[N] = {0}, b[N] = {0};
+		th_requires_grad(p, true);
+		for (int64_t step = 1; step <= 5; step++) {
+			th_tensor *g = randn(TH_F32, SHAPE(N));
+			double *d = values(g), left = 1 - pow(0.9, (double)step), left2 = 1 - pow(beta2[k], (double)step);
+			for (int i = 0; i < N; i++) {
+				a[i] = 0.9 * a[i] + 0.1 * d[i];
+				b[i] = beta2[k] * b[i] + (1 - beta2[k]) * d[i] * d[i];
+				x[i] -= 1e-2 * 0.1 * x[i];
+				x[i] -= 1e-2 * (a[i] / left) / (sqrt(b[i] / left2) + 1e-8);
+			}
+			th_adamw_step(&p, &g, &m, &v, NULL, 1, &(th_adamw){1e-2, 0.9, beta2[k], 1e-8, 0.1, step});
+			free(d);
 		}
-		th_adamw_step(&p, &g, &m, &v, NULL, 1, &opt);
-		free(d);
+		assert_near(p, th_from_host(x, TH_F64, cpu, SHAPE(N)), 1e-6);
+		assert_near(m, th_from_host(a, TH_F64, cpu, SHAPE(N)), 1e-6);
+		assert_near(v, th_from_host(b, TH_F64, cpu, SHAPE(N)), 1e-6);
+		free(x);
 	}
-	assert_near(p, th_from_host(x, TH_F64, cpu, SHAPE(N)), 1e-6);
-	assert_near(m, th_from_host(a, TH_F64, cpu, SHAPE(N)), 1e-6);
-	assert_near(v, th_from_host(b, TH_F64, cpu, SHAPE(N)), 1e-6);
-	free(x);
 }
 
 /* As it is with all in f32, to the rounding of what stays bf16, whole vectors or not. */
