@@ -1211,6 +1211,11 @@ static void adamw_from_bf16_to_copies(void **state)
 		assert_near(wide, p[1], 1e-6);
 		assert_near(copy64, wide, 0);
 	}
+	th_tensor *tiny = th_full(3e-39, TH_F32, cpu, SHAPE(20)), *zero = th_zeros(TH_F32, cpu, SHAPE(20));
+	th_tensor *copy = th_empty(TH_BF16, cpu, SHAPE(20)), *m = th_clone(zero), *v = th_clone(zero);
+	th_adamw_step(&tiny, &zero, &m, &v, &copy, 1, &(th_adamw){1e-2, 0.9, 0.99, 1e-8, 0, 1});
+	assert_same_bytes(copy, th_to_dtype(tiny, TH_BF16));
+	assert_number(th_item(th_sum(th_to_dtype(copy, TH_F64))) * 1e39, 60, 0.02);
 }
 
 static void clipping(void **state)
