@@ -1184,25 +1184,31 @@ static void adamw_is_its_formula(void **state)
 	}
 }
 
-/* As it is with all in f32, to the rounding of what stays bf16, whole vectors or not. */
+/* As it is with all in f32, to the rounding of what stays bf16, whole vectors or not, divided among threads or not. */
 static void adamw_from_bf16_to_copies(void **state)
 {
 	(void)state;
 	for (int64_t n = 1; n < 1 << 16; n = 5 * n + 12) {
-		th_tensor *p[2], *g[2], *m[2], *v[2], *copy[2] = {NULL, th_empty(TH_BF16, cpu, SHAPE(n, 1))};
+		th_tensor *p[3], *g[3], *m[3], *v[3], *copy[3];
 		th_tensor *grad = th_to_dtype(randn(TH_F32, SHAPE(n, 1)), TH_BF16), *from = randn(TH_F32, SHAPE(n, 1));
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < 3; i++) {
 			p[i] = th_clone(from);
 			g[i] = i ? grad : th_to_dtype(grad, TH_F32);
+			copy[i] = i ? th_empty(TH_BF16, cpu, SHAPE(n, 1)) : NULL;
 			m[i] = th_full(0.1, TH_F32, cpu, SHAPE(n, 1));
 			v[i] = th_full(0.2, TH_F32, cpu, SHAPE(n, 1));
 		}
 		th_adamw opt = {1e-2, 0.9, 0.99, 1e-8, 0.1, 3, NULL, 0.5, th_grad_norm(g, 2)};
 		th_adamw_step(p, g, m, v, copy, 2, &opt);
-		assert_same_bytes(p[1], p[0]);
-		assert_same_bytes(m[1], m[0]);
-		assert_same_bytes(v[1], v[0]);
-		assert_same_bytes(copy[1], th_to_dtype(p[1], TH_BF16));
+		th_set_threads(3);
+		th_adamw_step(p + 2, g + 2, m + 2, v + 2, copy + 2, 1, &opt);
+		th_set_threads(1);
+		for (int i = 1; i < 3; i++) {
+			assert_same_bytes(p[i], p[0]);
+			assert_same_bytes(m[i], m[0]);
+			assert_same_bytes(v[i], v[0]);
+			assert_same_bytes(copy[i], th_to_dtype(p[i], TH_BF16));
+		}
 		assert_true(th_item(th_norm_dim(th_reshape(th_sub(p[1], from), SHAPE(-1)), 0, false)) > 1e-5);
 		/* a copy of a type that libtorch has to see to */
 		th_tensor *wide = th_clone(from), *copy64 = th_empty(TH_F64, cpu, SHAPE(n, 1));

@@ -219,6 +219,7 @@ static const struct kind {
 	th_dtype weights, compute, moments;
 	bool offload;
 } kinds[] = {{TH_F32, TH_F32, TH_F32, false},
+             {TH_F32, TH_BF16, TH_F32, false},
              {TH_F32, TH_BF16, TH_F32, true},
              {TH_F32, TH_BF16, TH_BF16, false},
              {TH_BF16, TH_BF16, TH_BF16, true},
