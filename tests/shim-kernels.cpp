@@ -215,6 +215,62 @@ static void rounding(const char *name, const kernel_table *t, int64_t n)
 		printf("%s: rounding of %d is wrong\n", name, static_cast<int>(n));
 }
 
+/* To the nearest, of two the even one; beyond the largest is infinite. What is denormal may be 0. */
+static void nearest(const char *name, const kernel_table *t)
+{
+	const int64_t n = 20000;
+	const memory x(n * sizeof(float)), y(n * 2);
+
+	for (int64_t i = 0; i < n; i++) { /* halves, what is next to them, and all else; every exponent */
+		const uint64_t bits = static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15;
+		const uint32_t u = static_cast<uint32_t>(bits >> 32), low = (i % 3 ? u : 0x8000 + static_cast<uint32_t>(i / 3 % 3) - 1) & 0xffff;
+		const uint32_t all = (u & 0xffff0000) | low;
+		memcpy(static_cast<float *>(x.p) + i, &all, sizeof all);
+	}
+	for (int64_t i = 0; i < 4; i++)
+		set(x, KERNEL_F32, 100 + 7 * i, (i & 1 ? -1.0 : 1.0) * (i & 2 ? INFINITY : 3.4e38));
+	t->scale_row(x, y, n, 1);
+	for (int64_t i = 0; i < n; i++) {
+		const float a = static_cast<float *>(x.p)[i];
+		const uint16_t got = static_cast<uint16_t *>(y.p)[i];
+		uint32_t u;
+		memcpy(&u, &a, sizeof u);
+		const uint16_t want = static_cast<uint16_t>((u + 0x7fff + (u >> 16 & 1)) >> 16);
+		const bool tiny = std::fabs(a) < 1.18e-38f && (got & 0x7fff) == 0;
+		failures += std::isnan(a) ? !std::isnan(get(y, KERNEL_BF16, i)) : got != want && !tiny;
+	}
+	if (failures)
+		printf("%s: rounding to the nearest is wrong\n", name);
+}
+
+/* exp, as the gradient of attention shows it, from where it is 0 to where it is nearly too large. */
+static void exponentials(const char *name, const kernel_table *t, kernel_type type)
+{
+	const kernel_type sums = sums_of[type];
+	const double low = sums == KERNEL_F64 ? -INFINITY : -87.33f, edge[] = {-INFINITY, -3e38, -1e4, -87.34, -87.32, -1e-40, 0, 88};
+	const int64_t n = 2091;
+	const size_t size = static_cast<size_t>(n);
+	const memory s(size * sum_size[type]), g(size * sum_size[type]), p(size * element_size[type]), d(size * element_size[type]);
+	const mask m = {1, 1, 0, 1, false};
+	const double tolerance = type == KERNEL_BF16 ? 0x1p-8 : type == KERNEL_F32 ? 3e-7 : 1e-15;
+	uint32_t words[1];
+
+	for (int64_t i = 0; i < n; i++) {
+		set(s, sums, i, i < 8 ? edge[i] : static_cast<double>(88 * 10 - i) / 10);
+		set(g, sums, i, 1);
+	}
+	set(s, sums, 9, static_cast<double>(-87.33f));
+	set(s, sums, 10, static_cast<double>(std::nextafter(-87.33f, -90.0f)));
+	t->softmax_row_grad(s, g, p, d, n, n, 1, 0, 0, &m, 0, words);
+	for (int64_t i = 0; i < n; i++) {
+		const double at = get(s, sums, i), want = at < low ? 0 : std::exp(at);
+		failures += !(std::fabs(get(p, type, i) - want) <= tolerance * want);
+		failures += !(std::fabs(get(d, type, i) - want) <= tolerance * want);
+	}
+	if (failures)
+		printf("%s %s: exp is wrong\n", name, type_name[type]);
+}
+
 /* What is not a number stays so, whatever its bits and its place; what cannot be has no part in a sum. */
 static void not_numbers(const char *name, const kernel_table *t, kernel_type type)
 {
@@ -261,8 +317,10 @@ static void check(const char *name, const kernel_table *const *table)
 {
 	for (int64_t n : {1, 2, 16, 17, 64, 100, 1000})
 		rounding(name, table[KERNEL_BF16], n);
+	nearest(name, table[KERNEL_BF16]);
 	for (kernel_type type : {KERNEL_F32, KERNEL_BF16, KERNEL_F64}) {
 		not_numbers(name, table[type], type);
+		exponentials(name, table[type], type);
 		for (int64_t n : {1, 7, 15, 16, 17, 63, 64, 65, 100, 129, 1000, 5000}) {
 			results got, want;
 			run(table[type], type, n, got);
