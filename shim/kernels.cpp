@@ -22,7 +22,7 @@
 #define STORED_F64 3
 
 typedef float sixteen __attribute__((vector_size(64)));
-typedef int32_t sixteen_bits __attribute__((vector_size(64)));
+typedef uint32_t sixteen_words __attribute__((vector_size(64)));
 typedef uint16_t sixteen_bf16 __attribute__((vector_size(32)));
 #define HELPER static inline __attribute__((always_inline))
 
@@ -49,22 +49,20 @@ HELPER sixteen plain_nearest(const sixteen &x)
 /* The product is exact, and what is not a number stays so, which adding to the exponent would not see to. */
 HELPER sixteen plain_times_power(const sixteen &y, const sixteen &n, const sixteen &x, float low)
 {
-	const sixteen_bits power = ((sixteen_bits)(n + (12582912 + 127))) << 23;
+	const sixteen_words power = ((sixteen_words)(n + (12582912 + 127))) << 23;
 	return x < low ? sixteen{} : y * (sixteen)power;
 }
 
 HELPER sixteen plain_from_bf16(const sixteen_bf16 &x)
 {
-	typedef uint32_t word __attribute__((vector_size(64)));
-	return (sixteen)(__builtin_convertvector(x, word) << 16);
+	return (sixteen)(__builtin_convertvector(x, sixteen_words) << 16);
 }
 
 HELPER sixteen_bf16 plain_to_bf16(const sixteen &x)
 {
-	typedef uint32_t word __attribute__((vector_size(64)));
-	word u = (word)x;
+	sixteen_words u = (sixteen_words)x;
 	u = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-	u = x == x ? u : word{} + 0x7fc0;
+	u = x == x ? u : sixteen_words{} + 0x7fc0;
 	return __builtin_convertvector(u, sixteen_bf16);
 }
 

@@ -119,8 +119,8 @@ struct kernel_table {
 
 enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_F64 };
 const kernel_table *kernels_for(kernel_type type);
-bool machine_has_avx512(); /* all that kernels_for() takes */
-bool machine_has_bf16();   /* products of bfloat16: AVX-512 BF16 */
+bool machine_has_avx512(); /* F, BW, DQ and VL */
+bool machine_has_bf16();   /* these and AVX-512 BF16 */
 bool machine_is_intel();
 
 #endif
