@@ -89,7 +89,7 @@ fi
 # trace EXIT: what it took by job-meter, or by this shell's clock
 trace()
 {
-	case $target in
+	case ${target#"${RUN%/.run}"} in # whatever the folders above are called
 	*/text/* | */tok/* | */counts.tok) stage=tokenize ;;
 	*/data/domains.tsv) stage='split' ;;
 	*vectors/* | *vectors.tsv) stage=embed ;;

@@ -591,6 +591,15 @@ fake_ssh() {
 	[[ $output == *"unknown genre gossip" ]]
 }
 
+@test "a trace says what a job did, whatever the folders above are called" {
+	out=$here/text/tables/out
+	mkdir -p "$out/.run"
+	RUN=$out/.run sh "$root/pipelines/job.sh" -c "$out/rows/M0.tsv" label echo x
+	RUN=$out/.run sh "$root/pipelines/job.sh" -c "$out/tables/M0.tsv" label echo x
+	RUN=$out/.run sh "$root/pipelines/job.sh" -c "$out/random/order.tsv" label echo x
+	[ "$(cut -f 1 "$out/.run/trace.tsv" | tr '\n' ' ')" = 'evaluate evaluate-tokens order ' ]
+}
+
 @test "setup.sh: says nothing and is quick when all is there; refuses an unknown role" {
 	run sh "$root/pipelines/setup.sh" everything
 	[ "$status" -eq 2 ]
