@@ -27,7 +27,7 @@ JOBS   ?= $(shell n=$$(nproc); echo $$((n > 8 ? 8 : n)))
 
 .PHONY: all
 all: $(OUT)/brown.jsonl
-	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS)) -f $(pipelines)/cpt.mk $(study)
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) -f $(pipelines)/cpt.mk $(study)
 	@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk $(study) show
 	@echo
 	@echo 'The report, with figures: $(OUT)/report.html'
