@@ -301,7 +301,23 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	printf '#palimpsest-study 1\nrun\tmodel\tmodel_dir\torder\tmatrix\nx/similar\tx\ttoy/m0\tsimilar\tm/a\n' >runs.tsv
 	study-stats -o out runs.tsv >/dev/null
 	# embeddings 257 x 16 and 64 x 16; two norms of 32, 16 x 48 + 48, 16 x 16 + 16, 16 x 64 + 64, 64 x 16 + 16; the last norm 32
-	[ "$(group x/similar LC-ZS parameters)" -eq $((257 * 16 + 64 * 16 + 2 * 32 + 17 * 48 + 17 * 16 + 17 * 64 + 65 * 16 + 32)) ]
+	all=$((257 * 16 + 64 * 16 + 2 * 32 + 17 * 48 + 17 * 16 + 17 * 64 + 65 * 16 + 32))
+	[ "$(group x/similar LC-ZS parameters)" -eq $all ]
+	# a mask, which GPT-2's files have beside them, is none
+	mask='{"h.0.attn.bias":{"dtype":"F32","shape":[1,4],"data_offsets":[0,16]}}'
+	{ printf "\\x$(printf %x ${#mask})\0\0\0\0\0\0\0" && echo -n "$mask" && head -c 16 /dev/zero; } >toy/m0/mask.safetensors
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(group x/similar LC-ZS parameters)" -eq $all ]
+	# each of the two can be given
+	jq '.model_type = "roberta"' toy/config.json >toy/m0/config.json
+	printf '#palimpsest-study 1\nrun\tmodel\tmodel_dir\torder\tparameters\tmatrix\nx/similar\tx\ttoy/m0\tsimilar\t5\tm/a\n' >runs.tsv
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(group x/similar LC-ZS parameters)" -eq 5 ]
+	[ "$(awk -F '\t' '$1 == "roberta-keeps" { print $3 }' out/findings.tsv)" = x/similar ]
+	sed -i 's/parameters/family/; s/\t5\t/\tllama\t/' runs.tsv
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(group x/similar LC-ZS parameters)" -eq $all ]
+	[ "$(awk -F '\t' '$1 == "llama-loses" { print $3 }' out/findings.tsv)" = x/similar ]
 }
 
 @test "sizes and similarities are taken from domains.tsv and vectors.tsv" {

@@ -185,14 +185,28 @@ static void read_similarities(struct runs *s, const char *path)
 
 /* --- groups ------------------------------------------------------------------------------------- */
 
-/* Parameters are counted in the weights' headers. */
+/* Masks and tables that transformers saved with the parameters. */
+static bool is_buffer(const char *name)
+{
+	static const char *const ending[] = {".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.position_ids",
+	                                     "embeddings.token_type_ids"};
+	size_t n = strlen(name), m;
+
+	for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+		if (n >= (m = strlen(ending[i])) && !strcmp(name + n - m, ending[i]))
+			return true;
+	return false;
+}
+
+/* What is not given. Parameters are counted in the weights' headers. */
 static void look_at_model(struct group *g, const char *dir)
 {
 	char *config = path_join(dir, "config.json");
+	bool count = isnan(g->parameters);
 	struct dirent *e;
 	DIR *d;
 
-	if (access(config, R_OK) == 0) {
+	if (!strcmp(g->family, "-") && access(config, R_OK) == 0) {
 		struct json *doc = json_read(config, 1 << 20);
 
 		free(g->family);
@@ -200,7 +214,7 @@ static void look_at_model(struct group *g, const char *dir)
 		json_free(doc);
 	}
 	free(config);
-	if (!(d = opendir(dir)))
+	if (!count || !(d = opendir(dir)))
 		return;
 	while ((e = readdir(d))) {
 		size_t n = strlen(e->d_name);
@@ -214,7 +228,8 @@ static void look_at_model(struct group *g, const char *dir)
 		if (isnan(g->parameters))
 			g->parameters = 0;
 		for (size_t i = 0; i < st_count(f); i++)
-			g->parameters += (double)(st_at(f, i)->bytes / st_dtype_size(st_at(f, i)->dtype));
+			if (!is_buffer(st_at(f, i)->name))
+				g->parameters += (double)(st_at(f, i)->bytes / st_dtype_size(st_at(f, i)->dtype));
 		st_close(f);
 		free(path);
 	}
@@ -273,7 +288,7 @@ static void put_into_group(struct runs *s, int i, const char *varied, const char
 	g->run = xcalloc(1, sizeof *g->run);
 	g->run[0] = i;
 	g->n = 1;
-	if (isnan(parameters) && strcmp(model_dir, "-"))
+	if (strcmp(model_dir, "-"))
 		look_at_model(g, model_dir);
 }
 
