@@ -104,6 +104,8 @@ need_gnuplot() {
 	transfer-report --text similar random >plain
 	run ! grep -q "$(printf '\033')" plain
 	transfer-report --text --color always similar random | grep -q "$(printf '\033\\[1m')"
+	refused 2 'without -o and --figures' transfer-report --text -o page.html similar random
+	refused 2 'without -o and --figures' transfer-report --text --figures . similar random
 	# of two that are shown alike, such as sums of the same numbers in another sequence, none is
 	awk -F '\t' -v OFS='\t' '/^model/ { for (i = 1; i <= NF; i++) if ($i == "ppl") ppl = i } $1 == "M0" { $ppl = sprintf("%.12f", $ppl + 1e-9) } { print }' \
 		in-similar/rows.tsv >rows.tsv
@@ -149,6 +151,10 @@ need_gnuplot() {
 	refused 3 "third: domain domain_3: test data differ from those of similar" transfer-report -o page.html none similar third
 	cp -r similar again
 	refused 3 "both are named similar" transfer-report -o page.html similar again
+	for name in 'a b' a_b; do
+		transfer-matrix --order in-similar/order.tsv --name "$name" -o "$name" in-similar/rows.tsv >/dev/null
+	done
+	refused 3 "a b and a_b: the figures of both are named a_b" transfer-report -o page.html 'a b' a_b
 }
 
 @test "refuses directories that are broken" {

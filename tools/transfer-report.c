@@ -1,4 +1,6 @@
 /* transfer-report: one page about one or several sequences of domains. */
+#include <string.h>
+
 #include "atomic.h"
 #include "die.h"
 #include "heatmap.h"
@@ -33,6 +35,8 @@ int main(int argc, char **argv)
 		die_usage("no directory of transfer-matrix given");
 	if (!tsv_is_clean(title))
 		die_usage("--title: empty, or with control characters");
+	if (text && (strcmp(out, "-") || figures))
+		die_usage("--text prints on standard output: without -o and --figures");
 	v = studies_load((const char *const *)argv + first, n);
 	if (text) {
 		report_text(stdout, v, n, screen_of(stdout, color));

@@ -59,9 +59,12 @@ struct study *studies_load(const char *const *dirs, int n)
 		v[i].base = file_part(v[i].m->name);
 		v[i].s = metrics_of(v[i].m);
 		v[i].alike = same_domains(v[0].m, v[i].m);
-		for (int j = 0; j < i; j++)
-			if (!strcmp(v[i].base, v[j].base))
+		for (int j = 0; j < i; j++) {
+			if (!strcmp(v[i].m->name, v[j].m->name))
 				die_input("%s and %s: both are named %s", v[j].dir, v[i].dir, v[i].m->name);
+			if (!strcmp(v[i].base, v[j].base))
+				die_input("%s and %s: the figures of both are named %s", v[j].dir, v[i].dir, v[i].base);
+		}
 		for (int j = 0; j < i; j++)
 			check_comparable(&v[j], &v[i]);
 	}
