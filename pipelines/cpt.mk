@@ -35,7 +35,7 @@
 #   ORDER         words KIND, KIND:SEED or, for similar and farthest, KIND:PORTIONS (similar:s2orc,wiki): see
 #                 order-domains(1); each gets a folder OUT/KIND, OUT/KIND-SEED ...; `given` takes the file GIVEN
 #   FT            1 (default): also train MODEL on each domain alone; 0: not
-#   KEEP          all (default): keep every checkpoint whole; what else, once it has been measured and gone on from:
+#   KEEP          all (default): keep every checkpoint whole; what else, once it has been measured and gone on from (FT's: measured):
 #                 last: only the last one of each order; none: not even that; bf16: the last one whole, the others as
 #                 M1.bf16 ..., with their weights in bf16; delta: the others as M1.pack ..., their lossless difference to the
 #                 one before (model-pack(1)): `make ... checkpoint M=ORDER/M5 TO=DIR` makes one again, bit for bit
@@ -47,10 +47,10 @@
 #                 What CELLS and SAMPLE add is measured, and what is there is not measured again (ppl-eval --known), nor
 #                 are checkpoints that several orders have in common.
 #   REFERENCE     M0's table of single windows for SAMPLE, if it does not lie beside M0's row
-#   Q             -q: no progress of single tools
+#   Q             -q: no progress of single tools in this call
 #   TITLE         of the report
 #   TABLES_AT BIGBENCH_AT  see below
-# What else is measured of checkpoints, by jobs of their own; fixed once it is given, see palimpsest-study(5):
+# What else is measured of checkpoints, by jobs of their own; fixed once something has been measured so, see palimpsest-study(5):
 #   TABLES        'classes', 'ranks' or both: tables by class of token (ppl-eval --by-class) and of ranks (--rank), of M0 and of the
 #                 last checkpoint on all domains, of each other on the domain it was just trained on. TABLES_AT=K: of each K-th,
 #                 too, on all domains. TABLE_FLAGS: more for ppl-eval. Words are called frequent that are so in the training texts
@@ -98,11 +98,12 @@ endif
 settings := MODEL DATA CORPUS SPLIT_FLAGS SBERT EMBED_FLAGS EMBED_TOGETHER BASE_TEXT BASE_VECTORS START PORTIONS TRAIN_BYTES \
             TEST_BYTES STEP_FLAGS CHAIN_FLAGS POLICY LR EVAL_FLAGS SEED THREADS TOK_IN VECTORS_IN M0_IN FT_IN
 late     := TABLES TABLE_FLAGS NGRAMS NGRAM_FLAGS BIGBENCH BIGBENCH_FLAGS
-paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN NGRAMS BIGBENCH
+wanted   := ORDER FT KEEP CELLS SAMPLE REFERENCE TABLES_AT BIGBENCH_AT GIVEN
+paths    := OUT MODEL DATA CORPUS SBERT BASE_TEXT BASE_VECTORS TOK_IN VECTORS_IN M0_IN FT_IN NGRAMS BIGBENCH REFERENCE GIVEN
 
 positive = $(if $(call is,$(1),([0-9]+\.?[0-9]*|\.[0-9]+)(e-?[0-9]+)?),$(if $(call is,$(1),[0.]+(e.*)?),,1))
 
-$(call only_known,OUT ORDER FT KEEP CELLS SAMPLE REFERENCE TABLES_AT BIGBENCH_AT GIVEN Q TITLE M TO $(settings) $(late))
+$(call only_known,OUT $(wanted) Q TITLE M TO $(settings) $(late))
 $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(abspath $$($(v))))))
 
 -include $(OUT)/settings.mk
@@ -118,8 +119,14 @@ made = $(made.$(or $(patsubst %,checkpoints,$(filter STEP_FLAGS CHAIN_FLAGS POLI
 	$(patsubst %,orders,$(filter BASE_TEXT BASE_VECTORS START PORTIONS,$(1))),anything))
 $(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,$(if $(call made,$(v)),\
 	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it),$(eval changed := 1)))))
-$(foreach v,$(late),$(if $(filter undefined,$(origin set.$(v))),,$(if $($(v)),$(if $(call same,$($(v)),$(set.$(v))),,\
-	$(error $(OUT) has been measured with $(v)='$(set.$(v))', not '$($(v))': take another OUT)))))
+made.TABLES := $(wildcard $(addprefix $(OUT)/,tables/*.tsv */tables/*.tsv))
+made.TABLE_FLAGS := $(made.TABLES)
+made.NGRAMS := $(filter %.ranks.tsv,$(made.TABLES))
+made.NGRAM_FLAGS := $(wildcard $(OUT)/ngrams.tsv)
+made.BIGBENCH := $(wildcard $(addprefix $(OUT)/,bigbench/*.tsv */bigbench/*.tsv))
+made.BIGBENCH_FLAGS := $(made.BIGBENCH)
+$(foreach v,$(late),$(if $($(v)),$(if $(call same,$($(v)),$(set.$(v))),,$(if $(made.$(v)),\
+	$(error $(OUT) has been measured with $(v)='$(set.$(v))', not '$($(v))': take another OUT),$(eval set.$(v) := $$($(v)))$(eval changed := 1)))))
 
 ORDER ?= $(or $(first.ORDER),similar)
 FT    ?= $(or $(first.FT),1)
@@ -128,8 +135,11 @@ TABLES_AT   ?= $(or $(first.TABLES_AT),0)
 BIGBENCH_AT ?= $(or $(first.BIGBENCH_AT),1)
 CELLS ?= $(or $(first.CELLS),all)
 SAMPLE ?= $(first.SAMPLE)
+REFERENCE ?= $(first.REFERENCE)
+GIVEN ?= $(wildcard $(first.GIVEN))
 Q     ?=
-TITLE ?= What the model learned, kept and lost
+usual_title := What the model learned, kept and lost
+TITLE ?= $(or $(first.TITLE),$(usual_title))
 
 ifeq ($(MODEL),)
 $(error give MODEL=DIR, the model to begin with)
@@ -137,6 +147,8 @@ endif
 ifeq ($(DATA)$(CORPUS),)
 $(error give DATA=DIR (domain texts) or CORPUS=FILE... (to be split))
 endif
+$(if $(DATA),$(if $(CORPUS),$(error DATA and CORPUS: give one of them)))
+$(if $(BASE_TEXT),$(if $(BASE_VECTORS),$(error BASE_TEXT and BASE_VECTORS: give one of them)))
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
 endif
@@ -144,6 +156,7 @@ walks := $(call walks_of,$(ORDER))
 $(if $(SBERT)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR)))
 $(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) begins at the domain nearest to what MODEL \
 was trained on: give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN)))
+$(if $(filter given,$(ORDER)),$(if $(GIVEN)$(wildcard $(OUT)/given/order.tsv),,$(error ORDER=given needs GIVEN=FILE, the names of the domains in sequence)))
 train_bytes := $(call bytes,TRAIN_BYTES)
 test_bytes  := $(call bytes,TEST_BYTES)
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
@@ -165,7 +178,7 @@ bigbench_tasks := $(foreach b,$(BIGBENCH),$(or $(filter %.json,$(b)),$(wildcard 
 
 # Names go through make, the shell and perhaps ssh's second shell unquoted, so some characters cannot be in them.
 $(foreach v,$(paths),$(if $(call unsafe,$($(v))),$(error $(v)=$($(v)): cannot work with '$(call unsafe,$($(v)))' in a name)))
-$(foreach v,$(filter-out CORPUS BASE_TEXT BIGBENCH,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
+$(foreach v,$(filter-out CORPUS BIGBENCH,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
 
 define newline
 
@@ -179,11 +192,11 @@ endif
 ifneq ($(if $(wildcard $(OUT)/settings.mk),$(changed),1),)
 $(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
 $(foreach v,$(late),$(if $(set.$(v)),set.$(v) := $(set.$(v))$(newline)))\
-$(foreach v,ORDER FT KEEP CELLS SAMPLE TABLES_AT BIGBENCH_AT,first.$(v) := $(or $(first.$(v)),$($(v)))$(newline))))
+$(foreach v,$(wanted),first.$(v) := $(or $(first.$(v)),$($(v)))$(newline))\
+first.TITLE := $(subst $(hash),\$(hash),$(subst $$,$$$$,$(or $(first.TITLE),$(TITLE))))$(newline)))
 $(shell rm -f $(OUT)/*/chain.mk)
 $(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
 endif
-$(foreach v,$(late),$(if $($(v)),$(if $(filter undefined,$(origin set.$(v))),$(file >>$(OUT)/settings.mk,set.$(v) := $($(v))))))
 ifeq ($(watching)$(MAKE_RESTARTS),)
 $(shell date +%s > $(run)/session; echo $$PPID $$(uname -n) > $(run)/make)
 endif

@@ -104,6 +104,16 @@ same_as() { tree out | diff "$1.sums" -; }
 	[ "$before" = "$(stat -c %y out/random/M3.done)" ]
 }
 
+@test "what is wanted is as in the first call, the title and the file of a given order, too" {
+	printf '%s\n' hue-c wood_a tool.b >given
+	study ORDER=given GIVEN=given FT=0 TITLE='20 $$ # 1' "$here/out/domains.mk"
+	rm -r out/given
+	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot= "$here/out/given/order.tsv"
+	[ "$status" -eq 0 ]
+	[ "$(awk -F '\t' '$1 == 1 { print $2 }' out/given/order.tsv)" = hue-c ]
+	[ "$(make -f <(echo "include out/settings.mk"; echo "all:; @echo '\$(first.TITLE)'"))" = '20 $ # 1' ]
+}
+
 @test "what nothing has been made with can still be mended; what is no setting is refused" {
 	run study ORDER=random FT=0 TRAIN_BYTES=1k STEP_FLAGS='--batchsize 4'
 	[ "$status" -eq 2 ]
@@ -115,6 +125,10 @@ same_as() { tree out | diff "$1.sums" -; }
 	run study ORDER=random FT=0 TRAIN_BYTES=1k STEP_FLAGS='--batch 5'
 	[ "$status" -eq 2 ]
 	[[ $output == *"was begun with STEP_FLAGS='--batch 4 --lr 1e-3', not '--batch 5'"* ]]
+	run study ORDER=random FT=0 TRAIN_BYTES=1k BIGBENCH="$root/tests/data/bigbench/shop" BIGBENCH_FLAGS=--max-example zero
+	[ "$status" -eq 2 ]
+	study ORDER=random FT=0 TRAIN_BYTES=1k BIGBENCH_FLAGS='--max-examples 4 --max-length 4' zero
+	[ -s out/bigbench/M0.tsv ]
 	unset MAKELEVEL MAKEFLAGS # which are those of `make test`
 	run study STEPFLAGS='--batch 5'
 	[ "$status" -eq 2 ]
@@ -320,6 +334,9 @@ same_as() { tree out | diff "$1.sums" -; }
 	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot= BIGBENCH_FLAGS=--max-examples\ 5
 	[ "$status" -eq 2 ]
 	[[ $output == *"has been measured with BIGBENCH_FLAGS='--max-examples 4 --max-length 4'"* ]]
+	run more TABLE_FLAGS='--precision bf16'
+	[ "$status" -eq 2 ]
+	[[ $output == *"has been measured with TABLE_FLAGS='', not '--precision bf16'"* ]]
 	# what was not measured in time is missed, not made up
 	rm out/random/tables/M3.tsv
 	run more
@@ -474,6 +491,10 @@ fake_ssh() {
 	refused 'give MODEL=DIR' OUT=out DATA=toy
 	refused 'give DATA=DIR' OUT=out MODEL=toy/m0
 	refused 'no config.json there' OUT=out MODEL=nowhere DATA=toy
+	refused 'DATA and CORPUS: give one of them' OUT=out MODEL=toy/m0 DATA=toy CORPUS=toy/corpus.jsonl
+	refused 'BASE_TEXT and BASE_VECTORS: give one of them' OUT=out MODEL=toy/m0 DATA=toy BASE_TEXT=a BASE_VECTORS=b
+	refused 'cannot work with blanks in a name' OUT=out MODEL=toy/m0 DATA=toy ORDER=random BASE_TEXT='a b'
+	refused 'ORDER=given needs GIVEN=FILE' OUT=out MODEL=toy/m0 DATA=toy ORDER=given
 	refused 'give SBERT=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar
 	refused 'give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN' OUT=out MODEL=toy/m0 DATA=toy ORDER=similar SBERT=toy
 	refused 'TEST_BYTES=some: a number of bytes' OUT=out MODEL=toy/m0 DATA=toy ORDER=random TEST_BYTES=some
