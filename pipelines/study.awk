@@ -99,6 +99,7 @@ BEGIN {
 		"tables tables-at table-flags ngrams ngram-flags bigbench bigbench-at bigbench-flags", w, " ")
 	for (i in w)
 		word[w[i]] = 1
+	instead["corpus"] = "data"; instead["data"] = "corpus"; instead["base-text"] = "base-vectors"; instead["base-vectors"] = "base-text"
 	is_path["corpus"] = is_path["data"] = is_path["sbert"] = is_path["base-text"] = is_path["base-vectors"] = is_path["given"] = is_path["ngrams"] = is_path["bigbench"] = 1
 }
 FNR == 1 { sub(/\/?$/, "/", folder) }
@@ -111,6 +112,8 @@ NF == 1 { fail("nothing behind '" $1 "'") }
 $1 in word {
 	if ($1 in setting)
 		fail("'" $1 "' stands twice")
+	if ($1 in instead && instead[$1] in setting)
+		fail("'" $1 "' and '" instead[$1] "': one of them")
 	if ($1 == "tables")
 		for (i = 2; i <= NF; i++)
 			if ($i !~ /^(classes|ranks)$/)
@@ -172,6 +175,9 @@ END {
 		fail("no model")
 	if (!varied)
 		add("")
+	for (i = 1; i <= n_variants; i++)
+		if (!("given" in setting) && " " orders[variant[i]] " " ~ / given /)
+			fail("order given needs 'given FILE'")
 	for (name in word)
 		printf "study.%s := %s\n", name, setting[name]
 	n = split(models, list, " ")

@@ -58,13 +58,14 @@ include $(OUT)/study.d.mk
 
 # --- what the runs share ------------------------------------------------------------------------
 
-# of VARIABLE WORD: the variable, or else what the study file says
+# of VARIABLE WORD: the variable, or else what the study file says; either VARIABLE WORD OTHER: the same of one of two that stand for each other
 of = $(or $($(1)),$(study.$(2)))
-CORPUS_      := $(abspath $(call of,CORPUS,corpus))
-DATA_        := $(abspath $(call of,DATA,data))
+either = $(abspath $(if $($(1)),$(if $($(3)),$(error $(1) and $(3): give one of them))$($(1)),$(if $($(3)),,$(study.$(2)))))
+CORPUS_      := $(call either,CORPUS,corpus,DATA)
+DATA_        := $(call either,DATA,data,CORPUS)
 SBERT_       := $(abspath $(call of,SBERT,sbert))
-BASE_TEXT_   := $(abspath $(call of,BASE_TEXT,base-text))
-BASE_VECTORS_ := $(abspath $(call of,BASE_VECTORS,base-vectors))
+BASE_TEXT_   := $(call either,BASE_TEXT,base-text,BASE_VECTORS)
+BASE_VECTORS_ := $(call either,BASE_VECTORS,base-vectors,BASE_TEXT)
 START_       := $(call of,START,start)
 TABLES_      := $(call of,TABLES,tables)
 NGRAMS_      := $(or $(abspath $(call of,NGRAMS,ngrams)),$(if $(filter ranks,$(TABLES_)),$(OUT)/ngrams/all/ngrams.tsv))
@@ -109,15 +110,18 @@ cpt = +@$(MAKE) --no-print-directory -f $(pipelines)/cpt.mk OUT=$(OUT)/$(1)/$(2)
 also = TABLES='$(TABLES_)' TABLES_AT=$(or $(study.tables-at),0) TABLE_FLAGS='$(study.table-flags)' NGRAMS=$(NGRAMS_) \
 	BIGBENCH='$(BIGBENCH_)' BIGBENCH_AT=$(or $(study.bigbench-at),1) BIGBENCH_FLAGS='$(study.bigbench-flags)'
 
+# any_model PART: for what needs none; another one, when a line of the study file comes before the others, would be refused
+any_model = $(if $(wildcard $(OUT)/$(1)/all/settings.mk),,MODEL=$(model.$(firstword $(zeros))))
+
 vectors: $(data)/domains.tsv
 ifneq ($(SBERT_),)
-	$(call cpt,vectors,all) MODEL=$(model.$(firstword $(zeros))) SBERT=$(SBERT_) EMBED_FLAGS='$(study.embed)' \
+	$(call cpt,vectors,all) $(call any_model,vectors) SBERT=$(SBERT_) EMBED_FLAGS='$(study.embed)' \
 		BASE_TEXT='$(BASE_TEXT_)' BASE_VECTORS='$(BASE_VECTORS_)' SEED=$(base.seed) ORDER= FT=0 vectors
 endif
 
 ngrams: $(data)/domains.tsv
 ifeq ($(NGRAMS_),$(OUT)/ngrams/all/ngrams.tsv)
-	$(call cpt,ngrams,all) MODEL=$(model.$(firstword $(zeros))) SBERT=$(SBERT_) NGRAM_FLAGS='$(study.ngram-flags)' SEED=$(base.seed) ORDER= FT=0 ngrams
+	$(call cpt,ngrams,all) $(call any_model,ngrams) SBERT=$(SBERT_) NGRAM_FLAGS='$(study.ngram-flags)' SEED=$(base.seed) ORDER= FT=0 ngrams
 endif
 
 define texts_rule
@@ -199,5 +203,7 @@ partial:
 	@$(stats) --partial -o $(OUT)/partial $(OUT)/runs.tsv
 ifneq ($(gnuplot),)
 	@$(page) -o $(OUT)/partial.html -t '$(title)' $(OUT)/runs.tsv $(OUT)/partial $(OUT)/partial.figures
-	@echo 'of the runs that are complete: $(OUT)/partial.html'
+else
+	@$(STUDY_REPORT) -o $(OUT)/partial.html --title '$(title)' $(OUT)/runs.tsv $(OUT)/partial
 endif
+	@echo 'of the runs that are complete: $(OUT)/partial.html'

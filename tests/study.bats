@@ -72,9 +72,14 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	# a run on top of them: what is there stays
 	echo 'vary batch 2' >>toy.study
 	study plan | grep -q '5 runs of 2 models'
+	study partial >log
+	grep -q '<h1>A toy</h1>' out/partial.html
 	study FT=0 >log
 	[ "$(grep -c 'training on' log)" -eq 3 ]
 	grep -q '^small-batch2/random-1' out/study/sequence.tsv
+	# and one of another model, before all others
+	sed -i 's/^vary model/vary model large x batch 2\n&/' toy.study
+	study ngrams
 }
 
 @test "learning-rate policies, the optimiser's state, balanced data" {
@@ -146,6 +151,12 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	[[ $output == *"out/data was split with "*"--test-bytes 300"*", not "*"--test-bytes 400"* ]]
 	sed -i 's/--test-bytes 400/--test-bytes 300/' toy.study
 	study plan
+	# what is given on the command line stands instead of the other of two words, too
+	sed -i 's/^corpus.*/data nowhere/' toy.study
+	study OUT="$here/other" CORPUS=toy/corpus.jsonl "$here/other/data/domains.tsv"
+	cmp other/data/domains.tsv out/data/domains.tsv
+	run study CORPUS=toy/corpus.jsonl DATA=out/data plan
+	[[ $output == *'CORPUS and DATA: give one of them'* ]]
 }
 
 @test "a study file that is wrong is refused, with its line, before anything is made" {
@@ -167,6 +178,8 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused "must stand before 'vary'" 'vary batch 4' 'base batch=2'
 	refused 'cannot work with this character: $' 'step $(rm -r x)'
 	refused "'corpus' stands twice" 'corpus other'
+	refused "3: 'data' and 'corpus': one of them" 'data toy'
+	refused "order given needs 'given FILE'" 'vary order given'
 	refused 'no such tables: words' 'tables classes words'
 	refused "'tables-at' needs a number" 'tables-at often'
 	refused "not a value of 'cells': some" 'cells some'
