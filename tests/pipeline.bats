@@ -640,15 +640,17 @@ fake_ssh() {
 		  gsub(/\./, " ."); gsub(/[^ ]+/, "&/nn", $2); print "\n\n\t", $2 > "brown/" file }'
 	jq -r .text toy/corpus.jsonl | head -n 5 >base.txt
 	embed-domains -q -m "$root/build/data/minilm" @base=base.txt >toy/m0/vectors.tsv
-	demo() { make --no-print-directory -f "$root/pipelines/demo.mk" BIN="$bin" OUT="$here/demo" BROWN="$here/brown" MODEL="$here/toy/m0" \
+	demo() { make --no-print-directory -f "$root/pipelines/demo.mk" BIN="$bin" OUT="$here/demo-j" BROWN="$here/brown" MODEL="$here/toy/m0" \
 		TEST_BYTES=300 TRAIN_BYTES=1500 EMBED_LINES=5 JOBS=2 "$@"; }
 	run demo
 	[ "$status" -eq 0 ]
 	[[ $output == *similar* && $output == *random* && $output == *news* ]]
-	[[ $output == *"The report, with figures: $here/demo/report.html" ]]
-	grep -q 'data:image/svg' demo/report.html
+	[[ $output == *"The report, with figures: $here/demo-j/report.html" ]]
+	grep -q 'data:image/svg' demo-j/report.html
 	run --separate-stderr demo
 	[ "$status" -eq 0 ]
 	[[ $stderr != *training* ]]
 	[[ $output == *"The report, with figures"* ]]
+	[[ $(MAKEFLAGS='' demo MAKE=echo) == *' -j2 -f '* ]]
+	[[ $(MAKEFLAGS='' demo -j3 MAKE=echo) != *' -j2 -f '* ]]
 }
