@@ -6,8 +6,8 @@
 #
 #   build  compiler, zlib, cJSON; and torch, unless LIBTORCH is given or python3 has one that is new enough
 #   torch  only the latter: build/deps
-#   demo   build; gnuplot, npm; Brown, GPT-2's vocabulary and MiniLM in build/data
-#   test   demo; bats, cmocka, mandoc, groff, shellcheck, strace, valgrind, ps; Llama's tokenizers in build/data; the reference implementations in build/refs
+#   demo   build; gnuplot, jq, npm; Brown, GPT-2's vocabulary and MiniLM in build/data
+#   test   demo; git, bats, cmocka, mandoc, groff, shellcheck, strace, valgrind, ps; Llama's tokenizers in build/data; the reference implementations in build/refs
 #   bench  test; the other tokenizers that the benchmarks run
 #
 # TORCH_INDEX  pip's index for torch, such as one of CPU-only builds
