@@ -156,7 +156,8 @@ walks := $(call walks_of,$(ORDER))
 $(if $(SBERT)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR)))
 $(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) begins at the domain nearest to what MODEL \
 was trained on: give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN)))
-$(if $(filter given,$(ORDER)),$(if $(GIVEN)$(wildcard $(OUT)/given/order.tsv),,$(error ORDER=given needs GIVEN=FILE, the names of the domains in sequence)))
+$(if $(filter given,$(ORDER)),$(if $(GIVEN)$(wildcard $(OUT)/given/order.tsv),,\
+	$(error ORDER=given needs GIVEN=FILE, the names of the domains in sequence)))
 train_bytes := $(call bytes,TRAIN_BYTES)
 test_bytes  := $(call bytes,TEST_BYTES)
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
