@@ -107,10 +107,11 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 }
 
 @test "of a signal that leaves a core it has the code, and does not die" {
-	# died SIGNAL: the command dies of it; what bash says of a job-meter that dies is in err
+	# died SIGNAL: the command dies of it, if it was ignored before (QUIT in the background), too; what bash says of a
+	# job-meter that dies is in err
 	died() {
 		local code=0
-		bash -c 'ulimit -c 0; "$@"; exit $?' x "${meter[@]}" -- sh -c "kill -$1 \$\$" 2>err || code=$?
+		bash -c 'ulimit -c 0; "$@"; exit $?' x "${meter[@]}" -- env --default-signal sh -c "kill -$1 \$\$" 2>err || code=$?
 		[ $code -eq $((128 + $(kill -l "$1"))) ]
 		[ "$(took exit)" = $code ]
 	}
