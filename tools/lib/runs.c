@@ -10,6 +10,7 @@
 #include "die.h"
 #include "json.h"
 #include "safetensors.h"
+#include "text.h"
 #include "tsv.h"
 
 static const char *const setting_names[N_SETTINGS] = {"model",  "order",    "seed",   "batch",    "lr",
@@ -190,10 +191,9 @@ static bool is_buffer(const char *name)
 {
 	static const char *const ending[] = {".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.position_ids",
 	                                     "embeddings.token_type_ids"};
-	size_t n = strlen(name), m;
 
 	for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
-		if (n >= (m = strlen(ending[i])) && !strcmp(name + n - m, ending[i]))
+		if (ends_with(name, ending[i]))
 			return true;
 	return false;
 }
