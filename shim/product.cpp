@@ -83,7 +83,7 @@ static void turn(const Tensor &x, Tensor &to)
 
 	at::parallel_for(0, (n + 31) / 32, 1 + 16384 / (32 * m), [&](int64_t begin, int64_t end) {
 		const int64_t first = 32 * begin;
-		kernels->transpose(from + first * ld * size, ld, y + first * size, n, std::min(n, 32 * end) - first, m);
+		kernels->transpose(from + first * ld * size, ld, y + first * size, to.stride(0), std::min(n, 32 * end) - first, m);
 	});
 }
 
@@ -113,7 +113,7 @@ Tensor multiply_turned(const Tensor &a, const Tensor &b)
 
 	if (!multiplies_bf16(a) || a.numel() == 0 || a.stride(1) != 1)
 		return at::mm(a.t(), b);
-	Tensor y = at::empty({I, b.size(1)}, a.options()), room = at::empty({std::min(I, PART), n}, a.options());
+	Tensor y = at::empty({I, b.size(1)}, a.options()), room = at::empty({std::min(I, PART), n + 32}, a.options()).narrow(1, 0, n);
 	for (int64_t i = 0; i < I; i += PART) {
 		const int64_t m = std::min(PART, I - i);
 		multiply_part_turned(a.narrow(1, i, m), b, room, y.narrow(0, i, m));
