@@ -326,15 +326,16 @@ static void small_backward(const attention_plan &a, const head_view &q, const he
 							       static_cast<size_t>(a.D * a.size));
 						continue;
 					}
+					double delta[BLOCK];
 					w.products(q, b, h, t0, n, keys, w.turned_k, w.s);
 					w.products(grad, b, h, t0, n, keys, w.turned_v, w.ds);
+					for (int64_t i = 0; i < n; i++) /* all at once: their rows lie far apart, and may come together */
+						delta[i] = a.kernels->dot(grad.row(b, h, t0 + i), out.row(b, h, t0 + i), a.D);
 					for (int64_t i = 0; i < n; i++) {
 						const int64_t row = (b * a.H + h) * a.T + t0 + i;
-						const double delta =
-						    a.kernels->dot(grad.row(b, h, t0 + i), out.row(b, h, t0 + i), a.D);
 						a.kernels->softmax_row_grad(&w.s[i * w.ld], &w.ds[i * w.ld], w.weight(i), w.slope(i),
 									    a.seen(b, t0 + i), keys, a.scale, lse[row],
-									    delta, &a.m, row * a.S, w.words.data());
+									    delta[i], &a.m, row * a.S, w.words.data());
 					}
 					small_product(w.bf16, n, w.D, keys, w.slope(0), w.ld, w.flat_k.data(), w.D, w.out.data(),
 						      w.D, false);

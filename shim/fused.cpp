@@ -7,8 +7,6 @@
 #include "graph.h"
 
 #include <ATen/Context.h>
-#include <ATen/ops/embedding.h>
-#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
@@ -131,32 +129,6 @@ void fused_round(Tensor &dst, const Tensor &src, th_key key, int64_t start)
 		const int64_t at = begin * 4096, stop = std::min(n, end * 4096);
 		kernels->round_random(from + at, to + at * 2, start + at, stop - at, &m);
 	});
-}
-
-/* ---- embedding ---- */
-
-/* Of weights in bfloat16: a row's gradient, from all places where its word stands, is added up in f32. */
-struct Embedding : Function<Embedding> {
-	static Tensor forward(AutogradContext *ctx, const Tensor &w, const Tensor &id, int64_t padding)
-	{
-		ctx->save_for_backward({id});
-		ctx->saved_data["rows"] = w.size(0);
-		ctx->saved_data["padding"] = padding;
-		return at::embedding(w, id);
-	}
-
-	static variable_list backward(AutogradContext *ctx, variable_list grad)
-	{
-		const Tensor sum = at::embedding_dense_backward(grad[0].to(at::kFloat), ctx->get_saved_variables()[0],
-								ctx->saved_data["rows"].toInt(),
-								ctx->saved_data["padding"].toInt(), false);
-		return {sum.to(grad[0].scalar_type()), Tensor(), Tensor()};
-	}
-};
-
-Tensor fused_embedding(const Tensor &w, const Tensor &id, int64_t padding)
-{
-	return w.scalar_type() == at::kBFloat16 ? Embedding::apply(w, id, padding) : at::embedding(w, id, padding);
 }
 
 /* ---- GELU ---- */

@@ -14,6 +14,8 @@ at::Tensor fused_attention_packed(const at::Tensor &x, int64_t heads, int64_t ke
 				  const at::Tensor &length, double scale, double p, th_key key);
 void fused_round(at::Tensor &dst, const at::Tensor &src, th_key key, int64_t start);
 at::Tensor fused_embedding(const at::Tensor &w, const at::Tensor &id, int64_t padding);
+/* sum += grad, which may be sparse, as a table's is: rows are added in the wider of both types, and rounded once */
+void fused_add_grad(at::Tensor &sum, const at::Tensor &grad);
 /* b may be undefined; w in any layout */
 at::Tensor fused_linear(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 /* x (n, I), w (I, O); b may be undefined */

@@ -833,7 +833,30 @@ void th_backward(th_tensor *loss)
 
 th_tensor *th_grad(th_tensor *t)
 {
-	return entry([=] { return t->t.grad().defined() ? handle(t->t.grad()) : nullptr; });
+	return entry([=] {
+		Tensor &grad = t->t.mutable_grad();
+		if (grad.defined() && grad.is_sparse())
+			grad = grad.to_dense();
+		return grad.defined() ? handle(grad) : nullptr;
+	});
+}
+
+bool th_grad_is_rows(const th_tensor *t)
+{
+	return entry([=] { return t->t.grad().defined() && t->t.grad().is_sparse(); });
+}
+
+void th_move_grad(th_tensor *sum, th_tensor *t)
+{
+	entry([=] {
+		const at::NoGradGuard guard;
+		Tensor &grad = t->t.mutable_grad();
+		if (!grad.defined())
+			return;
+		TORCH_CHECK(sum->t.sizes() == grad.sizes(), "gradient: shapes differ: ", sum->t.sizes(), " and ", grad.sizes());
+		fused_add_grad(sum->t, grad);
+		grad = Tensor();
+	});
 }
 
 void th_set_grad(th_tensor *t, th_tensor *grad)

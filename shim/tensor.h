@@ -218,6 +218,13 @@ TH_API th_tensor *th_linear_rank(th_tensor *h, th_tensor *w, th_tensor *b, th_te
 TH_API th_tensor *th_requires_grad(th_tensor *t, bool on); /* t must be a leaf; returns t */
 TH_API void th_backward(th_tensor *loss);                  /* () ; gradients are added to the leaves' */
 TH_API th_tensor *th_grad(th_tensor *t);                   /* NULL before the first backward; shares memory */
+/*
+ * Is all there is of t's gradient that of rows that th_embedding() took of it? So it is on the cpu; th_grad() makes a whole
+ * table of it, in place.
+ */
+TH_API bool th_grad_is_rows(const th_tensor *t);
+/* sum += t's gradient, if there is one, which t has no more then. Of rows, no whole table is made. Not recorded. */
+TH_API void th_move_grad(th_tensor *sum, th_tensor *t);
 TH_API void th_set_grad(th_tensor *t, th_tensor *grad);    /* NULL: none */
 TH_API th_tensor *th_detach(th_tensor *t);
 

@@ -1062,6 +1062,49 @@ static void padding_has_no_gradient(void **state)
 	}
 }
 
+/* Of a table that is looked up, and multiplied by too: rows of the one gradient are added to the other, in any type. */
+static void gradient_of_rows(void **state)
+{
+	const int64_t id[] = {4, 0, 4, 2, 4};
+	th_tensor *dense = randn(TH_F64, SHAPE(5, 3)), *g = randn(TH_F64, SHAPE(5, 3)), *add = th_zeros(TH_F64, cpu, SHAPE(5, 3));
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		th_add_(th_narrow(add, 0, id[i], 1), th_narrow(g, 0, i, 1));
+	for (int t = 0; t < 3; t++) {
+		const th_dtype type[] = {TH_F64, TH_F32, TH_BF16};
+		th_tensor *w = th_requires_grad(th_to_dtype(randn(TH_F64, SHAPE(5, 3)), type[t]), true);
+		th_tensor *wide = th_requires_grad(randn(TH_F32, SHAPE(5, 3)), true), *sum = th_clone(th_to_dtype(dense, type[t]));
+		/* alone, and once more to the same */
+		th_tensor *loss = th_sum(th_mul(th_embedding(w, ids(id, 5), -1), th_to_dtype(g, type[t])));
+		th_backward(loss);
+		assert_true(th_grad_is_rows(w));
+		assert_near(th_grad(w), add, type[t] == TH_BF16 ? 0.02 : 1e-6);
+		assert_false(th_grad_is_rows(w));
+		th_backward(th_sum(th_mul(th_embedding(w, ids(id, 5), -1), th_to_dtype(g, type[t]))));
+		assert_near(th_grad(w), th_scale(add, 2), type[t] == TH_BF16 ? 0.03 : 1e-6);
+		th_set_grad(w, NULL);
+		/* beside another use of it, in one pass */
+		th_backward(th_add(th_sum(th_mul(th_embedding(w, ids(id, 5), -1), th_to_dtype(g, type[t]))),
+		                   th_sum(th_mul(w, th_to_dtype(dense, type[t])))));
+		assert_false(th_grad_is_rows(w));
+		assert_near(th_grad(w), th_add(dense, add), type[t] == TH_BF16 ? 0.03 : 1e-6);
+		/* of what was made of another tensor */
+		th_set_grad(w, NULL);
+		th_backward(th_sum(th_mul(th_embedding(th_scale(w, 2), ids(id, 5), -1), th_to_dtype(g, type[t]))));
+		assert_near(th_grad(w), th_scale(add, 2), type[t] == TH_BF16 ? 0.03 : 1e-6);
+		/* rows in f32, of two passes, to a sum in any type: rounded once */
+		for (int pass = 0; pass < 2; pass++)
+			th_backward(th_sum(th_mul(th_embedding(wide, ids(id, 5), -1), th_to_dtype(g, TH_F32))));
+		assert_true(th_grad_is_rows(wide));
+		th_move_grad(sum, wide);
+		assert_null(th_grad(wide));
+		assert_near(sum, th_to_dtype(th_add(dense, th_scale(add, 2)), type[t]), type[t] == TH_BF16 ? 0 : 1e-6);
+		th_move_grad(sum, wide); /* there is none */
+		assert_near(sum, th_to_dtype(th_add(dense, th_scale(add, 2)), type[t]), type[t] == TH_BF16 ? 0 : 1e-6);
+	}
+}
+
 /* ---- gradients, checkpointing ---- */
 
 static void leaves_and_gradients(void **state)
@@ -1889,6 +1932,7 @@ int main(void)
 		TEST(rounding_is_fair),
 		TEST(embedding_adds_up_in_f32),
 		TEST(padding_has_no_gradient),
+		TEST(gradient_of_rows),
 		TEST(checkpoint_changes_nothing),
 		TEST(checkpoint_inside_checkpoint),
 		TEST(adamw_is_its_formula),

@@ -88,8 +88,12 @@ static void estimate_memory(struct estimate *e, const struct model_config *c, co
 	e->weights = w * s->all;
 	e->copies = x * copied;
 	e->moments = 2 * bytes_of(opt->moments) * s->all;
-	/* Of one pass, in the type of what was computed with; of several, with their sums. */
-	e->gradients = copies ? x * copied + w * s->embeddings : w * s->all;
+	/*
+	 * Of one pass, in the type of what was computed with; of several, with their sums. On the cpu one pass adds what a
+	 * table is taken for to its copy's gradient, row by row.
+	 */
+	double taken = s->embeddings - (passes <= 1 && c->tie_word_embeddings && !opt->device.cuda ? s->head : 0);
+	e->gradients = copies ? x * copied + w * taken : w * s->all;
 	double sums = passes > 1 ? (opt->weights == TH_F32 ? (copies ? 4 * (s->all - s->embeddings) : 0) : 4 * s->all) : 0;
 	e->gradients += sums;
 
@@ -105,9 +109,10 @@ static void estimate_memory(struct estimate *e, const struct model_config *c, co
 	 * moment.
 	 */
 	double twice = copies || !c->tie_word_embeddings ? 0 : s->head * (opt->weights == TH_F32 ? 4 : 6);
-	/* Parts in f32 of what is bf16: the weight, two moments, the gradient. */
+	/* Parts in f32 of what is bf16: the weight, two moments, the gradient, which the cpu reads as it is if it is alone in that. */
 	double part = 4 * (s->head < PART ? s->head : PART);
-	part *= (opt->weights != TH_F32) + 2 * (opt->moments != TH_F32) + (opt->compute != TH_F32);
+	int wide = (opt->weights != TH_F32) + 2 * (opt->moments != TH_F32);
+	part *= wide + (opt->compute != TH_F32 && (wide || opt->device.cuda));
 	/* The logits of a second pass find no room where the first one's were. */
 	e->working = e->activations + passing + e->logits * (passes > 1 ? 2 : 1) + e->gradients + larger(twice, part);
 	e->data = (double)opt->data_bytes;

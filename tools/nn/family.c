@@ -161,6 +161,18 @@ void nn_cast(struct nn_model *m)
 	free(list);
 }
 
+/* The gradient of an f32 parameter that is computed with by a copy, too; NULL: none. */
+static th_tensor *grad_in_f32(struct nn_param *p)
+{
+	th_tensor *copys = th_grad_is_rows(p->value) ? th_grad(p->copy) : NULL, *g;
+
+	if (!copys)
+		return (g = nn_param_grad(p)) ? th_to_dtype(g, TH_F32) : NULL;
+	g = th_to_dtype(copys, TH_F32); /* before rows are added to it */
+	th_move_grad(g, p->value);
+	return g;
+}
+
 /* One after the other, so that what is added up is gone before the next sum is made. */
 void nn_gather_grads(struct nn_model *m)
 {
@@ -173,10 +185,8 @@ void nn_gather_grads(struct nn_model *m)
 		if (!own && !p->sum)
 			p->sum = empty_like(p->value, TH_F32, m->device);
 		th_scope_open();
-		th_tensor *g = nn_param_grad(p);
-		if (g && own)
-			g = th_to_dtype(g, TH_F32);
-		else if (g)
+		th_tensor *g = own ? grad_in_f32(p) : nn_param_grad(p);
+		if (g && !own)
 			th_copy_(p->sum, g);
 		nn_param_drop_grad(p);
 		if (own)

@@ -145,19 +145,17 @@ th_tensor *nn_param(struct nn_params *p, int n_dims, const int64_t *shape, const
 	return value;
 }
 
+/* Rows of a table never make a whole one if there is one to add them to. */
 th_tensor *nn_param_grad(struct nn_param *p)
 {
-	th_tensor *own = th_grad(p->value), *copys = p->copy ? th_grad(p->copy) : NULL;
+	th_tensor *copys = p->copy ? th_grad(p->copy) : NULL;
+	th_tensor *own = (copys || p->summed) && th_grad_is_rows(p->value) ? NULL : th_grad(p->value);
 	th_tensor *all = p->summed ? p->sum : own && (!copys || th_dtype_of(own) == TH_F32) ? own : copys;
 
-	if (own && own != all) {
-		th_add_(all, own);
-		th_set_grad(p->value, NULL);
-	}
-	if (copys && copys != all) {
-		th_add_(all, copys);
-		th_set_grad(p->copy, NULL);
-	}
+	if (all && all != own)
+		th_move_grad(all, p->value);
+	if (copys && copys != all)
+		th_move_grad(all, p->copy);
 	return all;
 }
 
