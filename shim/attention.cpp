@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <vector>
 
 struct attention_plan {
@@ -163,20 +164,40 @@ static bool take_small_products(const Tensor &x, int64_t key_heads, int64_t D)
 	       2 * key_heads >= at::get_num_threads();
 }
 
+/* Memory that begins with a cache line: from 16 bytes on, as malloc() has it, each vector and each row of a tile would lie in two. */
+template <class T> struct on_lines {
+	using value_type = T;
+	static constexpr std::align_val_t line{64};
+
+	on_lines() = default;
+	template <class U> on_lines(const on_lines<U> &) {}
+	T *allocate(size_t n)
+	{
+		return static_cast<T *>(::operator new(n * sizeof(T), line));
+	}
+	void deallocate(T *p, size_t)
+	{
+		::operator delete(p, line);
+	}
+	bool operator==(const on_lines &) const { return true; }
+	bool operator!=(const on_lines &) const { return false; }
+};
+template <class T> using room = std::vector<T, on_lines<T>>;
+
 /* What one thread needs, for all its heads. Dimensions are filled up with zeros: D to 16, keys to BLOCK. */
 struct workspace {
 	const attention_plan &a;
 	const bool bf16;
 	const int64_t D, S, size;
 	const int64_t ld; /* of rows of S: not a power of two, so that columns do not meet in the cache */
-	std::vector<char> turned_k, turned_v; /* (S / BLOCK) panels (D, BLOCK) */
-	std::vector<char> flat_k, flat_v;     /* (S, D) */
-	std::vector<char> turned_q, turned_g; /* (D, BLOCK) */
-	std::vector<float> s, ds;	      /* (BLOCK, ld): products, and in f32 the weights and their gradient */
-	std::vector<char> weights, slopes;    /* these in bfloat16: (BLOCK, ld) */
-	std::vector<char> packed;	      /* (BLOCK, BLOCK) of these */
-	std::vector<float> out;		      /* (BLOCK, D) */
-	std::vector<float> dk, dv;	      /* (D, ld), turned */
+	room<char> turned_k, turned_v; /* (S / BLOCK) panels (D, BLOCK) */
+	room<char> flat_k, flat_v;     /* (S, D) */
+	room<char> turned_q, turned_g; /* (D, BLOCK) */
+	room<float> s, ds;	       /* (BLOCK, ld): products, and in f32 the weights and their gradient */
+	room<char> weights, slopes;    /* these in bfloat16: (BLOCK, ld) */
+	room<char> packed;	       /* (BLOCK, BLOCK) of these */
+	room<float> out;	       /* (BLOCK, D) */
+	room<float> dk, dv;	       /* (D, ld), turned */
 	std::vector<uint32_t> words;
 
 	workspace(const attention_plan &plan, bool backward)
@@ -219,7 +240,7 @@ struct workspace {
 	}
 
 	/* x: all S rows of a head, t bytes apart */
-	void turn(const head_view &x, int64_t b, int64_t h, std::vector<char> &to) const
+	void turn(const head_view &x, int64_t b, int64_t h, room<char> &to) const
 	{
 		for (int64_t t = 0; t < a.S; t += BLOCK)
 			a.kernels->pack(x.row(b, h, t), x.t / size, true, a.D, std::min(BLOCK, a.S - t), BLOCK,
@@ -227,7 +248,7 @@ struct workspace {
 	}
 
 	/* x: all S rows of a head, filled up with rows of zeros */
-	void flatten(const head_view &x, int64_t b, int64_t h, std::vector<char> &to) const
+	void flatten(const head_view &x, int64_t b, int64_t h, room<char> &to) const
 	{
 		a.kernels->pack(x.row(b, h, 0), x.t / size, false, a.S, a.D, D, to.data());
 		const int64_t used = (bf16 ? (a.S + 1) / 2 * 2 : a.S) * D * size;
@@ -237,7 +258,7 @@ struct workspace {
 
 	/* c (n, keys; ld apart) = rows x turned panels */
 	void products(const head_view &x, int64_t b, int64_t h, int64_t t, int64_t n, int64_t keys,
-		      const std::vector<char> &panels, std::vector<float> &c) const
+		      const room<char> &panels, room<float> &c) const
 	{
 		for (int64_t k = 0; k < keys; k += BLOCK)
 			small_product(bf16, n, BLOCK, a.D, x.row(b, h, t), std::max(a.D, x.t / size),
@@ -249,7 +270,7 @@ struct workspace {
 	 * values, so that not the long rows have to be turned but a block of queries or of their gradient, and once, in
 	 * the end, c.
 	 */
-	void add_products(const std::vector<char> &turned, const void *rows, int64_t n, int64_t keys, std::vector<float> &c)
+	void add_products(const room<char> &turned, const void *rows, int64_t n, int64_t keys, room<float> &c)
 	{
 		const int64_t K = bf16 ? (n + 1) / 2 * 2 : n; /* a last row of zeros in the packed part */
 		for (int64_t k = 0; k < keys; k += BLOCK) {
@@ -342,8 +363,7 @@ static void small_backward(const attention_plan &a, const head_view &q, const he
 					for (int64_t i = 0; i < n; i++)
 						a.kernels->scale_row(&w.out[i * w.D], dq.row(b, h, t0 + i), a.D, 1);
 					a.kernels->transpose(q.row(b, h, t0), q.t / w.size, w.turned_q.data(), BLOCK, n, a.D);
-					a.kernels->transpose(grad.row(b, h, t0), grad.t / w.size, w.turned_g.data(), BLOCK, n,
-							     a.D);
+					a.kernels->transpose(grad.row(b, h, t0), grad.t / w.size, w.turned_g.data(), BLOCK, n, a.D);
 					w.add_products(w.turned_q, w.slope(0), n, keys, w.dk);
 					w.add_products(w.turned_g, w.weight(0), n, keys, w.dv);
 				}
