@@ -16,11 +16,11 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <new>
 #include <vector>
 
 struct attention_plan {
@@ -164,20 +164,19 @@ static bool take_small_products(const Tensor &x, int64_t key_heads, int64_t D)
 	       2 * key_heads >= at::get_num_threads();
 }
 
-/* Memory that begins with a cache line: from 16 bytes on, as malloc() has it, each vector and each row of a tile would lie in two. */
+/* Memory as tensors have it, from a cache line on: as malloc() has it, each vector and each row of a tile would lie in two. */
 template <class T> struct on_lines {
 	using value_type = T;
-	static constexpr std::align_val_t line{64};
 
 	on_lines() = default;
 	template <class U> on_lines(const on_lines<U> &) {}
 	T *allocate(size_t n)
 	{
-		return static_cast<T *>(::operator new(n * sizeof(T), line));
+		return static_cast<T *>(c10::GetCPUAllocator()->raw_allocate(n * sizeof(T)));
 	}
 	void deallocate(T *p, size_t)
 	{
-		::operator delete(p, line);
+		c10::GetCPUAllocator()->raw_deallocate(p);
 	}
 	bool operator==(const on_lines &) const { return true; }
 	bool operator!=(const on_lines &) const { return false; }
