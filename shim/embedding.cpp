@@ -9,10 +9,15 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/embedding_dense_backward.h>
 
-/* The table (V, C), in that type, of rows (N, C), of which those of the same id are added up in the type that they have. */
-static Tensor table_of_rows(const Tensor &id, const Tensor &rows, int64_t V, at::ScalarType type)
+/*
+ * The table (V, C), in that type, of rows (..., C) at ids (...): those of the same id are added up in the type that they have,
+ * those of id `padding` are 0.
+ */
+static Tensor table_of_rows(const Tensor &ids, const Tensor &rows, int64_t V, int64_t padding, at::ScalarType type)
 {
-	const Tensor table = at::_sparse_coo_tensor_unsafe(id.unsqueeze(0), rows, {V, rows.size(1)}).coalesce();
+	const Tensor id = ids.reshape(-1), all = rows.reshape({id.size(0), rows.size(-1)});
+	const Tensor counted = padding < 0 ? all : all.masked_fill(id.eq(padding).unsqueeze(1), 0);
+	const Tensor table = at::_sparse_coo_tensor_unsafe(id.unsqueeze(0), counted, {V, all.size(1)}).coalesce();
 	return at::_sparse_coo_tensor_unsafe(table.indices(), table.values().to(type), table.sizes(), {}, true);
 }
 
@@ -30,15 +35,12 @@ struct Embedding : Function<Embedding> {
 	{
 		const Tensor id = ctx->get_saved_variables()[0], g = grad[0].to(sum_type(grad[0]));
 		const int64_t V = ctx->saved_data["rows"].toInt(), padding = ctx->saved_data["padding"].toInt();
+		const at::ScalarType type = grad[0].scalar_type();
 
-		if (!ctx->saved_data["sparse"].toBool())
-			return {at::embedding_dense_backward(g, id, V, padding, false).to(grad[0].scalar_type()), Tensor(), Tensor(),
-				Tensor()};
-		const Tensor at = id.reshape(-1);
-		Tensor rows = g.reshape({at.size(0), g.size(-1)});
-		if (padding >= 0)
-			rows = rows.masked_fill(at.eq(padding).unsqueeze(1), 0);
-		return {table_of_rows(at, rows, V, grad[0].scalar_type()), Tensor(), Tensor(), Tensor()};
+		const Tensor table = ctx->saved_data["sparse"].toBool()
+					 ? table_of_rows(id, g, V, padding, type)
+					 : at::embedding_dense_backward(g, id, V, padding, false).to(type);
+		return {table, Tensor(), Tensor(), Tensor()};
 	}
 };
 

@@ -64,10 +64,12 @@ Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
 {
 	if (!takes_onednn(x, w))
 		return at::linear(x, w, optional(b));
-	if (multiplies_bf16(x) && x.dim() == 2 && w.size(0) > 2 * PART)
-		return multiply_by_parts(x, w, b);
-	if (multiplies_bf16(x) && x.dim() == 2 && !b.defined()) /* the operator with a bias takes a twentieth more */
-		return at::mm(x, w.t());
+	if (multiplies_bf16(x) && x.dim() == 2) {
+		if (w.size(0) > 2 * PART)
+			return multiply_by_parts(x, w, b);
+		if (!b.defined()) /* the operator with a bias takes a twentieth more */
+			return at::mm(x, w.t());
+	}
 	const at::AutoDispatchBelowADInplaceOrView guard;
 	std::vector<c10::IValue> stack{x, w, b.defined() ? c10::IValue(b) : c10::IValue(), "none",
 				       c10::List<std::optional<at::Scalar>>(), c10::IValue()};

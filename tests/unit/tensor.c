@@ -1062,6 +1062,12 @@ static void padding_has_no_gradient(void **state)
 	}
 }
 
+/* Its gradient is g's rows, at the ids. */
+static th_tensor *looked_up(th_tensor *w, const int64_t *id, int64_t n, th_tensor *g)
+{
+	return th_sum(th_mul(th_embedding(w, ids(id, n), -1), th_to_dtype(g, th_dtype_of(w))));
+}
+
 /* Of a table that is looked up, and multiplied by too: rows of the one gradient are added to the other, in any type. */
 static void gradient_of_rows(void **state)
 {
@@ -1076,26 +1082,24 @@ static void gradient_of_rows(void **state)
 		th_tensor *w = th_requires_grad(th_to_dtype(randn(TH_F64, SHAPE(5, 3)), type[t]), true);
 		th_tensor *wide = th_requires_grad(randn(TH_F32, SHAPE(5, 3)), true), *sum = th_clone(th_to_dtype(dense, type[t]));
 		/* alone, and once more to the same */
-		th_tensor *loss = th_sum(th_mul(th_embedding(w, ids(id, 5), -1), th_to_dtype(g, type[t])));
-		th_backward(loss);
+		th_backward(looked_up(w, id, 5, g));
 		assert_true(th_grad_is_rows(w));
 		assert_near(th_grad(w), add, type[t] == TH_BF16 ? 0.02 : 1e-6);
 		assert_false(th_grad_is_rows(w));
-		th_backward(th_sum(th_mul(th_embedding(w, ids(id, 5), -1), th_to_dtype(g, type[t]))));
+		th_backward(looked_up(w, id, 5, g));
 		assert_near(th_grad(w), th_scale(add, 2), type[t] == TH_BF16 ? 0.03 : 1e-6);
 		th_set_grad(w, NULL);
 		/* beside another use of it, in one pass */
-		th_backward(th_add(th_sum(th_mul(th_embedding(w, ids(id, 5), -1), th_to_dtype(g, type[t]))),
-		                   th_sum(th_mul(w, th_to_dtype(dense, type[t])))));
+		th_backward(th_add(looked_up(w, id, 5, g), th_sum(th_mul(w, th_to_dtype(dense, type[t])))));
 		assert_false(th_grad_is_rows(w));
 		assert_near(th_grad(w), th_add(dense, add), type[t] == TH_BF16 ? 0.03 : 1e-6);
 		/* of what was made of another tensor */
 		th_set_grad(w, NULL);
-		th_backward(th_sum(th_mul(th_embedding(th_scale(w, 2), ids(id, 5), -1), th_to_dtype(g, type[t]))));
+		th_backward(looked_up(th_scale(w, 2), id, 5, g));
 		assert_near(th_grad(w), th_scale(add, 2), type[t] == TH_BF16 ? 0.03 : 1e-6);
 		/* rows in f32, of two passes, to a sum in any type: rounded once */
 		for (int pass = 0; pass < 2; pass++)
-			th_backward(th_sum(th_mul(th_embedding(wide, ids(id, 5), -1), th_to_dtype(g, TH_F32))));
+			th_backward(looked_up(wide, id, 5, g));
 		assert_true(th_grad_is_rows(wide));
 		th_move_grad(sum, wide);
 		assert_null(th_grad(wide));

@@ -164,12 +164,13 @@ void nn_cast(struct nn_model *m)
 /* The gradient of an f32 parameter that is computed with by a copy, too; NULL: none. */
 static th_tensor *grad_in_f32(struct nn_param *p)
 {
-	th_tensor *copys = th_grad_is_rows(p->value) ? th_grad(p->copy) : NULL, *g;
+	bool rows = th_grad_is_rows(p->value) && th_grad(p->copy);
+	th_tensor *g = rows ? th_grad(p->copy) : nn_param_grad(p);
 
-	if (!copys)
-		return (g = nn_param_grad(p)) ? th_to_dtype(g, TH_F32) : NULL;
-	g = th_to_dtype(copys, TH_F32); /* before rows are added to it */
-	th_move_grad(g, p->value);
+	if (g)
+		g = th_to_dtype(g, TH_F32);
+	if (rows) /* not before: they would be rounded to the copy's type */
+		th_move_grad(g, p->value);
 	return g;
 }
 
