@@ -4,7 +4,7 @@
  * the products again and needs only the log-sum-exp of each row.
  *
  * Two ways: by small products within one head, one thread a key head, where libtorch hands out oneDNN's (brgemm(), from
- * 2.9 on) and the machine has AVX-512, and AVX-512 BF16 for bfloat16; else by batched products over all heads.
+ * 2.9 on) and the machine has AVX-512, and multiplies bfloat16; else by batched products over all heads, in f32 or f64.
  */
 #include "fused_parts.h"
 
@@ -155,13 +155,28 @@ static bool small_products_work(bool)
 #endif
 
 /* One thread works on a key head, so there must be enough of them. D: of a head, the K of half of the products. */
-static bool take_small_products(const Tensor &x, int64_t key_heads, int64_t D)
+static bool take_small_products(at::ScalarType type, int64_t key_heads, int64_t D)
 {
 	static const bool f32 = machine_has_avx512() && small_products_work(false);
-	static const bool bf16 = machine_has_bf16() && small_products_work(true);
+	static const bool bf16 = machine_multiplies_bf16() && small_products_work(true);
 
-	return (x.scalar_type() == at::kFloat ? f32 : x.scalar_type() == at::kBFloat16 && bf16 && D % 2 == 0) &&
+	return (type == at::kFloat ? f32 : type == at::kBFloat16 && bf16 && D % 2 == 0) &&
 	       2 * key_heads >= at::get_num_threads();
+}
+
+/* In what type attention is computed, for batched products are of f32 and f64, and whether by small products. */
+struct attention_way {
+	at::ScalarType type;
+	bool small;
+};
+
+static attention_way choose_way(at::ScalarType given, int64_t key_heads, int64_t S, int64_t D)
+{
+	const at::ScalarType wide = given == at::kDouble ? at::kDouble : at::kFloat;
+
+	if (S > 0 && take_small_products(given, key_heads, D))
+		return {given, true};
+	return {wide, S > 0 && take_small_products(wide, key_heads, D)};
 }
 
 /* Memory as tensors have it, from a cache line on: as malloc() has it, each vector and each row of a tile would lie in two. */
@@ -481,13 +496,19 @@ static void attention_backward(const attention_plan &a, const head_view &q, cons
 	(a.small ? small_backward : batched_backward)(a, q, k, v, out, lse, grad, dq, dk, dv);
 }
 
-static void save_attention(AutogradContext *ctx, bool causal, double scale, double p, th_key key, bool small)
+static void save_attention(AutogradContext *ctx, bool causal, double scale, double p, th_key key, attention_way way)
 {
-	ctx->saved_data["small"] = small;
+	ctx->saved_data["type"] = static_cast<int64_t>(way.type);
+	ctx->saved_data["small"] = way.small;
 	ctx->saved_data["causal"] = causal;
 	ctx->saved_data["scale"] = scale;
 	ctx->saved_data["p"] = p;
 	save_key(ctx, key);
+}
+
+static attention_way saved_way(AutogradContext *ctx)
+{
+	return {static_cast<at::ScalarType>(ctx->saved_data["type"].toInt()), ctx->saved_data["small"].toBool()};
 }
 
 /* x (B, heads, T, D) such that rows of D lie whole and apart */
@@ -498,38 +519,42 @@ static Tensor in_rows(const Tensor &x)
 
 struct Attention : Function<Attention> {
 	static Tensor forward(AutogradContext *ctx, const Tensor &q_, const Tensor &k_, const Tensor &v_, bool causal,
-			      const std::optional<Tensor> &length_, double scale, double p, th_key key, bool small)
+			      const std::optional<Tensor> &length_, double scale, double p, th_key key, attention_way way)
 	{
-		const Tensor q = in_rows(q_), k = in_rows(k_), v = in_rows(v_), length = length_.value_or(Tensor());
+		const Tensor q = in_rows(q_.to(way.type)), k = in_rows(k_.to(way.type)),
+			     v = in_rows(v_.to(way.type)), length = length_.value_or(Tensor());
 		const attention_plan a = make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3),
-						   causal, length, scale, p, key, small);
+						   causal, length, scale, p, key, way.small);
 		/* laid out as (B, T, H, D), for that is how the next operation wants it */
 		Tensor out = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
 		Tensor lse = at::empty({a.B, a.H, a.T}, q.options().dtype(at::kDouble));
 
 		attention_forward(a, view_of(q), view_of(k), view_of(v), view_of(out), lse.data_ptr<double>());
-		ctx->save_for_backward({q, k, v, out, lse, length});
-		save_attention(ctx, causal, scale, p, key, small);
+		out = out.to(q_.scalar_type());
+		ctx->save_for_backward({q_, k_, v_, out, lse, length});
+		save_attention(ctx, causal, scale, p, key, way);
 		return out;
 	}
 
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
 	{
 		const variable_list saved = ctx->get_saved_variables();
-		const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3], &lse = saved[4],
-			     &length = saved[5];
+		const attention_way way = saved_way(ctx);
+		const at::ScalarType given = saved[0].scalar_type();
+		const Tensor q = in_rows(saved[0].to(way.type)), k = in_rows(saved[1].to(way.type)),
+			     v = in_rows(saved[2].to(way.type)), out = saved[3].to(way.type),
+			     g = in_rows(grad[0].to(way.type)), &lse = saved[4], &length = saved[5];
 		const attention_plan a =
 		    make_plan(q, q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3),
 			      ctx->saved_data["causal"].toBool(), length, ctx->saved_data["scale"].toDouble(),
-			      ctx->saved_data["p"].toDouble(), saved_key(ctx), ctx->saved_data["small"].toBool());
-		const Tensor g = in_rows(grad[0]);
+			      ctx->saved_data["p"].toDouble(), saved_key(ctx), way.small);
 		Tensor dq = at::empty({a.B, a.T, a.H, a.D}, q.options()).transpose(1, 2);
 		Tensor dk = at::empty({a.B, a.S, a.G, a.D}, q.options()).transpose(1, 2);
 		Tensor dv = at::empty({a.B, a.S, a.G, a.D}, q.options()).transpose(1, 2);
 
 		attention_backward(a, view_of(q), view_of(k), view_of(v), view_of(out), lse.const_data_ptr<double>(),
 				   view_of(g), view_of(dq), view_of(dk), view_of(dv));
-		return {dq, dk, dv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+		return {dq.to(given), dk.to(given), dv.to(given), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
 	}
 };
 
@@ -543,37 +568,41 @@ struct PackedAttention : Function<PackedAttention> {
 	}
 
 	static Tensor forward(AutogradContext *ctx, const Tensor &x_, int64_t H, int64_t G, bool causal,
-			      const std::optional<Tensor> &length_, double scale, double p, th_key key, bool small)
+			      const std::optional<Tensor> &length_, double scale, double p, th_key key,
+			      attention_way way)
 	{
-		const Tensor x = x_.contiguous(), length = length_.value_or(Tensor());
-		const attention_plan a = plan(x, H, G, causal, length, scale, p, key, small);
+		const Tensor x = x_.to(way.type).contiguous(), length = length_.value_or(Tensor());
+		const attention_plan a = plan(x, H, G, causal, length, scale, p, key, way.small);
 		Tensor out = at::empty({a.B, a.T, H * a.D}, x.options());
 		Tensor lse = at::empty({a.B, H, a.T}, x.options().dtype(at::kDouble));
 
 		attention_forward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D),
 				  view_of_packed(x, H + G, a.D), view_of_packed(out, 0, a.D), lse.data_ptr<double>());
-		ctx->save_for_backward({x, out, lse, length});
+		out = out.to(x_.scalar_type());
+		ctx->save_for_backward({x_, out, lse, length});
 		ctx->saved_data["heads"] = H;
 		ctx->saved_data["key heads"] = G;
-		save_attention(ctx, causal, scale, p, key, small);
+		save_attention(ctx, causal, scale, p, key, way);
 		return out;
 	}
 
 	static variable_list backward(AutogradContext *ctx, variable_list grad)
 	{
 		const variable_list saved = ctx->get_saved_variables();
-		const Tensor &x = saved[0], &out = saved[1], &lse = saved[2], g = grad[0].contiguous();
+		const attention_way way = saved_way(ctx);
+		const Tensor x = saved[0].to(way.type).contiguous(), out = saved[1].to(way.type),
+			     g = grad[0].to(way.type).contiguous(), &lse = saved[2];
 		const int64_t H = ctx->saved_data["heads"].toInt(), G = ctx->saved_data["key heads"].toInt();
 		const attention_plan a =
 		    plan(x, H, G, ctx->saved_data["causal"].toBool(), saved[3], ctx->saved_data["scale"].toDouble(),
-			 ctx->saved_data["p"].toDouble(), saved_key(ctx), ctx->saved_data["small"].toBool());
+			 ctx->saved_data["p"].toDouble(), saved_key(ctx), way.small);
 		Tensor dx = at::empty_like(x);
 
 		attention_backward(a, view_of_packed(x, 0, a.D), view_of_packed(x, H, a.D),
 				   view_of_packed(x, H + G, a.D), view_of_packed(out, 0, a.D),
 				   lse.const_data_ptr<double>(), view_of_packed(g, 0, a.D), view_of_packed(dx, 0, a.D),
 				   view_of_packed(dx, H, a.D), view_of_packed(dx, H + G, a.D));
-		return {dx, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+		return {dx.to(saved[0].scalar_type()), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
 	}
 };
 
@@ -637,12 +666,8 @@ Tensor fused_attention(const Tensor &q, const Tensor &k, const Tensor &v, bool c
 		return fused_attention(q, k, v, causal, length.contiguous(), scale, p, key);
 	if (!q.is_cpu())
 		return library_attention(q, k, v, causal, length, scale, p, key);
-	const bool small = take_small_products(q, k.size(0) * k.size(1), q.size(3)) && k.size(2) > 0;
-	if (!small && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble)
-		return fused_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), causal, length, scale, p,
-				       key)
-		    .to(q.scalar_type());
-	return Attention::apply(q, k, v, causal, optional(length), scale, p, key, small);
+	const attention_way way = choose_way(q.scalar_type(), k.size(0) * k.size(1), k.size(2), q.size(3));
+	return Attention::apply(q, k, v, causal, optional(length), scale, p, key, way);
 }
 
 Tensor fused_attention_packed(const Tensor &x, int64_t heads, int64_t key_heads, bool causal, const Tensor &length,
@@ -655,11 +680,10 @@ Tensor fused_attention_packed(const Tensor &x, int64_t heads, int64_t key_heads,
 			(length.dim() == 1 && length.size(0) == x.size(0) && length.scalar_type() == at::kLong),
 		    "attention: length must be (", x.size(0), ") i64");
 	const int64_t D = x.size(2) / (heads + 2 * key_heads), n[] = {heads, key_heads, key_heads};
-	const bool small = take_small_products(x, x.size(0) * key_heads, D);
-	if (x.is_cpu() && (small || x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble))
+	if (x.is_cpu())
 		return PackedAttention::apply(x, heads, key_heads, causal,
 					      optional(length.defined() ? length.contiguous() : length), scale, p, key,
-					      small);
+					      choose_way(x.scalar_type(), x.size(0) * key_heads, x.size(1), D));
 	Tensor part[3];
 	for (int64_t i = 0, from = 0; i < 3; from += n[i++])
 		part[i] = x.narrow(2, from * D, n[i] * D).view({x.size(0), x.size(1), n[i], D}).transpose(1, 2);

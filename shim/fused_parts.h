@@ -54,6 +54,7 @@ inline int64_t piece_rows(int64_t n)
 
 /* Matrix products, without gradients of their own. */
 Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b); /* x (n, I) w^T + b, w (O, I) in any layout; b may be undefined */
+void multiply_into(const Tensor &x, const Tensor &w, Tensor &y);    /* y (n, O) = x (n, I) w^T; where y is part of a tensor */
 Tensor multiply_turned(const Tensor &a, const Tensor &b);	    /* a^T b: (n, I), (n, O) to (I, O) */
 Tensor sum_rows(const Tensor &x);				    /* (n, C) to (C); contiguous */
 

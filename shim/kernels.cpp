@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #if defined __x86_64__
 #include <cpuid.h>
@@ -163,6 +164,41 @@ bool machine_is_intel()
 	return __builtin_cpu_is("intel");
 }
 
+/* The system must save the tiles' registers: bits 17 and 18 of XCR0. */
+static bool machine_has_amx()
+{
+	unsigned a, b, c = 0, d = 0, state = 0, high;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return false;
+	__asm__("xgetbv" : "=a"(state), "=d"(high) : "c"(0));
+	return (d >> 22 & 1) && (d >> 24 & 1) && (state >> 17 & 3) == 3; /* bfloat16, tiles */
+}
+
+/* What oneDNN is told not to go beyond: ONEDNN_MAX_CPU_ISA, of which DNNL_MAX_CPU_ISA is the old name. */
+static bool bound_allows(const char *const names[])
+{
+	const char *bound = getenv("ONEDNN_MAX_CPU_ISA");
+
+	if (!bound)
+		bound = getenv("DNNL_MAX_CPU_ISA");
+	if (!bound)
+		return true;
+	for (; *names; names++)
+		if (strcasestr(bound, *names))
+			return true;
+	return false;
+}
+
+bool machine_multiplies_bf16()
+{
+	static const char *const amx[] = {"default", "all", "amx", nullptr},
+				 *const avx512[] = {"default", "all", "amx", "bf16", "fp16", "avx10", nullptr};
+	static const bool does = machine_has_bf16() && (machine_is_intel() ? machine_has_amx() && bound_allows(amx) : bound_allows(avx512));
+
+	return does;
+}
+
 const kernel_table *kernels_for(kernel_type type)
 {
 	static const kernel_table *const *const best =
@@ -184,6 +220,11 @@ bool machine_has_bf16()
 }
 
 bool machine_is_intel()
+{
+	return false;
+}
+
+bool machine_multiplies_bf16()
 {
 	return false;
 }

@@ -8,7 +8,6 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/log_softmax.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -114,7 +113,7 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 			cross_entropy_rows(logits, target.narrow(0, r, n), scale, need_h || need_w || need_b, part);
 			if (need_h) {
 				Tensor rows_h = dh.narrow(0, r, n);
-				at::mm_out(rows_h, logits, w);
+				multiply_into(logits, w.t(), rows_h);
 			}
 			if (need_w && dw.defined() && dw.scalar_type() == h.scalar_type()) {
 				dw.addmm_(logits.t(), hc);

@@ -24,17 +24,32 @@ static const std::optional<c10::OperatorHandle> &onednn_linear()
 	return op;
 }
 
+static bool is_bf16(const Tensor &x)
+{
+	return x.is_cpu() && x.scalar_type() == at::kBFloat16;
+}
+
 static bool multiplies_bf16(const Tensor &x)
 {
-	return x.is_cpu() && x.scalar_type() == at::kBFloat16 && machine_has_bf16();
+	return is_bf16(x) && machine_multiplies_bf16();
+}
+
+static bool fit(const Tensor &x, const Tensor &w)
+{
+	return w.is_cpu() && w.scalar_type() == x.scalar_type() && x.numel() > 0 && w.numel() > 0 && w.dim() == 2 &&
+	       x.size(-1) == w.size(1);
 }
 
 static bool takes_onednn(const Tensor &x, const Tensor &w)
 {
 	const bool wide = x.is_cpu() && x.scalar_type() == at::kFloat && machine_has_avx512() && !machine_is_intel();
 
-	return (wide || multiplies_bf16(x)) && w.is_cpu() && w.scalar_type() == x.scalar_type() && x.numel() > 0 && w.numel() > 0 &&
-	       w.dim() == 2 && x.size(-1) == w.size(1) && onednn_linear().has_value();
+	return (wide || multiplies_bf16(x)) && fit(x, w) && onednn_linear().has_value();
+}
+
+static bool takes_f32(const Tensor &x, const Tensor &w)
+{
+	return is_bf16(x) && !machine_multiplies_bf16() && fit(x, w);
 }
 
 /*
@@ -60,8 +75,39 @@ static Tensor multiply_by_parts(const Tensor &x, const Tensor &w, const Tensor &
 	return y;
 }
 
+static Tensor in_f32(const Tensor &x)
+{
+	return x.defined() ? x.to(at::kFloat) : x;
+}
+
+/* x (n, I) w^T + b, all of bfloat16, by products of f32; parts of a vocabulary, for their copies are twice as large */
+static Tensor multiply_in_f32(const Tensor &x, const Tensor &w, const Tensor &b)
+{
+	const int64_t n = x.size(0), I = x.size(1), O = w.size(0);
+
+	if (I > 2 * PART) {
+		Tensor sum = b.defined() ? in_f32(b).expand({n, O}).clone() : at::zeros({n, O}, x.options().dtype(at::kFloat));
+		for (int64_t i = 0; i < I; i += PART) {
+			const int64_t m = std::min(PART, I - i);
+			sum.addmm_(in_f32(x.narrow(1, i, m)), in_f32(w.narrow(1, i, m)).t());
+		}
+		return sum.to(x.scalar_type());
+	}
+	const Tensor wide = in_f32(x), y = at::empty({n, O}, x.options());
+	for (int64_t i = 0; i < O; i += PART) {
+		const int64_t m = std::min(PART, O - i);
+		y.narrow(1, i, m).copy_(multiply(wide, in_f32(w.narrow(0, i, m)), in_f32(b.defined() ? b.narrow(0, i, m) : b)));
+	}
+	return y;
+}
+
 Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
 {
+	if (takes_f32(x, w)) {
+		std::vector<int64_t> shape = x.sizes().vec();
+		shape.back() = w.size(0);
+		return multiply_in_f32(x.reshape({-1, w.size(1)}), w, b).view(shape);
+	}
 	if (!takes_onednn(x, w))
 		return at::linear(x, w, optional(b));
 	if (multiplies_bf16(x) && x.dim() == 2) {
@@ -75,6 +121,14 @@ Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
 				       c10::List<std::optional<at::Scalar>>(), c10::IValue()};
 	onednn_linear()->callBoxed(&stack);
 	return stack[0].toTensor();
+}
+
+void multiply_into(const Tensor &x, const Tensor &w, Tensor &y)
+{
+	if (takes_f32(x, w))
+		y.copy_(multiply_in_f32(x, w, Tensor()));
+	else
+		at::mm_out(y, x, w.t());
 }
 
 /* to (m, n) = x (n, m)^T */
@@ -116,6 +170,18 @@ static int64_t apart(int64_t n)
 	return n % 512 == 0 ? n + 32 : n;
 }
 
+static Tensor multiply_turned_in_f32(const Tensor &a, const Tensor &b)
+{
+	const int64_t I = a.size(1);
+	const Tensor wide = in_f32(b), y = at::empty({I, b.size(1)}, a.options());
+
+	for (int64_t i = 0; i < I; i += PART) {
+		const int64_t m = std::min(PART, I - i);
+		y.narrow(0, i, m).copy_(at::mm(in_f32(a.narrow(1, i, m)).t(), wide));
+	}
+	return y;
+}
+
 /*
  * In bfloat16 the first factor is turned in memory, some of its columns at a time: oneDNN turns it too, but so slowly
  * that with AMX the product takes a third more time.
@@ -124,6 +190,8 @@ Tensor multiply_turned(const Tensor &a, const Tensor &b)
 {
 	const int64_t n = a.size(0), I = a.size(1);
 
+	if (is_bf16(a) && !machine_multiplies_bf16())
+		return multiply_turned_in_f32(a, b);
 	if (!multiplies_bf16(a) || a.numel() == 0 || a.stride(1) != 1)
 		return at::mm(a.t(), b);
 	const Tensor y = at::empty({I, b.size(1)}, a.options());
@@ -179,7 +247,7 @@ struct Product : Function<Product> {
 
 Tensor fused_linear(const Tensor &x, const Tensor &w, const Tensor &b)
 {
-	if (!takes_onednn(x, w) || (b.defined() && b.scalar_type() != x.scalar_type()))
+	if (!(takes_onednn(x, w) || takes_f32(x, w)) || (b.defined() && b.scalar_type() != x.scalar_type()))
 		return at::linear(x, w, optional(b));
 	std::vector<int64_t> shape = x.sizes().vec();
 	shape.back() = w.size(0);

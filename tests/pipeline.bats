@@ -111,7 +111,7 @@ same_as() { tree out | diff "$1.sums" -; }
 	run make --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT=out gnuplot= "$here/out/given/order.tsv"
 	[ "$status" -eq 0 ]
 	[ "$(awk -F '\t' '$1 == 1 { print $2 }' out/given/order.tsv)" = hue-c ]
-	[ "$(make -f <(echo "include out/settings.mk"; echo "all:; @echo '\$(first.TITLE)'"))" = '20 $ # 1' ]
+	[ "$(make --no-print-directory -f <(echo "include out/settings.mk"; echo "all:; @echo '\$(first.TITLE)'"))" = '20 $ # 1' ]
 }
 
 @test "what nothing has been made with can still be mended; what is no setting is refused" {
@@ -449,7 +449,7 @@ fake_ssh() {
 		shift
 		[ "$host" != down ] || exit 255
 		echo "$host: $*" >>"$FAKE_LOG"
-		cd "$FAKE_HOME" && exec env -i PATH=/usr/bin:/bin sh -c "$*"
+		cd "$FAKE_HOME" && exec env -i PATH=/usr/bin:/bin ${ASAN_OPTIONS:+"ASAN_OPTIONS=$ASAN_OPTIONS"} sh -c "$*"
 	END
 	chmod +x fake/ssh
 	export PATH="$here/fake:$PATH" FAKE_LOG="$here/ssh.log" FAKE_HOME="$here/elsewhere"

@@ -152,8 +152,8 @@ static void decode_file(const struct tokenizer *t, const char *path, struct atom
 			size_t k;
 			const char *bytes = tokenizer_text(t, id[i], parse_special, &state, &k);
 
-			if (!bytes)
-				continue; /* put in by --eos or --add-special */
+			if (!bytes || k == 0)
+				continue; /* put in by --eos or --add-special, or a text's first blank */
 			while (cap - made < k) {
 				cap = cap ? 2 * cap : 1 << 20;
 				text = xreallocarray(text, cap, 1);
