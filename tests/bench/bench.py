@@ -40,6 +40,9 @@ def fastest(i, o):
     if kind == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # oneDNN's, which libtorch itself takes for bf16 alone
         turned = w.t().contiguous()
         ways.append(lambda: torch.ops.mkldnn._linear_pointwise(x, turned, None, "none", [], ""))
+    if kind == torch.bfloat16:  # which some processors multiply slower than f32
+        wide = x.float(), w.float()
+        ways.append(lambda: wide[0] @ wide[1])
     return min(ways, key=lambda way: min(seconds(way) for _ in range(3)))
 
 shapes = 12 * [(768, 2304), (768, 768), (768, 3072), (3072, 768)] + [(768, 50257)]
@@ -394,7 +397,9 @@ def main():
         info = f.read()
         processor = re.search(r"model name\s*: (.*)", info)[1]
         flags = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{x}\b", info)]
-    about = f"# {processor}, {os.cpu_count()} threads, {' '.join(flags)}; load {os.getloadavg()[0]:.1f}; {ROUNDS} rounds"
+    bound = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    about = f"# {processor}, {os.cpu_count()} threads, {' '.join(flags)}{f', oneDNN bound to {bound}' if bound else ''}; " \
+            f"load {os.getloadavg()[0]:.1f}; {ROUNDS} rounds"
     columns = "case\twho\trate (least-most)\tunit\tpeak MB\tours / theirs\tof ceiling\tnote"
     print(about, columns, sep="\n", flush=True)
     names = sys.argv[1:] or ["ceiling", "train", "eval", "row", "tokenize", "embed", "split", "matrix", "pipeline", "scale"]
