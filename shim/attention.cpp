@@ -4,7 +4,7 @@
  * the products again and needs only the log-sum-exp of each row.
  *
  * Two ways: by small products within one head, one thread a key head, where libtorch hands out oneDNN's (brgemm(), from
- * 2.9 on) and the machine has AVX-512, and multiplies bfloat16; else by batched products over all heads, in f32 or f64.
+ * 2.9 on) and the machine has AVX-512, for bfloat16 fast products of it; else by batched products over all heads, in f32 or f64.
  */
 #include "fused_parts.h"
 

@@ -80,37 +80,39 @@ static Tensor in_f32(const Tensor &x)
 	return x.defined() ? x.to(at::kFloat) : x;
 }
 
-/* x (n, I) w^T + b, all of bfloat16, by products of f32; parts of a vocabulary, for their copies are twice as large */
-static Tensor multiply_in_f32(const Tensor &x, const Tensor &w, const Tensor &b)
+/* y (n, O) = x (n, I) w^T + b, all of bfloat16, by products of f32; parts of a vocabulary, for their copies are twice as large */
+static void multiply_in_f32(const Tensor &x, const Tensor &w, const Tensor &b, const Tensor &y)
 {
-	const int64_t n = x.size(0), I = x.size(1), O = w.size(0);
+	const int64_t I = x.size(1), O = w.size(0);
 
 	if (I > 2 * PART) {
-		Tensor sum = b.defined() ? in_f32(b).expand({n, O}).clone() : at::zeros({n, O}, x.options().dtype(at::kFloat));
+		Tensor sum = at::zeros(y.sizes(), y.options().dtype(at::kFloat));
+		if (b.defined())
+			sum.copy_(b.expand_as(sum));
 		for (int64_t i = 0; i < I; i += PART) {
 			const int64_t m = std::min(PART, I - i);
 			sum.addmm_(in_f32(x.narrow(1, i, m)), in_f32(w.narrow(1, i, m)).t());
 		}
-		return sum.to(x.scalar_type());
+		y.copy_(sum);
+		return;
 	}
-	const Tensor wide = in_f32(x), y = at::empty({n, O}, x.options());
+	const Tensor wide = in_f32(x);
 	for (int64_t i = 0; i < O; i += PART) {
 		const int64_t m = std::min(PART, O - i);
 		y.narrow(1, i, m).copy_(multiply(wide, in_f32(w.narrow(0, i, m)), in_f32(b.defined() ? b.narrow(0, i, m) : b)));
 	}
-	return y;
 }
 
 Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
 {
 	if (takes_f32(x, w)) {
-		std::vector<int64_t> shape = x.sizes().vec();
-		shape.back() = w.size(0);
-		return multiply_in_f32(x.reshape({-1, w.size(1)}), w, b).view(shape);
+		const Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
+		multiply_in_f32(x, w, b, y);
+		return y;
 	}
 	if (!takes_onednn(x, w))
 		return at::linear(x, w, optional(b));
-	if (multiplies_bf16(x) && x.dim() == 2) {
+	if (multiplies_bf16(x)) {
 		if (w.size(0) > 2 * PART)
 			return multiply_by_parts(x, w, b);
 		if (!b.defined()) /* the operator with a bias takes a twentieth more */
@@ -126,7 +128,7 @@ Tensor multiply(const Tensor &x, const Tensor &w, const Tensor &b)
 void multiply_into(const Tensor &x, const Tensor &w, Tensor &y)
 {
 	if (takes_f32(x, w))
-		y.copy_(multiply_in_f32(x, w, Tensor()));
+		multiply_in_f32(x, w, Tensor(), y);
 	else
 		at::mm_out(y, x, w.t());
 }
