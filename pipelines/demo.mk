@@ -34,7 +34,7 @@ all: $(OUT)/brown.jsonl
 
 study = OUT='$(OUT)' CORPUS='$(OUT)/brown.jsonl' \
 	SPLIT_FLAGS='--format jsonl --newlines keep --valid-bytes 1 --test-bytes $(TEST_BYTES) --max-train-bytes $(TRAIN_BYTES)' \
-	MODEL='$(MODEL)' SBERT='$(SBERT)' EMBED_FLAGS='-n $(EMBED_LINES)' EMBED_TOGETHER=8 BASE_VECTORS='$(wildcard $(MODEL)/vectors.tsv)' \
+	MODEL='$(MODEL)' SBERT='$(SBERT)' EMBED_FLAGS='-n $(EMBED_LINES) --precision bf16' EMBED_TOGETHER=8 BASE_VECTORS='$(wildcard $(MODEL)/vectors.tsv)' \
 	PORTIONS=informative,imaginative ORDER='$(ORDER)' SEED='$(SEED)' THREADS=1 KEEP=last Q=-q \
 	TEST_BYTES='$(TEST_BYTES)' \
 	STEP_FLAGS='--batch $(BATCH) --lr $(LR) --epochs $(EPOCHS) --dropout 0' EVAL_FLAGS='--protocol disjoint' \

@@ -20,6 +20,9 @@ void fused_add_grad(at::Tensor &sum, const at::Tensor &grad);
 at::Tensor fused_linear(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 /* x (n, I), w (I, O); b may be undefined */
 at::Tensor fused_affine(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
+bool fused_has_bf16x3(at::Device device);
+at::Tensor fused_bf16x3_weights(const at::Tensor &w);
+at::Tensor fused_linear_bf16x3(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 at::Tensor fused_gelu_tanh(const at::Tensor &x);
 at::Tensor fused_gelu_tanh_affine(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 at::Tensor fused_swiglu(const at::Tensor &gate, const at::Tensor &up);

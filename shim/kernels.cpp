@@ -164,17 +164,6 @@ bool machine_is_intel()
 	return __builtin_cpu_is("intel");
 }
 
-/* The system must save the tiles' registers: bits 17 and 18 of XCR0. */
-static bool machine_has_amx()
-{
-	unsigned a, b, c = 0, d = 0, state = 0, high;
-
-	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
-		return false;
-	__asm__("xgetbv" : "=a"(state), "=d"(high) : "c"(0));
-	return (d >> 22 & 1) && (d >> 24 & 1) && (state >> 17 & 3) == 3; /* bfloat16, tiles */
-}
-
 /* What oneDNN is told not to go beyond: ONEDNN_MAX_CPU_ISA, of which DNNL_MAX_CPU_ISA is the old name. */
 static bool bound_allows(const char *const names[])
 {
@@ -190,11 +179,29 @@ static bool bound_allows(const char *const names[])
 	return false;
 }
 
+/* The system must save the tiles' registers: bits 17 and 18 of XCR0. */
+static bool processor_has_amx()
+{
+	unsigned a, b, c = 0, d = 0, state = 0, high;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return false;
+	__asm__("xgetbv" : "=a"(state), "=d"(high) : "c"(0));
+	return (d >> 22 & 1) && (d >> 24 & 1) && (state >> 17 & 3) == 3; /* bfloat16, tiles */
+}
+
+bool machine_has_amx()
+{
+	static const char *const amx[] = {"default", "all", "amx", nullptr};
+	static const bool has = processor_has_amx() && bound_allows(amx);
+
+	return has;
+}
+
 bool machine_multiplies_bf16()
 {
-	static const char *const amx[] = {"default", "all", "amx", nullptr},
-				 *const avx512[] = {"default", "all", "amx", "bf16", "fp16", "avx10", nullptr};
-	static const bool does = machine_has_bf16() && (machine_is_intel() ? machine_has_amx() && bound_allows(amx) : bound_allows(avx512));
+	static const char *const avx512[] = {"default", "all", "amx", "bf16", "fp16", "avx10", nullptr};
+	static const bool does = machine_has_bf16() && (machine_is_intel() ? machine_has_amx() : bound_allows(avx512));
 
 	return does;
 }
@@ -220,6 +227,11 @@ bool machine_has_bf16()
 }
 
 bool machine_is_intel()
+{
+	return false;
+}
+
+bool machine_has_amx()
 {
 	return false;
 }

@@ -122,6 +122,7 @@ const kernel_table *kernels_for(kernel_type type);
 bool machine_has_avx512(); /* F, BW, DQ and VL */
 bool machine_has_bf16();   /* these and AVX-512 BF16 */
 bool machine_is_intel();
+bool machine_has_amx();    /* for bfloat16; and oneDNN is not told to leave it alone */
 /*
  * Whether oneDNN's products of bfloat16 are faster than those of f32: by AMX, or by AVX-512 BF16 of others than Intel
  * (a Xeon whose AMX is off takes half again as long as for f32; others' have not been measured). Without either they

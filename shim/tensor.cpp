@@ -722,6 +722,21 @@ th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b)
 	return make([=] { return fused_linear(x->t, w->t, b ? b->t : Tensor()); });
 }
 
+bool th_has_bf16x3(th_device d)
+{
+	return entry([=] { return fused_has_bf16x3(device(d)); });
+}
+
+th_tensor *th_bf16x3_weights(const th_tensor *w)
+{
+	return make([=] { return fused_bf16x3_weights(w->t); });
+}
+
+th_tensor *th_linear_bf16x3(th_tensor *x, const th_tensor *w, const th_tensor *b)
+{
+	return make([=] { return fused_linear_bf16x3(x->t, w->t, b->t); });
+}
+
 /* product makes (n, O) of rows (n, I). */
 template <class F> static th_tensor *affine(th_tensor *x, th_tensor *w, th_tensor *b, const F &product)
 {

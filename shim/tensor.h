@@ -159,6 +159,14 @@ TH_API th_tensor *th_not_finite(const th_tensor *a); /* () f32, on a's device: 0
 TH_API th_tensor *th_matmul(th_tensor *a, th_tensor *b);
 /* x (..., I), w (O, I), b (O) or NULL -> (..., O): x w^T + b, the layout of torch.nn.Linear */
 TH_API th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b);
+/*
+ * th_linear() of f32 on a processor with AMX, which multiplies bfloat16: each factor as two of them, by three products (BF16x3,
+ * arXiv 1904.06376). A factor is exact to 2^-17 of itself, sums are f32. w as the first function makes it of (O, I), b (O) and
+ * not NULL; without gradients. Only where th_has_bf16x3().
+ */
+TH_API bool th_has_bf16x3(th_device d);
+TH_API th_tensor *th_bf16x3_weights(const th_tensor *w);
+TH_API th_tensor *th_linear_bf16x3(th_tensor *x, const th_tensor *w, const th_tensor *b);
 /* x (..., I), w (I, O), b (O) or NULL -> (..., O): x w + b, the layout of GPT-2's Conv1D */
 TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
 /* th_affine(th_gelu_tanh(x), w, b), for which only x is kept until the backward pass. */

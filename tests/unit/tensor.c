@@ -330,6 +330,41 @@ static void values_of_formulas(void **state)
 	free(bias);
 }
 
+/* Of each factor 2^-18 is lost to rounding, and of the product the product of what hi leaves, 2^-18 too. */
+static void products_by_bf16x3(void **state)
+{
+	static const int64_t shape[][3] = {{1, 1, 1}, {33, 31, 17}, {31, 64, 96}, {600, 384, 40}, {70, 1000, 64}}; /* n, K, O */
+
+	(void)state;
+	if (!th_has_bf16x3(cpu))
+		skip();
+	for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+		const int64_t n = shape[i][0], K = shape[i][1], O = shape[i][2];
+		th_tensor *x = th_scale(randn(TH_F32, SHAPE(n, K)), 1 / 3.), *w = th_scale(randn(TH_F32, SHAPE(O, K)), 1 / 7.);
+		th_tensor *b = th_scale(randn(TH_F32, SHAPE(O)), 1 / 3.);
+		th_tensor *y = th_linear_bf16x3(th_reshape(x, SHAPE(1, n, K)), th_bf16x3_weights(w), b); // (1, n, O)
+		double *have = values(y), *u = values(x), *v = values(w), *bias = values(b);
+
+		assert_int_equal(th_size(y, 1), n);
+		for (int64_t r = 0; r < n; r++)
+			for (int64_t o = 0; o < O; o++) {
+				double sum = bias[o], size = fabs(bias[o]);
+				for (int64_t k = 0; k < K; k++) {
+					sum += u[r * K + k] * v[o * K + k];
+					size += fabs(u[r * K + k] * v[o * K + k]);
+				}
+				assert_true(fabs(have[r * O + o] - sum) <= (3 * 0x1p-18 + (double)(K + 1) * 0x1p-24) * size);
+			}
+		th_set_threads(3);
+		assert_same_bytes(th_linear_bf16x3(x, th_bf16x3_weights(w), b), y);
+		th_set_threads(1);
+		free(have);
+		free(u);
+		free(v);
+		free(bias);
+	}
+}
+
 /* bfloat16 keeps 8 bits, so a result is within 2^-8 of the f32 one; statistics are f32 inside. */
 static void layers_in_bf16(void **state)
 {
@@ -1907,6 +1942,7 @@ int main(void)
 		TEST(gradients_of_plain_operations),
 		TEST(gradients_of_layers),
 		TEST(values_of_formulas),
+		TEST(products_by_bf16x3),
 		TEST(layers_in_bf16),
 		TEST(products_in_bf16),
 		TEST(rms_norm_is_its_formula),

@@ -17,10 +17,12 @@ struct norm {
 
 struct linear {
 	th_tensor *w, *b; // (out, in), (out)
+	bool bf16x3;      /* w is th_bf16x3_weights() */
 };
 
 struct layer {
 	struct linear query, key, value, proj; // C -> C
+	struct linear qkv;                     // C -> 3C: the first three in one, or nothing
 	struct norm ln_1, ln_2;                // behind attention, behind the feed-forward layer
 	struct linear up, down;                // C -> 4C, 4C -> C
 };
@@ -63,7 +65,7 @@ static struct linear linear_params(struct nn_model *m, int64_t in, int64_t out, 
 	th_tensor *w = nn_param(m->params, 2, (int64_t[]){out, in}, "%s.weight", name);
 	th_tensor *b = nn_param(m->params, 1, (int64_t[]){out}, "%s.bias", name);
 
-	return wide ? (struct linear){w, b} : (struct linear){nn_compute(m, w), nn_compute(m, b)};
+	return wide ? (struct linear){w, b, false} : (struct linear){nn_compute(m, w), nn_compute(m, b), false};
 }
 
 /*
@@ -161,7 +163,7 @@ static th_tensor *norm(const struct bert *b, const struct norm *n, th_tensor *x)
 
 static th_tensor *linear(const struct linear *l, th_tensor *x)
 {
-	return th_linear(th_to_dtype(x, th_dtype_of(l->w)), l->w, l->b);
+	return l->bf16x3 ? th_linear_bf16x3(x, l->w, l->b) : th_linear(th_to_dtype(x, th_dtype_of(l->w)), l->w, l->b);
 }
 
 /* (B, T, C) -> (B, H, T, D) */
@@ -176,6 +178,8 @@ static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_te
 	const struct layer *l = &b->layer[layer];
 	double scale = 1 / sqrt((double)(b->C / b->H));
 
+	if (l->qkv.w)
+		return linear(&l->proj, th_attention_packed(linear(&l->qkv, x), b->H, b->H, false, length, scale, 0, nn_dropout_key(NULL, 0, ATTN)));
 	x = th_to_dtype(x, th_dtype_of(l->query.w));
 	th_tensor *y = th_attention(heads(b, linear(&l->query, x)), heads(b, linear(&l->key, x)),
 	                            heads(b, linear(&l->value, x)), false, length, scale, d ? d->attn : 0,
@@ -306,23 +310,50 @@ const struct nn_family nn_roberta = {
 	.unload = unload,
 };
 
+static struct linear by_bf16x3(const struct linear *l)
+{
+	return (struct linear){th_bf16x3_weights(l->w), l->b, true};
+}
+
+/* x is turned to what AMX multiplies once for queries, keys and values. */
+static void load_encoder_by_bf16x3(struct nn_model *m)
+{
+	load_encoder(m);
+	struct bert *b = m->net;
+	for (int i = 0; i < b->n_layers; i++) {
+		struct layer *l = &b->layer[i];
+		th_scope_open();
+		struct linear qkv = {.w = th_cat((th_tensor *[]){l->query.w, l->key.w, l->value.w}, 3, 0),
+		                     .b = th_keep(th_cat((th_tensor *[]){l->query.b, l->key.b, l->value.b}, 3, 0))};
+		l->qkv = by_bf16x3(&qkv);
+		th_keep(l->qkv.w);
+		th_scope_close();
+		l->proj = by_bf16x3(&l->proj);
+		l->up = by_bf16x3(&l->up);
+		l->down = by_bf16x3(&l->down);
+	}
+}
+
 /* Heads are not read. */
-static const struct nn_family encoder = {
-	.prefix = "bert.",
-	.ignored = (const char *const[]){UNUSED, "cls.*", "classifier.*", "qa_outputs.*", NULL},
-	.load = load_encoder,
-	.hidden = hidden,
-	.unload = unload,
-};
+#define ENCODER .prefix = "bert.", .ignored = (const char *const[]){UNUSED, "cls.*", "classifier.*", "qa_outputs.*", NULL}, \
+	.hidden = hidden, .unload = unload
+static const struct nn_family encoder = {ENCODER, .load = load_encoder};
+static const struct nn_family encoder_by_bf16x3 = {ENCODER, .load = load_encoder_by_bf16x3};
 
 struct nn_model *bert_load(const char *dir, th_device device, th_dtype compute)
 {
+	const struct nn_family *family = &encoder;
 	struct model_config c;
 
 	model_config_read(&c, dir);
 	if (c.family != MODEL_BERT)
 		die_input("cannot compute this model: %s: architecture %s is not of the BERT family", dir, c.architecture);
-	return nn_model_load_by(&encoder, &c, dir, device, TH_F32, compute, false);
+	if (compute == TH_BF16 && !device.cuda) {
+		compute = TH_F32;
+		if (th_has_bf16x3(device))
+			family = &encoder_by_bf16x3;
+	}
+	return nn_model_load_by(family, &c, dir, device, TH_F32, compute, false);
 }
 
 th_tensor *bert_hidden(const struct nn_model *m, th_tensor *id, th_tensor *length)

@@ -343,7 +343,7 @@ static int by_length(const void *a, const void *b)
 }
 
 /*
- * How many of n texts, the longest first, go together: as long as padding to the length of the first is an eighth at
+ * How many of n texts, the longest first, go together: as long as padding to the length of the first is a thirty-second at
  * most, or little.
  */
 static size_t alike(const struct ids *text, const size_t *order, size_t n)
@@ -355,7 +355,7 @@ static size_t alike(const struct ids *text, const size_t *order, size_t n)
 		size_t padded = (i + 1) * text[order[0]].n;
 
 		tokens += text[order[i]].n;
-		if (padded > little && padded - tokens > padded / 8)
+		if (padded > little && padded - tokens > padded / 32)
 			break;
 	}
 	return i;
