@@ -210,11 +210,11 @@ def bench_tokenize():
             return os.path.getsize(source) / r.wall / 1e6, r.peak
         return run
 
-    def piped(source, tokenizer):
+    def piped(source, tokenizer, *more):
         def run():
             with open(source, "rb") as f:
                 cat = subprocess.Popen(["cat"], stdin=f, stdout=subprocess.PIPE)
-                r = Run([os.path.join(BIN, "tokenize"), "-q", "-t", tokenizer, "-o", out], stdin=cat.stdout)
+                r = Run([os.path.join(BIN, "tokenize"), "-q", "-t", tokenizer, "-o", out, *more], stdin=cat.stdout)
                 cat.stdout.close()
                 cat.wait()
             return size / r.wall / 1e6, r.peak
@@ -229,6 +229,7 @@ def bench_tokenize():
     gpt2, gpt2_json = data("gpt2"), made("gpt2-json", tokenizer_json)
     compare("tokenize, GPT-2", "MB/s", ours(whole, gpt2),
             {"palimpsest, one thread": ours(whole, gpt2, "-j", "1"), "palimpsest, from a pipe": piped(whole, gpt2),
+             "palimpsest, one thread, from a pipe": piped(whole, gpt2, "-j", "1"),
              **{kind: peer(kind, whole, gpt2_json) for kind in ("gigatoken", "tiktoken")}}, note=f"{size >> 20} MB, file to file")
     for name, directory, fast in ("Llama 2", data("llama2"), "gigatoken"), ("Llama 3", data("llama3"), "gigatoken"), ("WordPiece", data("minilm"), "nanotoken"):
         compare("tokenize, " + name, "MB/s", ours(part, directory), {kind: peer(kind, part, directory) for kind in (fast, "tokenizers")},

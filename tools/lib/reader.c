@@ -15,6 +15,7 @@
 
 #define PIPE_BYTES (1 << 20) /* asked of a pipe: with the usual 64 kB its two ends wait for each other */
 #define WINDOW (512 << 10) /* text held at once, unless a line is longer */
+#define DIRECT (64 << 10)  /* asked for at once, from which on bytes go where they are wanted, not through the window */
 #define PACKED (256 << 10) /* compressed bytes held at once */
 
 struct reader {
@@ -197,7 +198,7 @@ size_t reader_read(struct reader *r, void *buf, size_t n)
 			memcpy((char *)buf + done, r->text + r->start, part);
 			r->start += part;
 			done += part;
-		} else if (r->sniffed && n - done >= WINDOW) {
+		} else if (r->sniffed && n - done >= DIRECT) {
 			part = more(r, (char *)buf + done, n - done);
 			if (!part)
 				break;
