@@ -9,7 +9,7 @@
 static int64_t rows_at_once(int64_t n, int64_t K)
 {
 	const int64_t near = (768 << 10) / (TILES_SIZE * 2) / tiles_of(K), share = tiles_of((n + at::get_num_threads() - 1) / at::get_num_threads());
-	return TILES * std::max<int64_t>(1, std::min({near, share, int64_t{8}}));
+	return TILES * std::max<int64_t>(1, std::min({near, share, int64_t{16}}));
 }
 
 bool fused_has_bf16x3(at::Device device)

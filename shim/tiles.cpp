@@ -99,8 +99,12 @@ static inline void four_products()
 	_tile_dpbf16ps(3, 5, 7);
 }
 
-/* y (32, 32), ld apart, = x w^T + b: each of the eight tiles of a step is loaded once for three products of two by two */
-static void multiply_block(const uint16_t *x, const uint16_t *w, const float *b, int64_t depth, float *y, int64_t ld)
+/*
+ * y (32, 32), ld apart, = x w^T + b: each of the eight tiles of a step is loaded once for three products of two by two. Meanwhile
+ * `share` numbers a step of what comes after these weights are fetched from afar.
+ */
+static void multiply_block(const uint16_t *x, const uint16_t *w, const float *b, int64_t depth, float *y, int64_t ld,
+			   const uint16_t *next, int64_t share)
 {
 	const int64_t bytes = ld * static_cast<int64_t>(sizeof *y);
 
@@ -109,7 +113,9 @@ static void multiply_block(const uint16_t *x, const uint16_t *w, const float *b,
 	_tile_loadd(1, b + 16, 0);
 	_tile_loadd(2, b, 0);
 	_tile_loadd(3, b + 16, 0);
-	for (int64_t i = 0; i < depth; i++, x += TILES_SIZE, w += TILES_SIZE) {
+	for (int64_t i = 0; i < depth; i++, x += TILES_SIZE, w += TILES_SIZE, next += share) {
+		for (int64_t k = 0; k < share; k += 32)
+			_mm_prefetch(next + k, _MM_HINT_T1);
 		_tile_loadd(4, x, 64);
 		_tile_loadd(5, x + HALF, 64);
 		_tile_loadd(6, w + 2 * HALF, 64);
@@ -132,18 +138,21 @@ static void multiply_block(const uint16_t *x, const uint16_t *w, const float *b,
 void tiles_multiply(const uint16_t *x, const uint16_t *w, const float *b, int64_t n, int64_t O, int64_t depth, float *y,
 		    int64_t ld)
 {
+	const int64_t share = (TILES_SIZE / tiles_of(n) + 31) / 32 * 32; /* whole lines */
+
 	_tile_loadconfig(&eight_tiles);
 	for (int64_t o = 0; o < O; o += TILES)
 		for (int64_t i = 0; i < n; i += TILES) {
 			const uint16_t *rows = x + i * depth * (TILES_SIZE / TILES), *outs = w + o * depth * (TILES_SIZE / TILES);
+			const uint16_t *next = outs + depth * (TILES_SIZE + i / TILES * share);
 			const int64_t some = n - i < TILES ? n - i : TILES, columns = O - o < TILES ? O - o : TILES;
 			float part[TILES * TILES], bias[TILES] = {};
 			if (some == TILES && columns == TILES) {
-				multiply_block(rows, outs, b + o, depth, y + i * ld + o, ld);
+				multiply_block(rows, outs, b + o, depth, y + i * ld + o, ld, next, share);
 				continue;
 			}
 			memcpy(bias, b + o, static_cast<size_t>(columns) * sizeof *b);
-			multiply_block(rows, outs, bias, depth, part, TILES);
+			multiply_block(rows, outs, bias, depth, part, TILES, next, share);
 			for (int64_t k = 0; k < some; k++)
 				memcpy(y + (i + k) * ld + o, part + k * TILES, static_cast<size_t>(columns) * sizeof *y);
 		}
