@@ -40,7 +40,18 @@ Tensor fused_bf16x3_weights(const Tensor &w)
 	return tiles;
 }
 
-Tensor fused_linear_bf16x3(const Tensor &x, const Tensor &w, const Tensor &b)
+/* x (m, K), or with room for (TILES, K) the GELU of x, as tiles */
+static void rows_to_tiles(const float *x, int64_t m, int64_t K, float *gelu, uint16_t *tiles)
+{
+	for (int64_t i = 0; i < m; i += TILES, x += TILES * K, tiles += tiles_of(K) * TILES_SIZE) {
+		const int64_t some = std::min(TILES, m - i);
+		if (gelu)
+			kernels_for(KERNEL_F32)->gelu_erf(x, gelu, some * K);
+		tiles_of_rows(gelu ? gelu : x, K, some, K, tiles);
+	}
+}
+
+Tensor fused_linear_bf16x3(const Tensor &x, const Tensor &w, const Tensor &b, bool gelu)
 {
 	const int64_t K = x.size(-1), O = b.size(0), depth = tiles_of(K);
 	TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat && w.dim() == 3 && w.size(0) == tiles_of(O) &&
@@ -54,13 +65,11 @@ Tensor fused_linear_bf16x3(const Tensor &x, const Tensor &w, const Tensor &b)
 	float *to = y.data_ptr<float>();
 
 	at::parallel_for(0, (n + some - 1) / some, 1, [&](int64_t begin, int64_t end) {
-		const Tensor room = at::empty({some / TILES, depth, TILES_SIZE}, w.options());
-		uint16_t *tiles = words_of(room);
+		const Tensor tiles = at::empty({some / TILES, depth, TILES_SIZE}, w.options()), active = at::empty({TILES, K}, rows.options());
 		for (int64_t i = begin * some; i < std::min(n, end * some); i += some) {
 			const int64_t m = std::min(some, n - i);
-			for (int64_t k = 0; k < m; k += TILES)
-				tiles_of_rows(from + (i + k) * K, K, std::min(TILES, m - k), K, tiles + k * depth * (TILES_SIZE / TILES));
-			tiles_multiply(tiles, words_of(w), bias.const_data_ptr<float>(), m, O, depth, to + i * O, O);
+			rows_to_tiles(from + i * K, m, K, gelu ? active.data_ptr<float>() : nullptr, words_of(tiles));
+			tiles_multiply(words_of(tiles), words_of(w), bias.const_data_ptr<float>(), m, O, depth, to + i * O, O);
 		}
 	});
 	return y;

@@ -22,7 +22,8 @@ at::Tensor fused_linear(const at::Tensor &x, const at::Tensor &w, const at::Tens
 at::Tensor fused_affine(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 bool fused_has_bf16x3(at::Device device);
 at::Tensor fused_bf16x3_weights(const at::Tensor &w);
-at::Tensor fused_linear_bf16x3(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
+/* gelu: of th_gelu(x) */
+at::Tensor fused_linear_bf16x3(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b, bool gelu);
 at::Tensor fused_gelu_tanh(const at::Tensor &x);
 at::Tensor fused_gelu_tanh_affine(const at::Tensor &x, const at::Tensor &w, const at::Tensor &b);
 at::Tensor fused_swiglu(const at::Tensor &gate, const at::Tensor &up);

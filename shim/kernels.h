@@ -98,6 +98,12 @@ struct kernel_table {
 
 	/* The rest is for f32 and bfloat16; NULL for f64. */
 
+	/*
+	 * GELU by erf, to within 2e-7 of x: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26. For where a result
+	 * is rounded more than that. y may be x.
+	 */
+	void (*gelu_erf)(const void *x, void *y, int64_t n);
+
 	/* AdamW in place on n parameters p with moments m and v; g: gradients, as elements; copy: p as bfloat16, or NULL. */
 	void (*adamw)(float *p, const void *g, float *m, float *v, uint16_t *copy, int64_t n, const adamw_factors *f);
 

@@ -734,7 +734,12 @@ th_tensor *th_bf16x3_weights(const th_tensor *w)
 
 th_tensor *th_linear_bf16x3(th_tensor *x, const th_tensor *w, const th_tensor *b)
 {
-	return make([=] { return fused_linear_bf16x3(x->t, w->t, b->t); });
+	return make([=] { return fused_linear_bf16x3(x->t, w->t, b->t, false); });
+}
+
+th_tensor *th_gelu_linear_bf16x3(th_tensor *x, const th_tensor *w, const th_tensor *b)
+{
+	return make([=] { return fused_linear_bf16x3(x->t, w->t, b->t, true); });
 }
 
 /* product makes (n, O) of rows (n, I). */

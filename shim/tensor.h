@@ -167,6 +167,8 @@ TH_API th_tensor *th_linear(th_tensor *x, th_tensor *w, th_tensor *b);
 TH_API bool th_has_bf16x3(th_device d);
 TH_API th_tensor *th_bf16x3_weights(const th_tensor *w);
 TH_API th_tensor *th_linear_bf16x3(th_tensor *x, const th_tensor *w, const th_tensor *b);
+/* The same of the GELU of x, which is computed to within 2e-7 of x. */
+TH_API th_tensor *th_gelu_linear_bf16x3(th_tensor *x, const th_tensor *w, const th_tensor *b);
 /* x (..., I), w (I, O), b (O) or NULL -> (..., O): x w + b, the layout of GPT-2's Conv1D */
 TH_API th_tensor *th_affine(th_tensor *x, th_tensor *w, th_tensor *b);
 /* th_affine(th_gelu_tanh(x), w, b), for which only x is kept until the backward pass. */

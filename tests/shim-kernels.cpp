@@ -100,6 +100,10 @@ static void run(const kernel_table *t, kernel_type type, int64_t n, results &r)
 	keep(x, type);
 	keep(d, type);
 	fill();
+	if (t->gelu_erf)
+		t->gelu_erf(y, y, n);
+	keep(y, type);
+	fill();
 	t->add_rows(x, n / 3, 3, n / 3, s);
 	t->add_rows(x, 1, n, 1, g);
 	keep(s, sums);
@@ -313,11 +317,29 @@ static void not_numbers(const char *name, const kernel_table *t, kernel_type typ
 		printf("%s %s: what is not a number becomes one, or the other way round\n", name, type_name[type]);
 }
 
+/* GELU by erf against libm's. */
+static void erfs(const char *name, const kernel_table *t)
+{
+	double worst = 0;
+
+	for (int i = -12000; i <= 12000; i++) {
+		const float x = static_cast<float>(i) / 1000;
+		float y;
+		t->gelu_erf(&x, &y, 1);
+		worst = std::fmax(worst, std::fabs(y - x * std::erfc(-x / std::sqrt(2.)) / 2) / std::fmax(1, std::fabs(x)));
+	}
+	if (!(worst < 2e-7)) {
+		printf("%s: GELU by erf is %g off\n", name, worst);
+		failures++;
+	}
+}
+
 static void check(const char *name, const kernel_table *const *table)
 {
 	for (int64_t n : {1, 2, 16, 17, 64, 100, 1000})
 		rounding(name, table[KERNEL_BF16], n);
 	nearest(name, table[KERNEL_BF16]);
+	erfs(name, table[KERNEL_F32]);
 	for (kernel_type type : {KERNEL_F32, KERNEL_BF16, KERNEL_F64}) {
 		not_numbers(name, table[type], type);
 		exponentials(name, table[type], type);

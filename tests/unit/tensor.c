@@ -355,6 +355,7 @@ static void products_by_bf16x3(void **state)
 				}
 				assert_true(fabs(have[r * O + o] - sum) <= (3 * 0x1p-18 + (double)(K + 1) * 0x1p-24) * size);
 			}
+		assert_near(th_gelu_linear_bf16x3(x, th_bf16x3_weights(w), b), th_linear(th_gelu(x), w, b), 2e-5);
 		th_set_threads(3);
 		assert_same_bytes(th_linear_bf16x3(x, th_bf16x3_weights(w), b), y);
 		th_set_threads(1);

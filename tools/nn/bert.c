@@ -192,7 +192,11 @@ static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_te
 static th_tensor *mlp(const struct bert *b, int layer, th_tensor *x, const struct nn_dropout *d)
 {
 	const struct layer *l = &b->layer[layer];
-	th_tensor *y = linear(&l->down, b->act(linear(&l->up, x))); // (B, T, C)
+	th_tensor *y = linear(&l->up, x);
+
+	if (l->down.bf16x3 && b->act == th_gelu)
+		return th_gelu_linear_bf16x3(y, l->down.w, l->down.b);
+	y = linear(&l->down, b->act(y)); // (B, T, C)
 
 	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
 }
