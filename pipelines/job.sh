@@ -53,7 +53,7 @@ say()
 		if [ "$file" = "$target" ]; then
 			work=$((work + cost))
 			# shellcheck disable=SC3013 # -nt is in POSIX since 2024, and was in these shells before
-			[ $cost -eq 0 ] || [ "$RUN/model" -nt "$RUN/session" ] || date +%s >"$RUN/model"
+			[ $cost -eq 0 ] || [ "$RUN/model" -nt "$RUN/session" ] || echo "$began" >"$RUN/model"
 		elif [ ! -e "$file" ]; then
 			work=$((work + cost))
 		else
@@ -62,13 +62,28 @@ say()
 			[ ! "$file" -nt "$RUN/session" ] || worked=$((worked + cost))
 		fi
 	done <"$RUN/plan"
-	now=$(date +%s)
+	read -r session <"$RUN/session"
 	left=
-	[ $worked -eq 0 ] || left=", about $(clock $(((now - $(cat "$RUN/model")) * (work / 1000) / (worked / 1000 + 1)))) left"
-	echo "[$finished/$total, $(clock $((now - $(cat "$RUN/session"))))$left] ${LABEL-}$label" >&2
+	if [ $worked -gt 0 ]; then
+		read -r model <"$RUN/model"
+		left=", about $(clock $(((began - model) * (work / 1000) / (worked / 1000 + 1)))) left"
+	fi
+	echo "[$finished/$total, $(clock $((began - session)))$left] ${LABEL-}$label" >&2
 }
 
-mkdir -p "${target%/*}"
+# Each program that is called takes a millisecond of every job, so none is that has nothing to do.
+directory_of() # FILE
+{
+	[ -d "${1%/*}" ] || mkdir -p "${1%/*}"
+}
+remove_old() # FILE...
+{
+	for old; do
+		[ ! -e "$old" ] || rm -f "$old"
+	done
+}
+
+directory_of "$target"
 if command -v flock >/dev/null; then
 	# no pipe: of one, a part could be killed, and the name of the lock be another
 	sum=$(cksum <<-END
@@ -84,6 +99,7 @@ if command -v flock >/dev/null; then
 		[ "$(stat -c %y "$target" 2>/dev/null || :)" = "$before" ] || exit 0
 	fi
 fi
+began=$(date +%s)
 [ ! -s "$RUN/plan" ] || say
 
 # trace EXIT: what it took by job-meter, or by this shell's clock
@@ -109,13 +125,16 @@ trace()
 		# of a checkpoint, that of its weights
 		if [ "$dir" ]; then read -r hash rest <"$target"; else hash=$(sha256sum <"$target") && hash=${hash%% *}; fi
 	fi
-	took=$(if [ -n "$meter" ] && [ -s "$meter" ]; then tail -n 1 "$meter"; else printf '%s\t%s\t-\t-\t-\t%s\t-' "$began" "$(date +%s)" "$1"; fi)
+	if [ -n "$meter" ] && [ -s "$meter" ]; then
+		while read -r line; do took=$line; done <"$meter"
+	else
+		took=$(printf '%s\t%s\t-\t-\t-\t%s\t-' "$began" "$(date +%s)" "$1")
+	fi
 	printf '%s\t%s\t%s\t%s\t%s\n' "$stage" "$took" "$1" "$hash" "$target" >>"$RUN/trace.tsv" || :
 }
 
-rm -f "$target".tmp.*
-began=$(date +%s)
-[ -z "$meter" ] || { mkdir -p "${meter%/*}" && rm -f "$meter" "$meter".tmp.*; }
+remove_old "$target".tmp.*
+[ -z "$meter" ] || { directory_of "$meter" && remove_old "$meter" "$meter".tmp.*; }
 out=$target.tmp.$$
 child=
 ended()
