@@ -148,6 +148,16 @@ trap 'ended 1' HUP
 trap 'ended 2' INT
 trap 'ended 15' TERM
 
+# As sha256sum writes it; openssl(1) knows the processor's own instructions, and takes a quarter of the time.
+sums() # FILE...
+{
+	if command -v openssl >/dev/null; then
+		list=$(openssl dgst -sha256 -r "$@") && echo "$list" | sed 's/ [*]/  /'
+	else
+		sha256sum "$@"
+	fi
+}
+
 # In the background, so that the traps work while it runs.
 if [ "$capture" ]; then
 	"$@" >"$out" &
@@ -158,7 +168,7 @@ child=$!
 code=0
 wait $child || code=$?
 child=
-if [ $code -eq 0 ] && [ "$dir" ] && ! (cd "$dir" && sha256sum ./*.safetensors) >"$out" 2>/dev/null; then
+if [ $code -eq 0 ] && [ "$dir" ] && ! (cd "$dir" && sums ./*.safetensors) >"$out" 2>/dev/null; then
 	echo "$label: no model in $dir, though the command ended well" >&2
 	code=1
 fi
