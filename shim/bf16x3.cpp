@@ -5,11 +5,14 @@
 
 #include "tiles.h"
 
-/* Rows that go through all weights together: many, for each time these come from afar; but they must stay in the processor's own cache. */
+/*
+ * Rows that go through all weights together: many, for each time the weights come from afar; no more than stay in the
+ * processor's own cache; and something for every thread.
+ */
 static int64_t rows_at_once(int64_t n, int64_t K)
 {
-	const int64_t near = (768 << 10) / (TILES_SIZE * 2) / tiles_of(K), share = tiles_of((n + at::get_num_threads() - 1) / at::get_num_threads());
-	return TILES * std::max<int64_t>(1, std::min({near, share, int64_t{16}}));
+	const int64_t threads = at::get_num_threads(), cached = (768 << 10) / (TILES_SIZE * 2 * tiles_of(K));
+	return TILES * std::max<int64_t>(1, std::min({cached, tiles_of((n + threads - 1) / threads), int64_t{16}}));
 }
 
 bool fused_has_bf16x3(at::Device device)
@@ -54,8 +57,8 @@ static void rows_to_tiles(const float *x, int64_t m, int64_t K, float *gelu, uin
 Tensor fused_linear_bf16x3(const Tensor &x, const Tensor &w, const Tensor &b, bool gelu)
 {
 	const int64_t K = x.size(-1), O = b.size(0), depth = tiles_of(K);
-	TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat && w.dim() == 3 && w.size(0) == tiles_of(O) &&
-			w.size(1) == depth && w.size(2) == TILES_SIZE,
+	TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat && w.dim() == 3 &&
+			w.size(0) == tiles_of(O) && w.size(1) == depth && w.size(2) == TILES_SIZE,
 		    "bf16x3: x, weights and bias do not fit");
 	std::vector<int64_t> shape = x.sizes().vec();
 	shape.back() = O;
@@ -65,7 +68,8 @@ Tensor fused_linear_bf16x3(const Tensor &x, const Tensor &w, const Tensor &b, bo
 	float *to = y.data_ptr<float>();
 
 	at::parallel_for(0, (n + some - 1) / some, 1, [&](int64_t begin, int64_t end) {
-		const Tensor tiles = at::empty({some / TILES, depth, TILES_SIZE}, w.options()), active = at::empty({TILES, K}, rows.options());
+		const Tensor tiles = at::empty({some / TILES, depth, TILES_SIZE}, w.options());
+		const Tensor active = at::empty({TILES, K}, rows.options());
 		for (int64_t i = begin * some; i < std::min(n, end * some); i += some) {
 			const int64_t m = std::min(some, n - i);
 			rows_to_tiles(from + i * K, m, K, gelu ? active.data_ptr<float>() : nullptr, words_of(tiles));

@@ -10,15 +10,15 @@
 
 bool machine_has_tiles(); /* AMX, the system's leave to use it, and no bound on oneDNN's instructions below it */
 
-constexpr int64_t TILES = 32;                 /* rows, outputs, and depth of what is multiplied at once */
-constexpr int64_t TILES_SIZE = 2 * 32 * 32;   /* numbers of which this is made: hi and lo of 32 rows or outputs, 32 deep */
+constexpr int64_t TILES = 32;               /* rows, outputs, and depth of what is multiplied at once */
+constexpr int64_t TILES_SIZE = 2 * 32 * 32; /* bfloat16 in it of one factor: hi and lo of 32 rows or outputs, 32 deep */
 
 constexpr int64_t tiles_of(int64_t n)
 {
 	return (n + TILES - 1) / TILES;
 }
 
-/* Of x (n, K), ld apart, n <= TILES: to (tiles_of(K), TILES_SIZE), filled up with zeros. Likewise of the weights w (n, K). */
+/* Of x (n, K), rows ld apart, n <= TILES: to (tiles_of(K), TILES_SIZE), filled up with zeros. Likewise of weights (n, K). */
 void tiles_of_rows(const float *x, int64_t ld, int64_t n, int64_t K, uint16_t *tiles);
 void tiles_of_weights(const float *w, int64_t ld, int64_t n, int64_t K, uint16_t *tiles);
 

@@ -162,6 +162,7 @@ static void compare(const char *name, kernel_type type, int64_t n, const results
 /* transpose(), transpose_sums() and pack() against their definition. */
 static void turn(const char *name, const kernel_table *t, kernel_type type, int64_t rows, int64_t columns)
 {
+	const int before = failures;
 	const size_t size = element_size[type], n = static_cast<size_t>(rows * columns);
 	const memory sums(n * sizeof(float)), out(n * size), b(n * size);
 	const int64_t width = (columns + 15) / 16 * 16, deep = type == KERNEL_BF16 ? (rows + 1) / 2 * 2 : rows;
@@ -189,7 +190,7 @@ static void turn(const char *name, const kernel_table *t, kernel_type type, int6
 				                                                 : k * width + c) != want;
 			}
 	}
-	if (failures)
+	if (failures > before)
 		printf("%s %s: transpose or pack of %d x %d is wrong\n", name, type_name[type], static_cast<int>(rows),
 		       static_cast<int>(columns));
 }
@@ -197,6 +198,7 @@ static void turn(const char *name, const kernel_table *t, kernel_type type, int6
 /* round_random(): one of the two neighbours, bit by bit the same as the plain one, and nothing to choose where there is no rest. */
 static void rounding(const char *name, const kernel_table *t, int64_t n)
 {
+	const int before = failures;
 	const size_t size = static_cast<size_t>(n);
 	const memory x(size * sizeof(float)), y(size * 2), want(size * 2);
 	const mask m = {0x1234567890abcdef, 0xfedcba0987654321, 0, 1, false};
@@ -215,13 +217,14 @@ static void rounding(const char *name, const kernel_table *t, int64_t n)
 		memcpy(bits + 1, &b, sizeof b);
 		failures += std::isnan(a) ? !std::isnan(b) : bits[1] - (bits[0] & 0xffff0000) > (bits[0] & 0xffff ? 0x10000 : 0);
 	}
-	if (failures)
+	if (failures > before)
 		printf("%s: rounding of %d is wrong\n", name, static_cast<int>(n));
 }
 
 /* To the nearest, of two the even one; beyond the largest is infinite. What is denormal may be 0. */
 static void nearest(const char *name, const kernel_table *t)
 {
+	const int before = failures;
 	const int64_t n = 20000;
 	const memory x(n * sizeof(float)), y(n * 2);
 
@@ -243,13 +246,14 @@ static void nearest(const char *name, const kernel_table *t)
 		const bool tiny = std::fabs(a) < 1.18e-38f && (got & 0x7fff) == 0;
 		failures += std::isnan(a) ? !std::isnan(get(y, KERNEL_BF16, i)) : got != want && !tiny;
 	}
-	if (failures)
+	if (failures > before)
 		printf("%s: rounding to the nearest is wrong\n", name);
 }
 
 /* exp, as the gradient of attention shows it, from where it is 0 to where it is nearly too large. */
 static void exponentials(const char *name, const kernel_table *t, kernel_type type)
 {
+	const int before = failures;
 	const kernel_type sums = sums_of[type];
 	const double low = sums == KERNEL_F64 ? -INFINITY : -87.33f, edge[] = {-INFINITY, -3e38, -1e4, -87.34, -87.32, -1e-40, 0, 88};
 	const int64_t n = 2091;
@@ -271,13 +275,14 @@ static void exponentials(const char *name, const kernel_table *t, kernel_type ty
 		failures += !(std::fabs(get(p, type, i) - want) <= tolerance * want);
 		failures += !(std::fabs(get(d, type, i) - want) <= tolerance * want);
 	}
-	if (failures)
+	if (failures > before)
 		printf("%s %s: exp is wrong\n", name, type_name[type]);
 }
 
 /* What is not a number stays so, whatever its bits and its place; what cannot be has no part in a sum. */
 static void not_numbers(const char *name, const kernel_table *t, kernel_type type)
 {
+	const int before = failures;
 	const int64_t n = 70;
 	const size_t size = static_cast<size_t>(n);
 	const memory x(size * element_size[type]), y(size * element_size[type]), one(size * element_size[type]);
@@ -313,7 +318,7 @@ static void not_numbers(const char *name, const kernel_table *t, kernel_type typ
 	failures += t->log_sum_exp_row(x, n) != -INFINITY;
 	set(x, type, 69, 3);
 	failures += t->log_sum_exp_row(x, n) != 3;
-	if (failures)
+	if (failures > before)
 		printf("%s %s: what is not a number becomes one, or the other way round\n", name, type_name[type]);
 }
 

@@ -24,7 +24,7 @@ struct chunk {
 
 struct stream {
 	const struct token_stream *t;
-	struct chunk *chunk; /* a ring; chunk i of the stream is chunk[i % n_chunks], with some for workers while the reader or writer waits */
+	struct chunk *chunk; /* a ring; chunk i of the stream is chunk[i % n_chunks] */
 	uint64_t n_chunks, filled, taken;
 	bool ended;
 	pthread_mutex_t lock;
@@ -256,6 +256,7 @@ static void run_alone(struct stream *s)
 
 uint64_t token_stream(const struct token_stream *t)
 {
+	/* several for each worker, which goes on while this thread reads or writes */
 	struct stream s = {.t = t, .n_chunks = t->threads > 1 ? 4 * (uint64_t)t->threads + 8 : 1};
 
 	s.chunk = xcalloc(s.n_chunks, sizeof *s.chunk);

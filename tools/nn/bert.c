@@ -179,7 +179,8 @@ static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_te
 	double scale = 1 / sqrt((double)(b->C / b->H));
 
 	if (l->qkv.w)
-		return linear(&l->proj, th_attention_packed(linear(&l->qkv, x), b->H, b->H, false, length, scale, 0, nn_dropout_key(NULL, 0, ATTN)));
+		return linear(&l->proj, th_attention_packed(linear(&l->qkv, x), (int)b->H, (int)b->H, false, length, scale, 0,
+		                                            nn_dropout_key(NULL, layer, ATTN)));
 	x = th_to_dtype(x, th_dtype_of(l->query.w));
 	th_tensor *y = th_attention(heads(b, linear(&l->query, x)), heads(b, linear(&l->key, x)),
 	                            heads(b, linear(&l->value, x)), false, length, scale, d ? d->attn : 0,
@@ -192,11 +193,10 @@ static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_te
 static th_tensor *mlp(const struct bert *b, int layer, th_tensor *x, const struct nn_dropout *d)
 {
 	const struct layer *l = &b->layer[layer];
-	th_tensor *y = linear(&l->up, x);
 
 	if (l->down.bf16x3 && b->act == th_gelu)
-		return th_gelu_linear_bf16x3(y, l->down.w, l->down.b);
-	y = linear(&l->down, b->act(y)); // (B, T, C)
+		return th_gelu_linear_bf16x3(linear(&l->up, x), l->down.w, l->down.b);
+	th_tensor *y = linear(&l->down, b->act(linear(&l->up, x))); // (B, T, C)
 
 	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
 }
@@ -314,18 +314,26 @@ const struct nn_family nn_roberta = {
 	.unload = unload,
 };
 
+/* Heads are not read. */
+static const struct nn_family encoder = {
+	.prefix = "bert.",
+	.ignored = (const char *const[]){UNUSED, "cls.*", "classifier.*", "qa_outputs.*", NULL},
+	.load = load_encoder,
+	.hidden = hidden,
+	.unload = unload,
+};
+
 static struct linear by_bf16x3(const struct linear *l)
 {
 	return (struct linear){th_bf16x3_weights(l->w), l->b, true};
 }
 
-/* x is turned to what AMX multiplies once for queries, keys and values. */
-static void load_encoder_by_bf16x3(struct nn_model *m)
+/* x is brought into the form that AMX multiplies once for queries, keys and values together. */
+static void multiply_by_bf16x3(struct bert *b)
 {
-	load_encoder(m);
-	struct bert *b = m->net;
 	for (int i = 0; i < b->n_layers; i++) {
 		struct layer *l = &b->layer[i];
+
 		th_scope_open();
 		struct linear qkv = {.w = th_cat((th_tensor *[]){l->query.w, l->key.w, l->value.w}, 3, 0),
 		                     .b = th_keep(th_cat((th_tensor *[]){l->query.b, l->key.b, l->value.b}, 3, 0))};
@@ -338,26 +346,19 @@ static void load_encoder_by_bf16x3(struct nn_model *m)
 	}
 }
 
-/* Heads are not read. */
-#define ENCODER .prefix = "bert.", .ignored = (const char *const[]){UNUSED, "cls.*", "classifier.*", "qa_outputs.*", NULL}, \
-	.hidden = hidden, .unload = unload
-static const struct nn_family encoder = {ENCODER, .load = load_encoder};
-static const struct nn_family encoder_by_bf16x3 = {ENCODER, .load = load_encoder_by_bf16x3};
-
 struct nn_model *bert_load(const char *dir, th_device device, th_dtype compute)
 {
-	const struct nn_family *family = &encoder;
+	const bool by_parts = compute == TH_BF16 && !device.cuda;
 	struct model_config c;
+	struct nn_model *m;
 
 	model_config_read(&c, dir);
 	if (c.family != MODEL_BERT)
 		die_input("cannot compute this model: %s: architecture %s is not of the BERT family", dir, c.architecture);
-	if (compute == TH_BF16 && !device.cuda) {
-		compute = TH_F32;
-		if (th_has_bf16x3(device))
-			family = &encoder_by_bf16x3;
-	}
-	return nn_model_load_by(family, &c, dir, device, TH_F32, compute, false);
+	m = nn_model_load_by(&encoder, &c, dir, device, TH_F32, by_parts ? TH_F32 : compute, false);
+	if (by_parts && th_has_bf16x3(device))
+		multiply_by_bf16x3(m->net);
+	return m;
 }
 
 th_tensor *bert_hidden(const struct nn_model *m, th_tensor *id, th_tensor *length)

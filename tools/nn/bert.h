@@ -9,7 +9,8 @@
 
 /*
  * The model in DIR: config.json and model.safetensors, of BertModel or with a head, which is not read. What we do not
- * compute or what does not fit: exit 3. compute: TH_F32 or TH_BF16. Call it with no scope open. You nn_model_free() it.
+ * compute or what does not fit: exit 3. compute: TH_F32 or TH_BF16, which on the cpu is f32 with products by BF16x3
+ * (th_linear_bf16x3()) where there is AMX, and f32 elsewhere. Call it with no scope open. You nn_model_free() it.
  */
 struct nn_model *bert_load(const char *dir, th_device device, th_dtype compute);
 
