@@ -27,8 +27,7 @@ static uint16_t *words_of(const Tensor &tiles)
 
 Tensor fused_bf16x3_weights(const Tensor &w)
 {
-	TORCH_CHECK(w.is_cpu() && w.scalar_type() == at::kFloat && w.dim() == 2 && w.numel() > 0 &&
-			fused_has_bf16x3(w.device()),
+	TORCH_CHECK(fused_has_bf16x3(w.device()) && w.scalar_type() == at::kFloat && w.dim() == 2 && w.numel() > 0,
 		    "bf16x3: no f32 matrix on a processor with AMX");
 	const Tensor from = w.detach().contiguous();
 	const int64_t O = w.size(0), K = w.size(1), depth = tiles_of(K);
@@ -38,7 +37,7 @@ Tensor fused_bf16x3_weights(const Tensor &w)
 
 	at::parallel_for(0, tiles_of(O), 1, [&](int64_t begin, int64_t end) {
 		for (int64_t i = begin; i < end; i++)
-			tiles_of_weights(rows + i * TILES * K, K, std::min(TILES, O - i * TILES), K, to + i * depth * TILES_SIZE);
+			tiles_of_weights(rows + i * TILES * K, std::min(TILES, O - i * TILES), K, to + i * depth * TILES_SIZE);
 	});
 	return tiles;
 }
@@ -50,7 +49,7 @@ static void rows_to_tiles(const float *x, int64_t m, int64_t K, float *gelu, uin
 		const int64_t some = std::min(TILES, m - i);
 		if (gelu)
 			kernels_for(KERNEL_F32)->gelu_erf(x, gelu, some * K);
-		tiles_of_rows(gelu ? gelu : x, K, some, K, tiles);
+		tiles_of_rows(gelu ? gelu : x, some, K, tiles);
 	}
 }
 
@@ -69,11 +68,11 @@ Tensor fused_linear_bf16x3(const Tensor &x, const Tensor &w, const Tensor &b, bo
 
 	at::parallel_for(0, (n + some - 1) / some, 1, [&](int64_t begin, int64_t end) {
 		const Tensor tiles = at::empty({some / TILES, depth, TILES_SIZE}, w.options());
-		const Tensor active = at::empty({TILES, K}, rows.options());
+		const Tensor active = at::empty({gelu ? TILES : 0, K}, rows.options());
 		for (int64_t i = begin * some; i < std::min(n, end * some); i += some) {
 			const int64_t m = std::min(some, n - i);
 			rows_to_tiles(from + i * K, m, K, gelu ? active.data_ptr<float>() : nullptr, words_of(tiles));
-			tiles_multiply(words_of(tiles), words_of(w), bias.const_data_ptr<float>(), m, O, depth, to + i * O, O);
+			tiles_multiply(words_of(tiles), words_of(w), bias.const_data_ptr<float>(), m, O, depth, to + i * O);
 		}
 	});
 	return y;

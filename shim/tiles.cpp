@@ -1,6 +1,5 @@
 #include "tiles.h"
 
-#include <cstdlib>
 #include <cstring>
 
 #include "kernels.h"
@@ -23,7 +22,7 @@ bool machine_has_tiles()
 	return has;
 }
 
-static const int64_t HALF = 16 * 32; /* one tile: 16 rows of 32 bfloat16 */
+static const int64_t TILE = 16 * 32; /* one tile: 16 rows of 32 bfloat16 */
 
 /*
  * Four tiles a depth of 32: hi of the first and the second 16 rows, and lo of these. As the first factor a tile holds 16 rows
@@ -31,7 +30,7 @@ static const int64_t HALF = 16 * 32; /* one tile: 16 rows of 32 bfloat16 */
  */
 static uint16_t *tile_place(uint16_t *tiles, int64_t row, int64_t step)
 {
-	return tiles + step * TILES_SIZE + row / 16 * HALF;
+	return tiles + step * TILES_SIZE + row / 16 * TILE;
 }
 
 #pragma GCC push_options
@@ -54,30 +53,30 @@ static void split(const float *x, int64_t n, __m512i *hi, __m512i *lo)
 	*lo = (__m512i)_mm512_cvtne2ps_pbh(_mm512_sub_ps(b, widened(half[1])), _mm512_sub_ps(a, widened(half[0])));
 }
 
-void tiles_of_rows(const float *x, int64_t ld, int64_t n, int64_t K, uint16_t *tiles)
+void tiles_of_rows(const float *x, int64_t n, int64_t K, uint16_t *tiles)
 {
 	for (int64_t i = 0; i < TILES; i++)
 		for (int64_t k = 0; k < K; k += TILES) {
 			uint16_t *to = tile_place(tiles, i, k / TILES) + i % 16 * 32;
 			__m512i hi = _mm512_setzero_si512(), lo = hi;
 			if (i < n)
-				split(x + i * ld + k, K - k, &hi, &lo);
+				split(x + i * K + k, K - k, &hi, &lo);
 			_mm512_storeu_si512(to, hi);
-			_mm512_storeu_si512(to + 2 * HALF, lo);
+			_mm512_storeu_si512(to + 2 * TILE, lo);
 		}
 }
 
-void tiles_of_weights(const float *w, int64_t ld, int64_t n, int64_t K, uint16_t *tiles)
+void tiles_of_weights(const float *w, int64_t n, int64_t K, uint16_t *tiles)
 {
 	memset(tiles, 0, static_cast<size_t>(tiles_of(K) * TILES_SIZE) * sizeof *tiles);
 	for (int64_t i = 0; i < n; i++)
 		for (int64_t k = 0; k < K; k += TILES) {
 			uint16_t *to = tile_place(tiles, i, k / TILES) + i % 16 * 2;
 			__m512i part[2];
-			split(w + i * ld + k, K - k, &part[0], &part[1]);
+			split(w + i * K + k, K - k, &part[0], &part[1]);
 			for (int h = 0; h < 2; h++)
 				for (int pair = 0; pair < 16; pair++)
-					memcpy(to + h * 2 * HALF + pair * 32, reinterpret_cast<const uint32_t *>(&part[h]) + pair, 4);
+					memcpy(to + h * 2 * TILE + pair * 32, reinterpret_cast<const uint32_t *>(&part[h]) + pair, 4);
 		}
 }
 
@@ -117,15 +116,15 @@ static void multiply_block(const uint16_t *x, const uint16_t *w, const float *b,
 		for (int64_t k = 0; k < share; k += 32)
 			_mm_prefetch(next + k, _MM_HINT_T1);
 		_tile_loadd(4, x, 64);
-		_tile_loadd(5, x + HALF, 64);
-		_tile_loadd(6, w + 2 * HALF, 64);
-		_tile_loadd(7, w + 3 * HALF, 64);
+		_tile_loadd(5, x + TILE, 64);
+		_tile_loadd(6, w + 2 * TILE, 64);
+		_tile_loadd(7, w + 3 * TILE, 64);
 		four_products(); /* hi lo */
 		_tile_loadd(6, w, 64);
-		_tile_loadd(7, w + HALF, 64);
+		_tile_loadd(7, w + TILE, 64);
 		four_products(); /* hi hi */
-		_tile_loadd(4, x + 2 * HALF, 64);
-		_tile_loadd(5, x + 3 * HALF, 64);
+		_tile_loadd(4, x + 2 * TILE, 64);
+		_tile_loadd(5, x + 3 * TILE, 64);
 		four_products(); /* lo hi */
 	}
 	_tile_stored(0, y, bytes);
@@ -135,8 +134,7 @@ static void multiply_block(const uint16_t *x, const uint16_t *w, const float *b,
 	MEMORY_IS_READ_AND_WRITTEN();
 }
 
-void tiles_multiply(const uint16_t *x, const uint16_t *w, const float *b, int64_t n, int64_t O, int64_t depth, float *y,
-		    int64_t ld)
+void tiles_multiply(const uint16_t *x, const uint16_t *w, const float *b, int64_t n, int64_t O, int64_t depth, float *y)
 {
 	const int64_t share = (TILES_SIZE / tiles_of(n) + 31) / 32 * 32; /* whole lines */
 
@@ -148,13 +146,13 @@ void tiles_multiply(const uint16_t *x, const uint16_t *w, const float *b, int64_
 			const int64_t some = n - i < TILES ? n - i : TILES, columns = O - o < TILES ? O - o : TILES;
 			float part[TILES * TILES], bias[TILES] = {};
 			if (some == TILES && columns == TILES) {
-				multiply_block(rows, outs, b + o, depth, y + i * ld + o, ld, next, share);
+				multiply_block(rows, outs, b + o, depth, y + i * O + o, O, next, share);
 				continue;
 			}
 			memcpy(bias, b + o, static_cast<size_t>(columns) * sizeof *b);
 			multiply_block(rows, outs, bias, depth, part, TILES, next, share);
 			for (int64_t k = 0; k < some; k++)
-				memcpy(y + (i + k) * ld + o, part + k * TILES, static_cast<size_t>(columns) * sizeof *y);
+				memcpy(y + (i + k) * O + o, part + k * TILES, static_cast<size_t>(columns) * sizeof *y);
 		}
 	_tile_release();
 }
@@ -165,15 +163,15 @@ bool machine_has_tiles()
 	return false;
 }
 
-void tiles_of_rows(const float *, int64_t, int64_t, int64_t, uint16_t *)
+void tiles_of_rows(const float *, int64_t, int64_t, uint16_t *)
 {
 }
 
-void tiles_of_weights(const float *, int64_t, int64_t, int64_t, uint16_t *)
+void tiles_of_weights(const float *, int64_t, int64_t, uint16_t *)
 {
 }
 
-void tiles_multiply(const uint16_t *, const uint16_t *, const float *, int64_t, int64_t, int64_t, float *, int64_t)
+void tiles_multiply(const uint16_t *, const uint16_t *, const float *, int64_t, int64_t, int64_t, float *)
 {
 }
 #endif

@@ -18,15 +18,14 @@ constexpr int64_t tiles_of(int64_t n)
 	return (n + TILES - 1) / TILES;
 }
 
-/* Of x (n, K), rows ld apart, n <= TILES: to (tiles_of(K), TILES_SIZE), filled up with zeros. Likewise of weights (n, K). */
-void tiles_of_rows(const float *x, int64_t ld, int64_t n, int64_t K, uint16_t *tiles);
-void tiles_of_weights(const float *w, int64_t ld, int64_t n, int64_t K, uint16_t *tiles);
+/* Of x (n, K), n <= TILES: to (tiles_of(K), TILES_SIZE), filled up with zeros. Likewise of weights (n, K). */
+void tiles_of_rows(const float *x, int64_t n, int64_t K, uint16_t *tiles);
+void tiles_of_weights(const float *w, int64_t n, int64_t K, uint16_t *tiles);
 
 /*
- * y (n, O), ld apart, = x w^T + b (O): x as (tiles_of(n), depth, TILES_SIZE), w as (tiles_of(O), depth, TILES_SIZE),
+ * y (n, O) = x w^T + b (O): x as (tiles_of(n), depth, TILES_SIZE), w as (tiles_of(O), depth, TILES_SIZE),
  * depth = tiles_of(K).
  */
-void tiles_multiply(const uint16_t *x, const uint16_t *w, const float *b, int64_t n, int64_t O, int64_t depth, float *y,
-		    int64_t ld);
+void tiles_multiply(const uint16_t *x, const uint16_t *w, const float *b, int64_t n, int64_t O, int64_t depth, float *y);
 
 #endif

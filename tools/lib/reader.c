@@ -14,9 +14,9 @@
 #include "text.h"
 
 #define PIPE_BYTES (1 << 20) /* asked of a pipe: with the usual 64 kB its two ends wait for each other */
-#define WINDOW (512 << 10) /* text held at once, unless a line is longer */
-#define DIRECT (64 << 10)  /* asked for at once, from which on bytes go where they are wanted, not through the window */
-#define PACKED (256 << 10) /* compressed bytes held at once */
+#define WINDOW (512 << 10)   /* text held at once, unless a line is longer */
+#define DIRECT (64 << 10)    /* asked for at once, from which on bytes go where they are wanted, not through the window */
+#define PACKED (256 << 10)   /* compressed bytes held at once */
 
 struct reader {
 	char *name;

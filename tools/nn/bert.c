@@ -178,26 +178,30 @@ static th_tensor *attention(const struct bert *b, int layer, th_tensor *x, th_te
 	const struct layer *l = &b->layer[layer];
 	double scale = 1 / sqrt((double)(b->C / b->H));
 
-	if (l->qkv.w)
-		return linear(&l->proj, th_attention_packed(linear(&l->qkv, x), (int)b->H, (int)b->H, false, length, scale, 0,
-		                                            nn_dropout_key(NULL, layer, ATTN)));
-	x = th_to_dtype(x, th_dtype_of(l->query.w));
-	th_tensor *y = th_attention(heads(b, linear(&l->query, x)), heads(b, linear(&l->key, x)),
-	                            heads(b, linear(&l->value, x)), false, length, scale, d ? d->attn : 0,
-	                            nn_dropout_key(d, layer, ATTN)); // (B, H, T, D)
+	double p = d ? d->attn : 0;
+	th_key key = nn_dropout_key(d, layer, ATTN);
+	th_tensor *y; // (B, T, C)
 
-	y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), b->C});
+	if (l->qkv.w) {
+		y = th_attention_packed(linear(&l->qkv, x), (int)b->H, (int)b->H, false, length, scale, p, key);
+	} else {
+		x = th_to_dtype(x, th_dtype_of(l->query.w));
+		y = th_attention(heads(b, linear(&l->query, x)), heads(b, linear(&l->key, x)), heads(b, linear(&l->value, x)), false,
+		                 length, scale, p, key); // (B, H, T, D)
+		y = th_reshape(th_transpose(y, 1, 2), 3, (int64_t[]){th_size(x, 0), th_size(x, 1), b->C});
+	}
 	return th_dropout(linear(&l->proj, y), d ? d->resid : 0, nn_dropout_key(d, layer, ATTN_PROJ)); // (B, T, C)
 }
 
 static th_tensor *mlp(const struct bert *b, int layer, th_tensor *x, const struct nn_dropout *d)
 {
 	const struct layer *l = &b->layer[layer];
+	th_tensor *y = linear(&l->up, x); // (B, T, 4C)
 
 	if (l->down.bf16x3 && b->act == th_gelu)
-		return th_gelu_linear_bf16x3(linear(&l->up, x), l->down.w, l->down.b);
-	th_tensor *y = linear(&l->down, b->act(linear(&l->up, x))); // (B, T, C)
-
+		y = th_gelu_linear_bf16x3(y, l->down.w, l->down.b); // (B, T, C)
+	else
+		y = linear(&l->down, b->act(y));
 	return th_dropout(y, d ? d->resid : 0, nn_dropout_key(d, layer, MLP));
 }
 

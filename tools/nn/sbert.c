@@ -343,8 +343,8 @@ static int by_length(const void *a, const void *b)
 }
 
 /*
- * How many of n texts, the longest first, go together: as long as padding to the length of the first is a thirty-second at
- * most, or little.
+ * How many of n texts, the longest first, go together: as long as padding to the length of the first is a
+ * thirty-second at most, or little.
  */
 static size_t alike(const struct ids *text, const size_t *order, size_t n)
 {
