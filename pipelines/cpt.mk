@@ -59,10 +59,11 @@
 #   BIGBENCH      task files of BIG-bench, or folders of them, for bigbench-eval with BIGBENCH_FLAGS (such as '--max-examples 100'): of M0
 #                 and of each BIGBENCH_AT-th checkpoint (1 if not given; 0: none but the last) and the last
 #
-# SPLIT= TOKENIZE= EMBED= ORDER_DOMAINS= STEP= EVAL= KEY_NGRAMS= BIGBENCH_EVAL= MATRIX= name the programs (tools.mk), and ON_SPLIT=
-# ON_TOKENIZE= ON_EMBED= (key-ngrams, too) ON_ORDER= ON_STEP= ON_EVAL= (bigbench-eval, too) ON_MATRIX= where they run: words put before the command, like 'ssh host2' or
-# 'srun --gres=gpu:1'. The other place must see the same files under the same names; rows and tables come back on
-# standard output. Commands hold no character that a shell would take for more than itself, so ssh may reparse them.
+# SPLIT= TOKENIZE= EMBED= ORDER_DOMAINS= STEP= EVAL= KEY_NGRAMS= BIGBENCH_EVAL= MATRIX= name the programs (tools.mk); one not given is the one
+# that was given last. ON_SPLIT= ON_TOKENIZE= ON_EMBED= (key-ngrams, too) ON_ORDER= ON_STEP= ON_EVAL= (bigbench-eval, too) ON_MATRIX= say where they
+# run, in this call: words put before the command, like 'ssh host2' or 'srun --gres=gpu:1'. The other place must see the same files
+# under the same names; rows and tables come back on standard output. Commands hold no character that a shell would take for more
+# than itself, so ssh may reparse them.
 #
 # OUT/.run/trace.tsv tells what each job took (palimpsest-study(5)); JOB_METER= (empty) leaves job-meter(1) away, where a
 # host has none.
@@ -108,15 +109,19 @@ $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(a
 
 -include $(OUT)/settings.mk
 $(foreach v,$(settings) $(late),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
+$(foreach v,$(stages),$(if $(filter file,$(origin $(v))),$(if $(filter file,$(origin program.$(v))),$(eval $(v) := $$(program.$(v)))),\
+	$(if $(call same,$($(v)),$(program.$(v))),,$(eval program.$(v) := $$($(v)))$(eval changed := 1))))
 SEED    := $(or $(SEED),1)
 THREADS := $(or $(THREADS),$(shell nproc))
 # made SETTING: files in OUT that would not be what they are with another value of it; of most settings, all that there are
 made.checkpoints := $(wildcard $(addprefix $(OUT)/,*/M*.done */M*.partial ft/*.done ft/*.partial))
 made.rows        := $(wildcard $(addprefix $(OUT)/,rows/*.tsv tables/*.tsv */rows/*.tsv))
-made.orders      := $(wildcard $(addprefix $(OUT)/,base.vectors.tsv vectors.tsv */order.tsv))
+made.walks       := $(wildcard $(addprefix $(OUT)/,similar*/order.tsv farthest*/order.tsv))
+made.vectors     := $(strip $(wildcard $(addprefix $(OUT)/,base.vectors.tsv vectors.tsv vectors/*.tsv ngrams.tsv)) $(made.walks))
 made.anything    := $(filter-out $(OUT)/settings.mk,$(wildcard $(OUT)/*))
 made = $(made.$(or $(patsubst %,checkpoints,$(filter STEP_FLAGS CHAIN_FLAGS POLICY LR,$(1))),$(patsubst %,rows,$(filter EVAL_FLAGS,$(1))),\
-	$(patsubst %,orders,$(filter BASE_TEXT BASE_VECTORS START PORTIONS,$(1))),anything))
+	$(patsubst %,vectors,$(filter SBERT EMBED_FLAGS EMBED_TOGETHER BASE_TEXT BASE_VECTORS VECTORS_IN,$(1))),\
+	$(patsubst %,walks,$(filter START PORTIONS,$(1))),anything))
 $(foreach v,$(settings),$(if $(filter undefined,$(origin set.$(v))),,$(if $(call same,$($(v)),$(set.$(v))),,$(if $(call made,$(v)),\
 	$(error $(OUT) was begun with $(v)='$(set.$(v))', not '$($(v))': take another OUT, or remove it),$(eval changed := 1)))))
 made.TABLES := $(wildcard $(addprefix $(OUT)/,tables/*.tsv */tables/*.tsv))
@@ -158,6 +163,7 @@ $(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(er
 was trained on: give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN)))
 $(if $(filter given,$(ORDER)),$(if $(GIVEN)$(wildcard $(OUT)/given/order.tsv),,\
 	$(error ORDER=given needs GIVEN=FILE, the names of the domains in sequence)))
+$(if $(GIVEN),$(if $(wildcard $(GIVEN)),,$(error GIVEN=$(GIVEN): there is no such file)))
 train_bytes := $(call bytes,TRAIN_BYTES)
 test_bytes  := $(call bytes,TEST_BYTES)
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
@@ -194,7 +200,8 @@ ifneq ($(if $(wildcard $(OUT)/settings.mk),$(changed),1),)
 $(file >$(OUT)/settings.mk.new,$(subst $(newline) ,$(newline),$(foreach v,$(settings),set.$(v) := $($(v))$(newline))\
 $(foreach v,$(late),$(if $(set.$(v)),set.$(v) := $(set.$(v))$(newline)))\
 $(foreach v,$(wanted),first.$(v) := $(or $(first.$(v)),$($(v)))$(newline))\
-first.TITLE := $(subst $(hash),\$(hash),$(subst $$,$$$$,$(or $(first.TITLE),$(TITLE))))$(newline)))
+$(foreach v,$(stages),$(if $(filter file,$(origin program.$(v))),program.$(v) := $(call written,$(program.$(v)))$(newline)))\
+first.TITLE := $(call written,$(or $(first.TITLE),$(TITLE)))$(newline)))
 $(shell rm -f $(OUT)/*/chain.mk)
 $(shell mv $(OUT)/settings.mk.new $(OUT)/settings.mk)
 endif
@@ -324,9 +331,12 @@ $(OUT)/ngrams.tsv: $(data)/domains.tsv
 	@$(job) -c $@ 'looking for key n-grams' $(ON_EMBED) $(meter) $(thread) $(KEY_NGRAMS) $(Q) --seed $(SEED) \
 		$(if $(filter sbert --method=sbert,$(NGRAM_FLAGS)),$(addprefix -m ,$(SBERT))) $(NGRAM_FLAGS) $(foreach d,$(domains),$(d)=$(data)/$(d)/train.txt)
 
+# A copy of GIVEN, so that another file makes another order, however old it is.
+given := $(if $(GIVEN),$(run)/given$(shell cmp -s $(GIVEN) $(run)/given || cp $(GIVEN) $(run)/given))
+
 # order NAME KIND SEED-OR-PORTIONS
 define order
-$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(GIVEN))
+$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(given))
 	@$$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $$(meter) $(ORDER_DOMAINS) --order $(2) \
 		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))) $(addprefix --start ,$(START)),--seed $(or $(3),$(SEED))) \
 		$(addprefix --vectors ,$(vectors)) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
@@ -343,18 +353,19 @@ eval_command = $(ON_EVAL) $(meter) $(thread) $(EVAL) $(Q) $(EVAL_FLAGS)
 tests        = $(foreach d,$(1),$(d)=$(tok_in)/tok/$(d).test.tok)
 # cells ORDER K CELLS: domains to be measured after step K; chain.ORDER has them in their sequence
 cells        = $(if $(filter all,$(3)),$(domains),$(if $(filter past,$(3)),$(wordlist 1,$(2),$(chain.$(1))),$(word $(2),$(chain.$(1)))))
-# drop FILES DIR FROM NEXT: DIR goes as KEEP says (retire.sh) when all FILES are there and were made of it as it is
-drop         = $(if $(filter all,$(KEEP)),,@if $(foreach f,$(1),[ -e $(f) ] && [ ! $(2).done -nt $(f) ] &&) :; then $(retire) $(2) $(3) $(4); fi)
+# drop FILES DIR FROM NEXT [CONDITION &&]: DIR goes as KEEP says (retire.sh) when all FILES are there and were made of it as it is
+drop         = $(if $(filter all,$(KEEP)),,@if $(foreach f,$(1),[ -e $(f) ] && [ ! $(2).done -nt $(f) ] &&) $(5) :; then $(retire) $(2) $(3) $(4); fi)
 # measured ORDER K: all that is wanted of a checkpoint
 measured     = $(OUT)/$(1)/rows/M$(2).tsv $(if $(TABLES),$(OUT)/$(1)/tables/M$(2).tsv) $(if $(filter $(2),$(bigbench_at)),$(OUT)/$(1)/bigbench/M$(2).tsv)
 # done_with ORDER K K-1 NEXT: when it has been measured and, unless it is the last, gone on from, it goes
 done_with    = $(if $(4),$(call drop,$(call measured,$(1),$(2)) $(OUT)/$(1)/M$(4).done,$(OUT)/$(1)/M$(2),$(call checkpoint,$(1),$(3)),$(if \
-	$(filter $(words $(domains)),$(4)),,$(OUT)/$(1)/M$(4))),$(if $(filter none,$(KEEP)),$(call drop,$(call measured,$(1),$(2)),$(OUT)/$(1)/M$(2),-)))
+	$(filter $(words $(domains)),$(4)),,$(OUT)/$(1)/M$(4)),$(call extended,$(1),$(2),$(4))),$(if $(filter none,$(KEEP)),$(call \
+	drop,$(call measured,$(1),$(2)),$(OUT)/$(1)/M$(2),-,,$(call extended,$(1),$(2)))))
+retire_alone = $(if $(FT_IN),,@for d in $(domains); do [ ! -d $(ft_in)/ft/$$d ] || $(retire) $(ft_in)/ft/$$d $(MODEL) || exit; done)
 retire       = PACK='$(MODEL_PACK)' MERGE='$(MODEL_MERGE)' sh $(pipelines)/retire.sh $(KEEP)
 # checkpoint ORDER K: its folder; M0 is MODEL
 checkpoint   = $(if $(filter 0,$(2)),$(MODEL),$(OUT)/$(1)/M$(2))
 minus        = $(words $(wordlist 2,$(1),$(steps)))
-plus         = $(words $(wordlist 1,$(1),$(steps)) x)
 # there FOLDER [K]: FOLDER, or FOLDER/MK; if it has been retired, which steps are to be made again
 there        = @k='$(2)' again=; while [ ! -d $(1)$$$${k:+/M$$$$k} ] && [ "$$$$k" != 0 ]; do again="$(1)$$$${k:+/M$$$$k}.done$$$${again:+ $$$$again}"; \
 	k=$$$$(($$$${k:-1} - 1)); done; [ -z "$$$$again" ] || { echo "$(1)$(if $(2),/M$(2)) is needed again but was not kept: to train it again, rm $$$$again" >&2; exit 1; }
@@ -393,11 +404,21 @@ $(foreach w,$(shell cd $(run)/noted 2>/dev/null && awk -v cells=$(CELLS) -v samp
 	c != $$1 || e != $$2 { print FILENAME ":=" c "," e }' * 2>/dev/null),$(eval more.$(w)))
 cells_of   = $(or $(firstword $(subst $(comma), ,$(more.$(1)))),$(CELLS))
 sample_of  = $(if $(more.$(1)),$(word 2,$(subst $(comma), ,$(more.$(1)))),$(SAMPLE))
+# note_text ROW CELLS: what is to be noted
+note_text  = $(if $(filter-out all,$(2))$(call sample_of,$(1)),$(2) $(call sample_of,$(1)))
 # noted ROW CELLS, shell commands; one of these is before the row is made, the other when it is there
-noted      = $(if $(filter-out all,$(2))$(call sample_of,$(1)),mkdir -p $(run)/noted && echo '$(2) $(call sample_of,$(1))' > $(call note,$(1)),rm -f $(call note,$(1)))
+noted      = $(if $(note_text),mkdir -p $(run)/noted && echo '$(note_text)' > $(call note,$(1)),rm -f $(call note,$(1)))
 noted_first = $(if $(more.$(1)),,@$(noted))
 noted_last  = $(if $(more.$(1)),@$(noted))
+# extended ORDER K NEXT: a condition of the shell, with &&: what was to be added to the row and the tables of a checkpoint is there
+extended   = $(if $(more.$(1)-M$(2)),[ "$$$$(cat $(call note,$(1)-M$(2)) 2>/dev/null)" = \
+	'$(call note_text,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(3)))' ] &&) $(if $(filter $(1)/tables/M$(2).tsv,$(tables_more)),! $(call \
+	is_short,$(OUT)/$(1)/tables/M$(2).tsv) &&)
 sampled    = $(if $(call sample_of,$(1)),--reference $(reference) --until $(call sample_of,$(1)))
+# is_short TABLES, of the shell: they are not of all domains. tables_more: those of which all are wanted by now, ORDER/tables/MK.tsv
+is_short   = [ "$$$$(grep -vc '^\#' $(1))" -le $(words $(domains)) ]
+tables_more := $(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(tables_at)),$(if $(wildcard $(OUT)/$(o)/tables/M$(k).tsv),$(if \
+	$(shell $(subst $$$$,$$,$(call is_short,$(OUT)/$(o)/tables/M$(k).tsv)) && echo 1),$(o)/tables/M$(k).tsv))))
 # tables_of ORDER K: whose rows are those of some domains
 tables_of  = $(if $(TABLES),$(OUT)/$(1)/tables/M$(2).tsv)
 # what a row in ORDER says already, and of the first step's those that began alike
@@ -420,11 +441,11 @@ $(OUT)/$(1)/M$(2).done: $(run)/chain/$(1)/$(2) $(tok_in)/tok/$(3).train.tok $(if
 $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(if $(more.$(1)-M$(2)),FORCE) | $(if $(SAMPLE),$(reference)) $(call tables_of,$(1),$(2))
 	$(call there,$(OUT)/$(1),$(2))
 	$(call noted_first,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(5)))
-	@$$(job) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(call sampled,$(1)-M$(2)) \
+	@$$(job) $(if $(more.$(1)-M$(2)),-a) -c $$@ '$(1) M$(2): evaluating' $$(eval_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(call sampled,$(1)-M$(2)) \
 		$$(call known,$(1)) $(addprefix --known ,$(call tables_of,$(1),$(2))) $$(call tests,$$(call cells,$(1),$(2),$(call row_cells,$(1)-M$(2),$(5))))
 	$(call noted_last,$(1)-M$(2),$(call row_cells,$(1)-M$(2),$(5)))
 	$(call done_with,$(1),$(2),$(4),$(5))
-$(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngrams)
+$(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngrams) $(if $(filter $(1)/tables/M$(2).tsv,$(tables_more)),FORCE)
 	$(call there,$(OUT)/$(1),$(2))
 	@$$(job) -c $$@ '$(1) M$(2): tables of tokens' $$(tables_command) -m $(OUT)/$(1)/M$(2) --name M$(2) \
 		$$(call tests,$(if $(filter $(2),$(tables_at)),$(domains),$(3)))
@@ -444,7 +465,7 @@ $(ft_in)/ft/$(1).done: $(tok_in)/tok/$(1).train.tok $(model)
 $(ft_in)/rows/FT-$(1).tsv: $(ft_in)/ft/$(1).done $(tok_in)/tok/$(1).test.tok $(if $(more.FT-$(1)),FORCE) | $(if $(SAMPLE),$(reference))
 	$(call there,$(ft_in)/ft/$(1))
 	$(call noted_first,FT-$(1),all)
-	@$$(job) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(call sampled,FT-$(1)) \
+	@$$(job) $(if $(more.FT-$(1)),-a) -c $$@ 'FT: evaluating on $(1)' $$(eval_command) -m $(ft_in)/ft/$(1) --name FT:$(1) $(call sampled,FT-$(1)) \
 		$$(addprefix --known ,$$(wildcard $$@)) $$(call tests,$(1))
 	$(call noted_last,FT-$(1),all)
 	$(call drop,$$@,$(ft_in)/ft/$(1),$(MODEL))
@@ -480,20 +501,19 @@ along := $(foreach o,$(orders),$(patsubst %,$(OUT)/tables/$(o)/%.tsv,$(TABLES) $
 
 # The page is about all orders that there are by now.
 matrices := $(sort $(orders:%=$(OUT)/matrix/%/matrix.tsv) $(wildcard $(OUT)/matrix/*/matrix.tsv))
-$(OUT)/report.html: $(matrices)
-	@$(job) -c $@ 'report' $(meter) env TRANSFER_REPORT='$(TRANSFER_REPORT)' sh $(pipelines)/report.sh -t '$(subst ','\'',$(TITLE))' $(^D)
+$(OUT)/report.html: $(matrices) $(call holding,$(run)/title,$(TITLE))
+	@$(job) -c $@ 'report' $(meter) env TRANSFER_REPORT='$(TRANSFER_REPORT)' sh $(pipelines)/report.sh -t '$(subst ','\'',$(TITLE))' $(matrices:%/matrix.tsv=%)
 
 # Each checkpoint is wholly measured before the next one is made, unless -j lets both run. Then, what a killed run may have
 # left: checkpoints that were to go.
 matrices: $(if $(orders),$(m0_in)/rows/M0.tsv) $(foreach o,$(orders),$(foreach k,$(steps),$(call measured,$(o),$(k)))) \
 	$(orders:%=$(OUT)/matrix/%/matrix.tsv) $(along)
 ifneq ($(KEEP),all)
-	@$(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(steps)),\
-		[ ! -d $(OUT)/$(o)/M$(k) ] && [ ! -d $(OUT)/$(o)/M$(k).retired ] || \
-		$(retire) $(OUT)/$(o)/M$(k) $(call checkpoint,$(o),$(call minus,$(k))) \
-		$(if $(filter $(words $(domains)),$(call plus,$(k))),,$(OUT)/$(o)/M$(call plus,$(k))) || exit;)) \
-	$(if $(filter none,$(KEEP)),$(foreach o,$(orders),$(retire) $(OUT)/$(o)/M$(words $(domains)) -;)) \
-	$(if $(FT_IN),,$(foreach d,$(domains),[ ! -d $(ft_in)/ft/$(d) ] || $(retire) $(ft_in)/ft/$(d) $(MODEL) || exit;)) :
+	@last=$(words $(domains)); for o in $(orders); do from=$(MODEL) k=1; while [ $$k -lt $$last ]; do \
+		dir=$(OUT)/$$o/M$$k k=$$((k + 1)); next=$(OUT)/$$o/M$$k; [ $$k -lt $$last ] || next=; \
+		[ ! -d $$dir ] && [ ! -d $$dir.retired ] || $(retire) $$dir $$from $$next || exit; from=$$dir; done; \
+		$(if $(filter none,$(KEEP)),$(retire) $(OUT)/$$o/M$$last - || exit;) done
+	$(retire_alone)
 else
 	@:
 endif
@@ -506,7 +526,7 @@ ngrams: $(OUT)/ngrams.tsv
 zero: $(m0_in)/rows/M0.tsv $(if $(TABLES),$(m0_in)/tables/M0.tsv) $(if $(BIGBENCH),$(m0_in)/bigbench/M0.tsv)
 alone: $(domains:%=$(ft_in)/rows/FT-%.tsv)
 ifneq ($(KEEP),all)
-	@$(foreach d,$(domains),[ ! -d $(ft_in)/ft/$(d) ] || $(retire) $(ft_in)/ft/$(d) $(MODEL) || exit;) :
+	$(retire_alone)
 else
 	@:
 endif

@@ -1,5 +1,5 @@
 #!/bin/sh
-# job.sh [-c] [-d DIR] [-m FILE] TARGET LABEL COMMAND...: one recipe of cpt.mk.
+# job.sh [-a] [-c] [-d DIR] [-m FILE] TARGET LABEL COMMAND...: one recipe of cpt.mk.
 #
 # Prints a line (what is done of the whole, time, time left, LABEL), runs COMMAND, and sees to it that TARGET appears
 # whole or not at all:
@@ -7,19 +7,22 @@
 #   -d DIR  COMMAND makes the model directory DIR; TARGET becomes a line with the hash of its weights
 #   else    COMMAND makes TARGET itself, under that condition
 #   -m FILE COMMAND contains job-meter, which leaves in FILE what it took
+#   -a      COMMAND adds to what TARGET holds
 #
 # At the end, whether it was well or not, a line is added to RUN/trace.tsv (palimpsest-study(5)).
 #
 # What runs is never run twice at the same time: after kill -9 of make its jobs live on, and a new make's job waits here for
-# the old one and takes over its result. SIGTERM, SIGINT and SIGHUP are passed on to COMMAND, which saves and ends.
+# the old one and takes over its result; with -a it begins then, for the old one may have been asked for less. SIGTERM, SIGINT
+# and SIGHUP are passed on to COMMAND, which saves and ends.
 #
 # RUN is a folder for locks, the log (standard output of jobs without -c), session (with the time when this make began) and
 # plan: lines "KIND BYTES TARGET" of all jobs there are. LABEL, if it is set, stands before every label.
 set -eu
 
-capture='' dir='' meter=''
+capture='' dir='' meter='' adds=''
 while :; do
 	case $1 in
+	-a) adds=1 && shift ;;
 	-c) capture=1 && shift ;;
 	-d) dir=$2 && shift 2 ;;
 	-m) meter=$2 && shift 2 ;;
@@ -96,7 +99,7 @@ if command -v flock >/dev/null; then
 		before=$(stat -c %y "$target" 2>/dev/null || :)
 		echo "$label: waiting for an earlier run that still works on it" >&2
 		flock 9
-		[ "$(stat -c %y "$target" 2>/dev/null || :)" = "$before" ] || exit 0
+		[ "$adds" ] || [ "$(stat -c %y "$target" 2>/dev/null || :)" = "$before" ] || exit 0
 	fi
 fi
 began=$(date +%s)

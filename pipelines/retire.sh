@@ -5,8 +5,8 @@
 #   last, none  it is removed
 #   bf16        its weights stay in bf16, as the model DIR.bf16
 #   delta       it becomes DIR.pack, its lossless difference to FROM, the checkpoint before: FROM is a model directory, or
-#               has been retired itself, so that DIR.pack is there already. NEXT, the checkpoint after it, is packed before
-#               DIR goes, unless it is the last, for which NEXT is not given.
+#               has been retired itself, so that DIR.pack is there already; if neither is, for KEEP was another then, DIR stays.
+#               NEXT, the checkpoint after it, is packed before DIR goes, unless it is the last, for which NEXT is not given.
 #
 # What was made of an earlier DIR (older than DIR.done) is made anew. Killed at any moment, it can be called again. PACK and MERGE
 # name model-pack and model-merge.
@@ -28,7 +28,10 @@ bf16)
 	made_of "$dir" "$dir.bf16" || $MERGE -q -o "$dir.bf16" --linear 0 --dtype bf16 "$dir" "$dir"
 	;;
 delta)
-	made_of "$dir" "$dir.pack" || $PACK -q -o "$dir.pack" --from "$from" "$dir"
+	if ! made_of "$dir" "$dir.pack"; then
+		[ -d "$from" ] || exit 0
+		$PACK -q -o "$dir.pack" --from "$from" "$dir"
+	fi
 	[ -z "$next" ] || [ ! -d "$next" ] || made_of "$next" "$next.pack" || $PACK -q -o "$next.pack" --from "$dir" "$next"
 	;;
 esac

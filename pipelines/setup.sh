@@ -175,7 +175,7 @@ data()
 
 # ---- torch -----------------------------------------------------------------------------------------------------------
 
-# found_torch: prints the folder of the libtorch that the Makefile will take; fails if there is none
+# found_torch: prints the folder of the libtorch that the Makefile will take; returns 2 if there is none
 found_torch()
 {
 	if [ -n "${LIBTORCH-}" ]; then
@@ -193,15 +193,22 @@ found_torch()
 	for dir in "$PWD"/build/deps/lib/python3*/site-packages/torch; do
 		[ -e "$dir/../.torch-complete" ] && { echo "$dir"; return; }
 	done
-	return 1
+	return 2
+}
+# there_is_torch: false if there is none; one that cannot be taken ends all
+there_is_torch()
+{
+	code=0
+	dir=$(found_torch) || code=$?
+	[ $code -ne 1 ] || exit 1
+	[ $code -eq 0 ]
 }
 torch()
 {
-	dir=$(found_torch) && return
-	[ -z "${LIBTORCH-}" ] || exit 1
+	there_is_torch && return
 	want_python
 	packages
-	dir=$(found_torch) && return # now that there is a python3
+	there_is_torch && return # now that there is a python3
 	say "fetching torch $torch_version${TORCH_INDEX:+ from TORCH_INDEX}, some hundred MB; with CUDA some GB"
 	rm -rf build/deps/wheel
 	again pip download -q --no-deps --only-binary=:all: ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \

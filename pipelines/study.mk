@@ -179,17 +179,22 @@ title    := $(or $(study.title),$(basename $(notdir $(STUDY))))
 matrices := $(foreach v,$(variants),$(patsubst %,$(OUT)/runs/$(v)/matrix/%/matrix.tsv,$(call order_folder,$(run.$(v).order))))
 along    := $(foreach v,$(variants),$(foreach o,$(call order_folder,$(run.$(v).order)),\
 	$(patsubst %,$(OUT)/runs/$(v)/tables/$(o)/%.tsv,$(TABLES_) $(if $(BIGBENCH_),bigbench))))
-stats     = $(STUDY_STATS) --domains $(data)/domains.tsv $(if $(SBERT_),--vectors $(OUT)/vectors/all/vectors.tsv)
+# The bytes of each domain that are trained on.
+sizes    := $(if $(call bytes,study.train-bytes),$(OUT)/.run/domains.tsv,$(data)/domains.tsv)
+stats     = $(STUDY_STATS) --domains $(sizes) $(if $(SBERT_),--vectors $(OUT)/vectors/all/vectors.tsv)
 page      = env STUDY_REPORT=$(STUDY_REPORT) sh $(pipelines)/study.sh
 
 # What is newer than before is known when the runs are done.
 $(matrices) $(along): runs
 	@:
-$(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices) $(along)
+$(OUT)/.run/domains.tsv: $(data)/domains.tsv
+	@awk -F '\t' -v OFS='\t' -v most=$(call bytes,study.train-bytes) '/^#/ { print; next } \
+		!c { for (i = 1; i <= NF; i++) if ($$i == "train_bytes") c = i } c && $$c + 0 > most + 0 { $$c = most } { print }' $< > $@.new && mv $@.new $@
+$(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices) $(along) $(sizes)
 	@$(job) $@ 'statistics' $(stats) -o $(@D) $<
 $(OUT)/cost.tsv $(OUT)/disk.tsv: $(OUT)/%.tsv: $(OUT)/study/findings.tsv
 	@sh $(pipelines)/$*.sh $(OUT) > $@.new && mv $@.new $@
-$(OUT)/report.html: $(OUT)/study/findings.tsv $(OUT)/cost.tsv $(OUT)/disk.tsv
+$(OUT)/report.html: $(OUT)/study/findings.tsv $(OUT)/cost.tsv $(OUT)/disk.tsv $(call holding,$(OUT)/.run/title,$(title))
 ifneq ($(gnuplot),)
 	@$(job) $@ 'report' $(page) -o $@ -t '$(title)' -c $(OUT)/cost.tsv -d $(OUT)/disk.tsv $(OUT)/runs.tsv $(<D) $(OUT)/figures
 else
@@ -199,7 +204,7 @@ endif
 all: $(OUT)/report.html
 	@echo 'complete: $(OUT)/report.html'
 
-partial:
+partial: $(sizes)
 	@$(stats) --partial -o $(OUT)/partial $(OUT)/runs.tsv
 ifneq ($(gnuplot),)
 	@$(page) -o $(OUT)/partial.html -t '$(title)' $(OUT)/runs.tsv $(OUT)/partial $(OUT)/partial.figures

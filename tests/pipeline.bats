@@ -150,6 +150,43 @@ same_as() { tree out | diff "$1.sums" -; }
 	cmp out/given/M3/model.safetensors changed/given/M3/model.safetensors
 }
 
+@test "another sequence from a file that is older than what the first made" {
+	printf '%s\n' wood_a tool.b hue-c >first
+	printf '%s\n' wood_a hue-c tool.b >older && touch -d '1 hour ago' older
+	study ORDER=given GIVEN=first FT=0 >log
+	study ORDER=given GIVEN=older FT=0 >log
+	[ "$(awk -F '\t' '$1 == 2 { print $2 }' out/given/order.tsv)" = hue-c ]
+	grep -q 'M2: training on hue-c' log
+	run study ORDER=given GIVEN=older FT=0
+	[ "${#lines[@]}" -eq 1 ]
+	run study ORDER=given GIVEN=none FT=0
+	[ "$status" -eq 2 ]
+	[[ $output == *"GIVEN=$here/none: there is no such file"* ]]
+}
+
+@test "a program that is not given is the one that was given last; vectors may come later" {
+	study ORDER=random FT=0 TOKENIZE="$bin/tokenize --no-newline"
+	keep_as whole
+	study ORDER=random FT=0 TOKENIZE="$bin/tokenize --no-newline" zero >log
+	study ORDER=random FT=0 >log
+	same_as whole
+	run study ORDER=random FT=0 STEP=false "$here/out/random/M1.done"
+	[ "$status" -eq 0 ]
+	rm out/random/M1.done
+	run study ORDER=random FT=0
+	[ "$status" -eq 2 ]
+	study ORDER=random FT=0 STEP="$bin/cpt-step" >log
+	mkdir vectors
+	printf '#palimpsest-vectors 1\n' >vectors/vectors.tsv
+	printf '%s\n' 'domain n v0 v1' '@base 1 1 0' 'wood_a 1 1 0.1' 'tool.b 1 0 1' 'hue-c 1 0.5 0.5' | tr ' ' '\t' >>vectors/vectors.tsv
+	study ORDER='random similar' VECTORS_IN="$here/vectors" FT=0 >log
+	[ -s out/matrix/similar/matrix.tsv ]
+	! grep 'random M.*training' log || false
+	run study ORDER='random similar' VECTORS_IN="$here/other" FT=0
+	[ "$status" -eq 2 ]
+	[[ $output == *"was begun with VECTORS_IN='$here/vectors', not '$here/other'"* ]]
+}
+
 @test "a checkpoint that cannot be retired costs nothing but that" {
 	run study ORDER=random FT=0 KEEP=delta MODEL_PACK=false
 	[ "$status" -eq 2 ]
@@ -157,6 +194,23 @@ same_as() { tree out | diff "$1.sums" -; }
 	study ORDER=random FT=0 KEEP=delta >log
 	! grep 'M2: training' log || false
 	[ -s out/random/M1.pack ]
+}
+
+@test "job.sh: what an earlier run still makes is taken over, or added to" {
+	export RUN=$here/run
+	mkdir run
+	job() { sh "$root/pipelines/job.sh" "$@" 2>&1; }
+	job -c "$here/target" one sh -c 'sleep 1; echo less' &
+	while ! ls run/*.lock >/dev/null 2>&1; do sleep 0.05; done
+	run job -c "$here/target" two sh -c 'echo other'
+	[ "$output" = 'two: waiting for an earlier run that still works on it' ]
+	[ "$(cat target)" = less ]
+	job -c "$here/target" one sh -c 'sleep 1; echo less' &
+	sleep 0.3
+	run job -a -c "$here/target" two sh -c "cat '$here/target'; echo more"
+	[ "$output" = 'two: waiting for an earlier run that still works on it' ]
+	[ "$(cat target)" = $'less\nmore' ]
+	wait
 }
 
 @test "two makes on one OUT: the second waits for the first" {
@@ -303,6 +357,46 @@ same_as() { tree out | diff "$1.sums" -; }
 	study ORDER=random FT=0 KEEP=none
 	[ "$(find out -name '*.safetensors')" = "" ]
 	cmp all/random/rows/M3.tsv out/random/rows/M3.tsv
+}
+
+@test "KEEP is another halfway: what has lost the one before it stays whole" {
+	study ORDER=random FT=0 KEEP=last "$here/out/random/M3.done" "$here/out/random/rows/M1.tsv" >log
+	[ ! -e out/random/M1 ]
+	[ -d out/random/M2 ]
+	study ORDER=random FT=0 KEEP=delta >log
+	[ -d out/random/M2 ]
+	study ORDER=random FT=0 KEEP=delta checkpoint M=random/M2 TO="$here/again"
+	diff -r out/random/M2 again
+}
+
+@test "more is wanted of checkpoints that may go: they go when it is there" {
+	study ORDER=random FT=0 CELLS=ends >log
+	study ORDER=random FT=0 CELLS=all TABLES=classes KEEP=last >log
+	[ "$(cd out && find . -name model.safetensors)" = ./random/M3/model.safetensors ]
+	for k in 1 2 3; do [ "$(grep -vc '^#' out/random/rows/M$k.tsv)" -eq 4 ]; done
+
+	rm -r out
+	study ORDER=random FT=0 TABLES=classes >log
+	[ "$(grep -vc '^#' out/random/tables/M1.tsv)" -eq 2 ]
+	study ORDER=random FT=0 TABLES=classes TABLES_AT=1 KEEP=last >log
+	[ "$(cd out && find . -name model.safetensors)" = ./random/M3/model.safetensors ]
+	for k in 1 2 3; do [ "$(grep -vc '^#' out/random/tables/M$k.tsv)" -eq 4 ]; done
+	run study ORDER=random FT=0 TABLES=classes TABLES_AT=1 KEEP=last
+	[ "${#lines[@]}" -eq 1 ]
+}
+
+@test "no command is too long for a study of many domains" {
+	mkdir data
+	printf '#palimpsest-domains 1\tmade\ndomain\tl1\tportion\ttrain_docs\ttrain_bytes\tvalid_docs\tvalid_bytes\ttest_docs\ttest_bytes\n' >data/domains.tsv
+	for i in $(seq 200); do
+		mkdir data/d$i
+		echo "$i words" | tee data/d$i/train.txt >data/d$i/test.txt
+		printf 'd%d\tl\tp\t1\t9\t0\t0\t1\t9\n' $i >>data/domains.tsv
+	done
+	for keep in last delta none; do
+		make -n --no-print-directory -f "$root/pipelines/cpt.mk" BIN="$bin" OUT="$here/out" DATA=data MODEL=toy/m0 ORDER='random:1 random:2' KEEP=$keep gnuplot= matrices |
+			awk '{ n += length() + 1 } !/\\$/ { if (n > most) most = n; n = 0 } END { exit !(most > 1000 && most < 60000) }'
+	done
 }
 
 @test "tables of tokens and BIG-bench: at M0, at the steps chosen, at the end; before a checkpoint goes, all is measured" {

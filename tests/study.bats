@@ -80,6 +80,10 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	# and one of another model, before all others
 	sed -i 's/^vary model/vary model large x batch 2\n&/' toy.study
 	study ngrams
+	# and balanced texts before all others: M0 is still measured on what it was
+	sed -i '0,/^vary/s/^vary/vary balanced yes\n&/' toy.study
+	study zero.do.small >log
+	! grep -q evaluating log || false
 }
 
 @test "learning-rate policies, the optimiser's state, balanced data" {
