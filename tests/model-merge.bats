@@ -124,6 +124,43 @@ check() {
 		paste - score | awk -F '\t' '{ d = $2 / $4 - 1 } $1 != $3 || d > 1e-6 || d < -1e-6 { exit 1 } END { exit NR != 2 }'
 }
 
+@test "model-merge: before and after training, where cpt-step writes other names, or leaves tensors out" {
+	need_refs torch safetensors
+	model-init -q -c <(jq '.architectures = ["GPT2Model"]' "$given/small.json") -t "$root/tests/gpt2-1024" -o headless
+	run ! grep -aq '"transformer\.' headless/model.safetensors
+	tokenize -q -t headless -o t.tok "$root/LICENSE"
+	cpt-step -q -m headless -o trained --context 16 --batch 4 --steps 1 t.tok
+	grep -aq '"transformer\.' trained/model.safetensors
+	model-merge -q --linear 0.5 -o m headless trained
+	model-merge -q --linear 0 -o m trained headless
+	cmp m/model.safetensors trained/model.safetensors
+
+	echo '{"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+		"intermediate_size": 24, "max_position_embeddings": 32, "vocab_size": 200}' >bert.json
+	for s in 1 2; do model-init -q -c bert.json --seed $s -o b$s; done
+	model-merge -q -o plain b1 b2
+	# as the first checkpoints were: other names, a pooler, which way the sentences stand, types
+	"$python" - <<-'END'
+		import shutil, torch
+		from safetensors.torch import load_file, save_file
+		for b in "b1", "b2":
+		    shutil.copytree(b, "old-" + b)
+		    w = load_file(b + "/model.safetensors")
+		    w = {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): v for k, v in w.items()}
+		    w["bert.pooler.dense.weight"], w["cls.seq_relationship.bias"] = torch.ones(16, 16), torch.zeros(2)
+		    w["bert.embeddings.token_type_ids"] = torch.zeros(1, 32, dtype=torch.int64)
+		    save_file(w, "old-" + b + "/model.safetensors", {"format": "pt"})
+	END
+	model-merge -q -o m b1 old-b2
+	cmp m/model.safetensors plain/model.safetensors
+	model-merge -q -o m old-b1 b2
+	! grep -aq -e pooler -e token_type_ids -e seq_relationship m/model.safetensors || false
+	grep -aq LayerNorm.gamma m/model.safetensors
+	model-merge -q -o m old-b1 old-b2 # which all have
+	grep -aq pooler.dense.weight m/model.safetensors
+	! grep -aq token_type_ids m/model.safetensors || false
+}
+
 @test "model-merge: configurations must agree in what matters, by name" {
 	for change in '.n_head = 4' '.n_positions = 64' '.activation_function = "relu"' '.scale_attn_weights = false' \
 		'.layer_norm_epsilon = 1e-6' '.tie_word_embeddings = false' '.eos_token_id = 5' '.reorder_and_upcast_attn = true'; do

@@ -53,8 +53,10 @@ static const char *const parsed_fields[] = {
 };
 
 /* Tensors of old checkpoints that are no parameters. */
-static const char *const buffers[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "embeddings.position_ids",
-                                      "*.rotary_emb.inv_freq"};
+static const char *const buffers[] = {"h.*.attn.bias", "h.*.attn.masked_bias", "embeddings.position_ids", "embeddings.token_type_ids",
+                                      "*rotary_emb.inv_freq"};
+/* Parameters that no loss of cpt-step reaches, so that it leaves them away: here too, unless all have them. */
+static const char *const untrained[] = {"pooler.dense.*", "cls.seq_relationship.*"};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -68,7 +70,7 @@ struct source {
 static struct source *source;
 static int n_sources;
 static struct model_config config; /* of the first */
-static char prefix[96];            /* of tensors in a model with a head, which some files leave away */
+static const char *prefix;         /* of tensors in a model with a head, which some files leave away */
 
 static bool matches(const char *name, const char *const *pattern, size_t n)
 {
@@ -202,20 +204,17 @@ static const char *bare(const char *name)
 	return strncmp(name, prefix, n) == 0 ? name + n : name;
 }
 
-/* By its name, with the prefix or without. */
 static const struct st_tensor *find(const struct source *s, const char *name)
 {
-	const struct st_tensor *t = weights_find(s->weights, name);
+	return weights_find_any(s->weights, prefix, bare(name));
+}
 
-	if (!t && bare(name) != name)
-		t = weights_find(s->weights, bare(name));
-	if (!t && bare(name) == name) {
-		char *full = xasprintf("%s%s", prefix, name);
-
-		t = weights_find(s->weights, full);
-		free(full);
-	}
-	return t;
+static bool all_have(const char *name)
+{
+	for (int k = 0; k < n_sources; k++)
+		if (!find(&source[k], name))
+			return false;
+	return true;
 }
 
 /* Where the configuration ties the head, what may be stored of it all the same, and what that must be equal to. */
@@ -238,7 +237,7 @@ static void check_tied(const struct source *s, const struct st_tensor *t, const 
 		          t->name, like);
 }
 
-/* Buffers, and a tied head that is stored all the same: the result has them not, as transformers writes it. */
+/* Buffers, and a tied head that is stored all the same: the result has them not, as transformers writes it. And what only some have. */
 static bool is_left_out(const struct source *s, const struct st_tensor *t)
 {
 	struct model_tensor embeddings;
@@ -249,7 +248,8 @@ static bool is_left_out(const struct source *s, const struct st_tensor *t)
 			check_tied(s, t, tied[i].like ? tied[i].like : embeddings.name);
 			return true;
 		}
-	return matches(bare(t->name), buffers, COUNT(buffers));
+	return matches(bare(t->name), buffers, COUNT(buffers)) ||
+	       (matches(bare(t->name), untrained, COUNT(untrained)) && !all_have(t->name));
 }
 
 static bool same_shape(const struct st_tensor *a, const struct st_tensor *b)
@@ -418,7 +418,6 @@ int main(int argc, char **argv)
 {
 	int first = parse_options(argc, argv, &tool);
 	enum st_dtype dtype = strcmp(dtype_name, "f32") == 0 ? ST_F32 : strcmp(dtype_name, "bf16") == 0 ? ST_BF16 : ST_F16;
-	struct model_tensor t;
 	uint8_t hash[HASH_BYTES];
 	char *staging;
 
@@ -432,8 +431,7 @@ int main(int argc, char **argv)
 	dir_check_replaceable(out_dir, modeldir_files);
 
 	model_config_read(&config, argv[first]);
-	model_tensor(&config, 0, &t);
-	memcpy(prefix, t.name, t.prefix);
+	prefix = model_prefix(&config);
 	for (int k = 0; k < n_sources; k++) {
 		source[k].dir = argv[first + k];
 		if (k > 0)

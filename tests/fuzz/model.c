@@ -19,7 +19,7 @@ void fuzz(const uint8_t *data, size_t n)
 		CHECK(t.n_dims == 1 || t.n_dims == 2);
 		CHECK(t.shape[0] > 0 && (t.n_dims == 1 || t.shape[1] > 0));
 		CHECK(t.n_dims == 1 || t.shape[0] <= INT64_MAX / 8 / t.shape[1]);
-		CHECK(t.prefix < strlen(t.name) && strlen(t.name) < sizeof t.name - 1 && t.std >= 0);
+		CHECK(*t.name && strlen(t.name) < sizeof t.name - 1 && t.std >= 0);
 	}
 	if (c.rope.type != ROPE_NONE) {
 		static float f[1 << 19];

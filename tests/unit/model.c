@@ -163,7 +163,7 @@ static void tensors(void **state)
 	assert_int_equal(model_tensors(&c), 2 + 8 * 12 + 2);
 	model_tensor(&c, 0, &t);
 	assert_string_equal(t.name, "transformer.wte.weight");
-	assert_string_equal(t.name + t.prefix, "wte.weight");
+	assert_string_equal(model_prefix(&c), "transformer.");
 	find(&c, "transformer.h.7.mlp.c_proj.weight", &t);
 	assert_int_equal(t.n_dims, 2);
 	assert_int_equal(t.shape[0], 96);
@@ -180,12 +180,12 @@ static void tensors(void **state)
 	c = parse(GPT2 "\"tie_word_embeddings\": false}");
 	assert_int_equal(model_tensors(&c), 2 + 12 * 12 + 2 + 1);
 	find(&c, "lm_head.weight", &t);
-	assert_int_equal(t.prefix, 0);
 	assert_int_equal(t.shape[0], 50257);
 
 	c = parse(GPT2 "\"architectures\": [\"GPT2Model\"], \"tie_word_embeddings\": false}");
 	assert_int_equal(model_tensors(&c), 2 + 12 * 12 + 2);
 	find(&c, "ln_f.bias", &t);
+	assert_string_equal(model_prefix(&c), "transformer."); /* all the same */
 
 	c = parse("{\"model_type\": \"bert\", \"pad_token_id\": 3}");
 	assert_int_equal(model_tensors(&c), 5 + 12 * 16 + 2);
@@ -198,7 +198,6 @@ static void tensors(void **state)
 	c = parse("{\"model_type\": \"bert\", \"architectures\": [\"BertForMaskedLM\"]}");
 	assert_int_equal(model_tensors(&c), 5 + 12 * 16 + 5); /* a head, and no pooler */
 	find(&c, "cls.predictions.transform.LayerNorm.weight", &t);
-	assert_int_equal(t.prefix, 0);
 	assert_int_equal(t.init, MODEL_ONES);
 	find(&c, "bert.embeddings.LayerNorm.bias", &t);
 	c = parse(ROBERTA "\"tie_word_embeddings\": false}");

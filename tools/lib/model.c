@@ -130,6 +130,11 @@ static const struct model_row *row(const struct model_config *c, const struct mo
 			return r;
 }
 
+const char *model_prefix(const struct model_config *c)
+{
+	return kinds[c->family]->prefix;
+}
+
 size_t model_tensors(const struct model_config *c)
 {
 	const struct model_kind *k = kinds[c->family];
@@ -158,7 +163,7 @@ void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t
 		r = row(c, &k->head, i - top);
 		prefix = "";
 	}
-	*t = (struct model_tensor){.prefix = strlen(prefix), .n_dims = r->columns == SIZE_NONE ? 1 : 2, .zero_row = -1};
+	*t = (struct model_tensor){.n_dims = r->columns == SIZE_NONE ? 1 : 2, .zero_row = -1};
 	t->shape[0] = size_of(c, r->rows);
 	t->shape[1] = size_of(c, r->columns);
 #pragma GCC diagnostic push

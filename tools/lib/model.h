@@ -70,7 +70,6 @@ enum model_init { MODEL_ZEROS, MODEL_ONES, MODEL_NORMAL };
 
 struct model_tensor {
 	char name[96];     /* in full, as transformers stores it for this architecture */
-	size_t prefix;     /* bytes of name that a model without a head leaves away: "transformer." */
 	int n_dims;
 	int64_t shape[2];
 	enum model_init init;
@@ -78,6 +77,8 @@ struct model_tensor {
 	int64_t zero_row;  /* row that is zero all the same (padding), or -1 */
 };
 
+/* What stands before the names of a model with a head, such as "transformer.", whether this one has one or not. */
+const char *model_prefix(const struct model_config *c);
 /* All tensors that are stored, from the embeddings up. i < model_tensors(c). */
 size_t model_tensors(const struct model_config *c);
 void model_tensor(const struct model_config *c, size_t i, struct model_tensor *t);

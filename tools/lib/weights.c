@@ -8,6 +8,7 @@
 #include "checked.h"
 #include "die.h"
 #include "json.h"
+#include "text.h"
 
 #define MAX_INDEX (64 << 20) /* bytes */
 
@@ -191,6 +192,30 @@ const struct st_tensor *weights_find(const struct weights *w, const char *name)
 	const struct place *p = find(w, name);
 
 	return p ? p->tensor : NULL;
+}
+
+static const struct st_tensor *find_with(const struct weights *w, const char *prefix, const char *name)
+{
+	char *full = xasprintf("%s%s", prefix, name);
+	const struct st_tensor *t = weights_find(w, full);
+
+	free(full);
+	return t ? t : weights_find(w, name);
+}
+
+const struct st_tensor *weights_find_any(const struct weights *w, const char *prefix, const char *name)
+{
+	static const char *const renamed[] = {"LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta"};
+	const struct st_tensor *t = find_with(w, prefix, name);
+
+	for (size_t i = 0; !t && i < sizeof renamed / sizeof *renamed; i++)
+		if (ends_with(name, renamed[i])) {
+			char *other = xasprintf("%.*s%s", (int)(strlen(name) - strlen(renamed[i])), name, renamed[i ^ 1]);
+
+			t = find_with(w, prefix, other);
+			free(other);
+		}
+	return t;
 }
 
 const char *weights_name(const struct weights *w)

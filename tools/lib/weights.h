@@ -21,6 +21,11 @@ void weights_close(struct weights *w);
 size_t weights_count(const struct weights *w);
 const struct st_tensor *weights_at(const struct weights *w, size_t i); /* file after file, as st_at() */
 const struct st_tensor *weights_find(const struct weights *w, const char *name); /* NULL if missing */
+/*
+ * Of a name without PREFIX, which may stand before it in the file, or not; BERT's first checkpoints, which came from TensorFlow, call the
+ * parameters of layer norms gamma and beta: either name finds the other. NULL if missing.
+ */
+const struct st_tensor *weights_find_any(const struct weights *w, const char *prefix, const char *name);
 const char *weights_name(const struct weights *w); /* model.safetensors, or the index, with its folder */
 const char *weights_file(const struct weights *w, const struct st_tensor *t); /* the file in which t lies */
 

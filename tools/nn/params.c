@@ -25,31 +25,10 @@ struct nn_params *nn_params_open(const char *dir, const char *prefix, th_device 
 	return p;
 }
 
-/* With the prefix or without. A file that has both is ambiguous: the second is left over, and so refused. */
-static const struct st_tensor *find_as(const struct nn_params *p, const char *name)
-{
-	char *full = xasprintf("%s%s", p->prefix, name);
-	const struct st_tensor *t = weights_find(p->weights, full);
-
-	free(full);
-	return t ? t : weights_find(p->weights, name);
-}
-
-/* BERT's first checkpoints, which came from TensorFlow, have its names for the parameters of layer norms. */
+/* A file that has it with the prefix and without is ambiguous: the second is left over, and so refused. */
 static const struct st_tensor *find(const struct nn_params *p, const char *name)
 {
-	static const char *const renamed[][2] = {{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}};
-	const struct st_tensor *t = find_as(p, name);
-
-	for (size_t i = 0; !t && i < sizeof renamed / sizeof *renamed; i++) {
-		size_t n = strlen(name), end = strlen(renamed[i][0]);
-		if (n >= end && strcmp(name + n - end, renamed[i][0]) == 0) {
-			char *old = xasprintf("%.*s%s", (int)(n - end), name, renamed[i][1]);
-			t = find_as(p, old);
-			free(old);
-		}
-	}
-	return t;
+	return weights_find_any(p->weights, p->prefix, name);
 }
 
 static void take(struct nn_params *p, const struct st_tensor *t)
