@@ -303,11 +303,17 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	# embeddings 257 x 16 and 64 x 16; two norms of 32, 16 x 48 + 48, 16 x 16 + 16, 16 x 64 + 64, 64 x 16 + 16; the last norm 32
 	all=$((257 * 16 + 64 * 16 + 2 * 32 + 17 * 48 + 17 * 16 + 17 * 64 + 65 * 16 + 32))
 	[ "$(group x/similar LC-ZS parameters)" -eq $all ]
-	# a mask, which GPT-2's files have beside them, is none
-	mask='{"h.0.attn.bias":{"dtype":"F32","shape":[1,4],"data_offsets":[0,16]}}'
-	{ printf "\\x$(printf %x ${#mask})\0\0\0\0\0\0\0" && echo -n "$mask" && head -c 16 /dev/zero; } >toy/m0/mask.safetensors
+	# what lies beside them is not counted, nor, of what the index names, masks, which GPT-2's old files have among them
+	file() { printf "\\x$(printf %x ${#1})\0\0\0\0\0\0\0" && echo -n "$1" && head -c 16 /dev/zero; }
+	file '{"other":{"dtype":"F32","shape":[1,4],"data_offsets":[0,16]}}' >toy/m0/consolidated.safetensors
 	study-stats -o out runs.tsv >/dev/null
 	[ "$(group x/similar LC-ZS parameters)" -eq $all ]
+	mv toy/m0/model.safetensors toy/m0/all.safetensors
+	file '{"h.0.attn.bias":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"more":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}' >toy/m0/a.safetensors
+	echo '{"weight_map": {"h.0.attn.bias": "a.safetensors", "more": "a.safetensors"}}' >toy/m0/model.safetensors.index.json
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(group x/similar LC-ZS parameters)" -eq 2 ]
+	rm toy/m0/model.safetensors.index.json && mv toy/m0/all.safetensors toy/m0/model.safetensors
 	# each of the two can be given
 	jq '.model_type = "roberta"' toy/config.json >toy/m0/config.json
 	printf '#palimpsest-study 1\nrun\tmodel\tmodel_dir\torder\tparameters\tmatrix\nx/similar\tx\ttoy/m0\tsimilar\t5\tm/a\n' >runs.tsv
@@ -337,6 +343,13 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	near "$(value explain value '$c["outcome"] == "forgetting" && $c["predictor"] == "similarity-to-base" && $c["correlation"] == "spearman"')" -1
 	[ "$(value explain value '$c["predictor"] == "size" && $c["correlation"] == "partial"')" = - ]
 	near "$(value sequence base_similarity '$c["step"] == 1')" "$(awk 'BEGIN { printf "%.17g", 1 / sqrt(2) }')"
+	[ "$(value sequence bytes '$c["step"] == 1')" -eq $((1000 - 10 * ${straight%% *})) ]
+	# balanced domains are all of one size, whatever the corpus has of them
+	sed -i 's/\tno\t/\tyes\t/' runs.tsv
+	study-stats -o out --domains domains.tsv --vectors vectors.tsv runs.tsv >/dev/null
+	[ "$(value explain value '$c["outcome"] == "forgetting" && $c["predictor"] == "size" && $c["correlation"] == "spearman"')" = - ]
+	[ "$(value sequence bytes '$c["step"] == 1')" = - ]
+	near "$(value explain value '$c["outcome"] == "forgetting" && $c["predictor"] == "similarity-to-base" && $c["correlation"] == "spearman"')" -1
 }
 
 # along LINE...: as runs, and a run's tables lie beside its matrix
@@ -420,6 +433,12 @@ along_straight() {
 	near "$(score physics 5 stderr)" "$(awk 'BEGIN { p = 13.5 / 52; printf "%.17g", 100 / 0.75 * sqrt(p * (1 - p) / 52) }')"
 	[ "$(score few_shot_nlg 5 metric)" = bleu ]
 	[ "$(score few_shot_nlg 5 stderr)" = - ]
+	sed 's/exact_str_match/macro_f1/' m/a/bigbench.tsv >f1.tsv && mv f1.tsv m/a/bigbench.tsv # from 0 to 1, but no share of right answers
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(score arithmetic 5 stderr)" = - ]
+	[ "$(score arithmetic 5 change)" = -20 ]
+	sed -i 's/macro_f1/exact_str_match/' m/a/bigbench.tsv
+	study-stats -o out runs.tsv >text
 	[ "$(score arithmetic 5 portion)" = wiki ]
 	[ "$(score arithmetic 10 portion)" = s2orc ]
 	[ "$(score arithmetic 0 portion)" = - ]
@@ -470,6 +489,10 @@ along_straight() {
 		"$(awk 'BEGIN { p = 31 / 102; q = 41 / 102; printf "%.17g", sqrt(10000 * (p * (1 - p) + q * (1 - q)) / 102 / 4 + 25) }')"
 	[ "$(value bigbench runs 1)" = 2 ]
 	[ "$(value classes runs 1)" = 2 ]
+	# steps that only the second run has stand in their place
+	sed -i '/^M5/d' m/r1/bigbench.tsv
+	study-stats -o out runs.tsv >/dev/null
+	[ "$(awk -F '\t' '$4 == "arithmetic" { print $2 }' out/bigbench.tsv | tr '\n' ' ')" = '0 5 10 ' ]
 	[ "$(value ranks runs 1)" = 2 ]
 	[ "$(value ranks lo '$c["step"] == 3')" = 0.3 ]
 	# finding: of the order similar alone

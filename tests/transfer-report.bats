@@ -126,6 +126,8 @@ need_gnuplot() {
 	[[ $(row page.html all) =~ ^all\ 6\ [0-9.]+\ [0-9.]+\ \(1\ of\ 6\)\ [0-9.]+\ \(5\ of\ 6\)\ [0-9.]+\ \(2\ of\ 6\)$ ]]
 	transfer-report similar >page.html
 	[[ $(row page.html all) =~ ^all\ 6\ [0-9.]+(\ [0-9.]+\ [+−][0-9.]+\ %){3}$ ]]
+	# the change is that of the tiles, of geometric means
+	[[ $(row page.html all) == *" $(awk -F '\t' '$1 == "LC-ZS" && $2 == "all" { printf "%+.1f %%", 100 * (exp($3) - 1) }' similar/metrics.tsv | sed 's/-/−/')" ]]
 	transfer-report --text --color always some random >text
 	grep -qE '^LC: at the end +[0-9.]+ \(2 of 6\) +[0-9.]+$' text
 	# other domains: no better one at all

@@ -207,7 +207,7 @@ static void write_sequence(const struct runs *s)
 			for (size_t k = 0; k < sizeof effects / sizeof *effects; k++)
 				table_real(t, effect_on(s, &s->v[i], (struct selection){.effect = effects[k], .portion = -1}, d),
 				           "%.4f");
-			table_real(t, s->size[d], "%.0f");
+			table_real(t, size_in(s, &s->v[i], d), "%.0f");
 			table_real(t, s->similarity[d], "%.3f");
 			table_real(t, similarity_to_previous(s->v[i].m, j), "%.3f");
 			table_real(t, half, "%.1f");
@@ -440,6 +440,38 @@ static void put_score(struct table *t, const struct runs *s, const struct group 
 	table_text(t, !first || !a->step ? "-" : a->step <= first ? "1" : "2");
 }
 
+static int by_score(const void *a, const void *b)
+{
+	return along_score_order(*(const struct along_score *const *)a, *(const struct along_score *const *)b);
+}
+
+/* Of each step, task and number of shots that a run of the group has, one; *n of them, which you free(). */
+static const struct along_score **scores_of(const struct runs *s, const struct group *g, int *n)
+{
+	const struct along_score **score = NULL;
+	int cap = 0;
+
+	*n = 0;
+	for (int r = 0; r < g->n; r++) {
+		int some;
+		const struct along_score *a = along_scores(s->v[g->run[r]].along, &some);
+
+		for (int k = 0; k < some; k++) {
+			bool had = false; /* by an earlier run of the group */
+
+			for (int before = 0; before < r; before++)
+				had = had || along_score(s->v[g->run[before]].along, a[k].step, a[k].task, a[k].shots);
+			if (had)
+				continue;
+			GROW(score, *n, cap);
+			score[(*n)++] = &a[k];
+		}
+	}
+	if (*n)
+		qsort(score, (size_t)*n, sizeof *score, by_score);
+	return score;
+}
+
 static void write_scores(const struct runs *s)
 {
 	struct table *t = table_new("study-bigbench",
@@ -447,21 +479,12 @@ static void write_scores(const struct runs *s)
 	                            "hi runs part");
 
 	for (int i = 0; i < s->n_groups; i++) {
-		const struct group *g = &s->group[i];
+		int n;
+		const struct along_score **score = scores_of(s, &s->group[i], &n);
 
-		for (int r = 0; r < g->n; r++) {
-			int n;
-			const struct along_score *a = along_scores(s->v[g->run[r]].along, &n);
-
-			for (int k = 0; k < n; k++) {
-				bool had = false; /* by an earlier run of the group */
-
-				for (int before = 0; before < r; before++)
-					had = had || along_score(s->v[g->run[before]].along, a[k].step, a[k].task, a[k].shots);
-				if (!had)
-					put_score(t, s, g, &a[k]);
-			}
-		}
+		for (int k = 0; k < n; k++)
+			put_score(t, s, &s->group[i], score[k]);
+		free(score);
 	}
 	table_write(t, out, "bigbench");
 	table_free(t);

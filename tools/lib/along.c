@@ -247,11 +247,16 @@ static bool is_part_of(const char *task, const char *group)
  */
 static double squared_error(const struct tsv *t, int row, const struct score_columns *c)
 {
+	static const char *const shares[] = {"multiple_choice_grade", "exact_str_match", "case_insensitive_str_match",
+	                                     "numeric_match_with_0_1_relative_error"};
+	bool share = false;
 	double score = real_or_nothing(t, row, c->score), low = real_or_nothing(t, row, c->low),
 	       high = real_or_nothing(t, row, c->high);
 	double n = (double)tsv_int(t, row, c->examples), p = (score * n + 1) / (n + 2);
 
-	if (!(score >= 0 && score <= 1 && low >= 0 && low < 1 && high == 1) || n < 1)
+	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+		share = share || !strcmp(tsv_string(t, row, c->metric), shares[i]);
+	if (!share || !(score >= 0 && score <= 1 && low >= 0 && low < 1 && high == 1) || n < 1)
 		return NAN;
 	return p * (1 - p) / (n + 2) * (100 / (high - low)) * (100 / (high - low));
 }
@@ -278,9 +283,8 @@ static double error_of(const struct tsv *t, int row, const struct score_columns 
 	return own > 0 ? own : NAN;
 }
 
-static int by_score(const void *a, const void *b)
+int along_score_order(const struct along_score *x, const struct along_score *y)
 {
-	const struct along_score *x = a, *y = b;
 	int order = strcmp(x->task, y->task);
 
 	if (x->step != y->step)
@@ -288,6 +292,11 @@ static int by_score(const void *a, const void *b)
 	if (order)
 		return order;
 	return (x->shots > y->shots) - (x->shots < y->shots);
+}
+
+static int by_score(const void *a, const void *b)
+{
+	return along_score_order(a, b);
 }
 
 static bool in_a_group(const char *task, char *const *group, int n)

@@ -58,7 +58,9 @@ struct along_score {
 	double normalized, error;   /* 0: low_score, 100: high_score; standard error; NaN: not known */
 };
 
-/* In the order of steps, tasks by name and shots; tasks of a group are not among them. */
+/* As strcmp(): by step, task's name and shots. */
+int along_score_order(const struct along_score *x, const struct along_score *y);
+/* In that order; tasks of a group are not among them. */
 const struct along_score *along_scores(const struct along *a, int *n);
 /* NULL: not measured. */
 const struct along_score *along_score(const struct along *a, int step, const char *task, int64_t shots);

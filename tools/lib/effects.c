@@ -276,13 +276,18 @@ double similarity_to_previous(const struct matrix *m, int j)
 	return j ? m->domain[j].cosine : NAN;
 }
 
+double size_in(const struct runs *s, const struct run *r, int domain)
+{
+	return strcmp(r->set[SET_BALANCED], "yes") ? s->size[domain] : NAN;
+}
+
 static double predictor_of(const struct runs *s, const struct run *r, enum predictor by, int domain)
 {
 	switch (by) {
 	case BY_POSITION:
 		return r->at[domain] + 1;
 	case BY_SIZE:
-		return s->size[domain];
+		return size_in(s, r, domain);
 	case BY_SIMILARITY:
 		return s->similarity[domain];
 	default:

@@ -70,6 +70,8 @@ extern const char *const outcome_names[N_OUTCOMES], *const predictor_names[N_PRE
 
 /* Of what step j + 1 trains on to the domain before it: NaN for the first, where orders have that to @base. */
 double similarity_to_previous(const struct matrix *m, int j);
+/* Bytes of the domain's training text in that run. NaN: not known, or the same for all, balanced domains. */
+double size_in(const struct runs *s, const struct run *r, int domain);
 
 /*
  * Mean over runs of the rank correlation over domains; PARTIAL: Spearman's with the other predictors that are known

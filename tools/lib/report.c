@@ -206,8 +206,8 @@ static void put_over(FILE *out, const struct metric *x)
 		fprintf(out, " <small>(%d of %d)</small>", x->n, x->of);
 }
 
-/* A cell of a perplexity and how far it is from zero-shot (NaN: that is not told); over: the mean that it is, or NULL. */
-static void put_relative(FILE *out, double ppl, double zs, double limit, const struct metric *over)
+/* A cell of a perplexity and the change of its logarithm against zero-shot (NaN: that is not told); over: the mean that it is, or NULL. */
+static void put_relative(FILE *out, double ppl, double change, double limit, const struct metric *over)
 {
 	char text[32];
 
@@ -216,12 +216,12 @@ static void put_relative(FILE *out, double ppl, double zs, double limit, const s
 		return;
 	}
 	fputs("<td", out);
-	if (!isnan(zs))
-		put_shade(out, log(ppl / zs) / limit);
+	if (!isnan(change))
+		put_shade(out, change / limit);
 	fprintf(out, ">%s", ppl_text(text, ppl));
-	if (!isnan(zs)) {
+	if (!isnan(change)) {
 		fputs(" <small>", out);
-		html_text(out, change_text(text, log(ppl / zs)));
+		html_text(out, change_text(text, change));
 		fputs("</small>", out);
 	}
 	if (over)
@@ -317,9 +317,9 @@ static void put_summary(FILE *out, const struct study *x)
 		for (int r = 0; r < 4; r++) {
 			const struct summary_row *row = &summary_rows[r];
 			const struct metric *y = metrics_find(x->s, row->measure, p);
-			int both = row->change ? metrics_find(x->s, row->change, p)->n : 0;
+			const struct metric *change = row->change ? metrics_find(x->s, row->change, p) : NULL;
 
-			put_relative(out, y->value, both && both == y->n && both == zs->n ? zs->value : NAN, limit, y);
+			put_relative(out, y->value, change && change->n == y->n && change->n == zs->n ? change->value : NAN, limit, y);
 		}
 		fputs("</tr>\n", out);
 	}
@@ -336,6 +336,7 @@ static void put_domains(FILE *out, const struct matrix *m)
 	for (int j = 0; j < m->n; j++) {
 		const struct matrix_domain *d = &m->domain[j];
 		double zs = matrix_ppl(m, 0, j), best;
+		const double of[] = {d->ft_ppl, matrix_ppl(m, j + 1, j), matrix_ppl(m, m->n, j)};
 		char text[32];
 		int step = 0;
 
@@ -345,9 +346,8 @@ static void put_domains(FILE *out, const struct matrix *m)
 		html_name_cell(out, d->portion);
 		best = matrix_best(m, j, 0, &step);
 		put_relative(out, zs, NAN, limit, NULL);
-		put_relative(out, d->ft_ppl, zs, limit, NULL);
-		put_relative(out, matrix_ppl(m, j + 1, j), zs, limit, NULL);
-		put_relative(out, matrix_ppl(m, m->n, j), zs, limit, NULL);
+		for (size_t k = 0; k < sizeof of / sizeof *of; k++)
+			put_relative(out, of[k], log(of[k] / zs), limit, NULL);
 		if (isnan(best))
 			fputs("<td>-</td></tr>\n", out);
 		else

@@ -1,6 +1,5 @@
 #include "runs.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +8,9 @@
 #include "checked.h"
 #include "die.h"
 #include "json.h"
-#include "safetensors.h"
 #include "text.h"
 #include "tsv.h"
+#include "weights.h"
 
 static const char *const setting_names[N_SETTINGS] = {"model",  "order",    "seed",   "batch",    "lr",
                                                       "epochs", "balanced", "policy", "optimizer"};
@@ -198,13 +197,33 @@ static bool is_buffer(const char *name)
 	return false;
 }
 
-/* What is not given. Parameters are counted in the weights' headers. */
+/* In the weights' headers; not a number where there are none. */
+static double count_parameters(const char *dir)
+{
+	char *one = path_join(dir, "model.safetensors"), *index = path_join(dir, "model.safetensors.index.json");
+	double n = (double)NAN;
+
+	if (access(one, F_OK) == 0 || access(index, F_OK) == 0) {
+		struct weights *w = weights_open(dir);
+
+		n = 0;
+		for (size_t i = 0; i < weights_count(w); i++) {
+			const struct st_tensor *t = weights_at(w, i);
+
+			if (!is_buffer(t->name))
+				n += (double)(t->bytes / st_dtype_size(t->dtype));
+		}
+		weights_close(w);
+	}
+	free(one);
+	free(index);
+	return n;
+}
+
+/* What is not given. */
 static void look_at_model(struct group *g, const char *dir)
 {
 	char *config = path_join(dir, "config.json");
-	bool count = isnan(g->parameters);
-	struct dirent *e;
-	DIR *d;
 
 	if (!strcmp(g->family, "-") && access(config, R_OK) == 0) {
 		struct json *doc = json_read(config, 1 << 20);
@@ -214,26 +233,8 @@ static void look_at_model(struct group *g, const char *dir)
 		json_free(doc);
 	}
 	free(config);
-	if (!count || !(d = opendir(dir)))
-		return;
-	while ((e = readdir(d))) {
-		size_t n = strlen(e->d_name);
-		char *path;
-		struct st_file *f;
-
-		if (n < 12 || strcmp(e->d_name + n - 12, ".safetensors") || !strncmp(e->d_name, "optimizer", 9))
-			continue;
-		path = path_join(dir, e->d_name);
-		f = st_open(path);
-		if (isnan(g->parameters))
-			g->parameters = 0;
-		for (size_t i = 0; i < st_count(f); i++)
-			if (!is_buffer(st_at(f, i)->name))
-				g->parameters += (double)(st_at(f, i)->bytes / st_dtype_size(st_at(f, i)->dtype));
-		st_close(f);
-		free(path);
-	}
-	closedir(d);
+	if (isnan(g->parameters))
+		g->parameters = count_parameters(dir);
 }
 
 static bool is_taken(const struct runs *s, const char *name)
