@@ -246,7 +246,7 @@ static void identify(struct training *t, const struct provenance *p)
 	hash_start(&h);
 	add_string(&h, option_record());
 	add_string(&h, th_libtorch_version());
-	add_string(&h, th_device_name(t->model->device));
+	add_string(&h, t->model->device.cuda ? "cuda" : "cpu");
 	hash_add(&h, p->model, sizeof p->model);
 	if (exists(in_dir, "palimpsest.json")) /* steps that change no weight are different runs */
 		add_file(&h, "palimpsest.json");

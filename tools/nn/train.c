@@ -36,6 +36,8 @@ static double now(void)
 
 /* ---- signals ---- */
 
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+static struct sigaction before[sizeof stop_signals / sizeof *stop_signals];
 static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int sig)
@@ -46,13 +48,19 @@ static void on_signal(int sig)
 /* A signal that is ignored (nohup) stays so. */
 static void catch_signals(void)
 {
-	static const int sigs[] = {SIGTERM, SIGINT, SIGHUP};
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
 	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
-		if (!sigaction(sigs[i], NULL, &old) && old.sa_handler != SIG_IGN)
-			sigaction(sigs[i], &action, NULL);
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
+		if (!sigaction(stop_signals[i], NULL, &before[i]) && before[i].sa_handler != SIG_IGN)
+			sigaction(stop_signals[i], &action, NULL);
+}
+
+/* What comes after the last step saves nothing: it can be ended at once. */
+static void release_signals(void)
+{
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
+		sigaction(stop_signals[i], &before[i], NULL);
 }
 
 /* Ends by the signal itself, so that make, the shell and a batch system see what happened. */
@@ -518,18 +526,20 @@ void train(struct training *t)
 	progress_update(t->tokens, NULL);
 	while (t->step < opt->steps || is_due(&l)) {
 		bool whole = is_due(&l) ? validate(&l) : step(&l);
+		int sig = stop_signal; /* looked at once: whoever ends has saved */
 		snprintf(note, sizeof note, "loss %.3f", t->loss);
 		progress_update(t->tokens, t->loss > 0 ? note : NULL); /* the first may still be under way */
-		if (stop_signal || (t->step < opt->steps && !is_due(&l) && (opt->save_every ? whole && t->step % opt->save_every == 0
-		                                                              : now() - l.last_save >= SAVE_SECONDS)))
+		if (sig || (t->step < opt->steps && !is_due(&l) && (opt->save_every ? whole && t->step % opt->save_every == 0
+		                                                                    : now() - l.last_save >= SAVE_SECONDS)))
 			save(&l);
-		if (stop_signal) {
+		if (sig) {
 			progress_clear();
 			fprintf(stderr, "%s: stopped by a signal: step %lld of %lld is saved in %s\n", tool_name, (long long)t->step,
 			        (long long)opt->steps, t->staging);
-			end_by_signal(stop_signal);
+			end_by_signal(sig);
 		}
 	}
+	release_signals();
 	settle(&l);
 	progress_end();
 	if (fflush(l.log) || fsync(fileno(l.log)) || fclose(l.log))
