@@ -47,6 +47,8 @@ torch_version := $(shell sed -n 's/^.define TORCH_VERSION_M[AI][JN]OR \([0-9]*\)
                  $(LIBTORCH)/include/torch/csrc/api/include/torch/version.h 2>/dev/null | head -n 2)
 torch_from     = $(shell set -- $(torch_version); test $$(( $${1:-0} * 100 + $${2:-0} )) -ge $(1) && echo yes)
 torch_std     := c++$(if $(call torch_from,214),20,17)
+# Another one in the same folder is another one.
+torch_build   := $(firstword $(shell cat $(LIBTORCH)/version.py $(LIBTORCH)/build-version 2>/dev/null | cksum))
 # Without -fopenmp libtorch's at::parallel_for() has one thread; its runtime comes with libtorch, so nothing more is linked.
 # An enum from C can hold any number, which the shim checks for itself.
 torch_cxx = -std=$(torch_std) -fopenmp -DAT_PER_OPERATOR_HEADERS -isystem $(LIBTORCH)/include \
@@ -85,7 +87,7 @@ link_shim = $(CXX) -shared -Wl,-soname,$(notdir $(shim)) -o $(2) $(1) -Wl,--vers
 # Objects depend on the flags that made them, and what is linked on the commands that link: after a change of either, here or on the
 # command line, what it concerns is made again, and nothing else.
 stamp_cflags   = $(CC) $(cflags) $(ldflags)
-stamp_cxxflags = $(CXX) $(torch_cxx) $(torch_ld)
+stamp_cxxflags = $(CXX) $(torch_cxx) $(torch_ld) $(torch_build)
 stamp_link     = $(call link_c,IN,OUT) $(call link_nn,IN,OUT) $(call link_shim,IN,OUT)
 quote          = '$(subst ','\'',$(1))'
 
