@@ -89,6 +89,7 @@ run := $(OUT)/.run
 
 # Two makes would take each other's checkpoints away: a second waits for the first, or for what a killed one has left running.
 watching := $(filter status show watch checkpoint,$(MAKECMDGOALS))
+looking  := $(watching)
 ifeq ($(watching)$(MAKE_RESTARTS),)
 $(shell alive() { { read -r p h < $(run)/make && [ $$h = $$(uname -n) ] && [ $$p != $$PPID ] && grep -q make /proc/$$p/comm; } 2>/dev/null; }; \
 	! alive || echo "another make, process $$p, works on $(OUT): waiting for it" >&2; while alive; do sleep 0.2; done)
@@ -110,14 +111,15 @@ $(foreach v,$(filter-out OUT,$(paths)),$(if $($(v)),$(eval override $(v) := $$(a
 -include $(OUT)/settings.mk
 $(foreach v,$(settings) $(late),$(if $(filter undefined,$(origin $(v))),$(eval $(v) := $$(set.$(v)))))
 $(foreach v,$(stages),$(if $(filter file,$(origin $(v))),$(if $(filter file,$(origin program.$(v))),$(eval $(v) := $$(program.$(v)))),\
-	$(if $(call same,$($(v)),$(program.$(v))),,$(eval program.$(v) := $$($(v)))$(eval changed := 1))))
+	$(if $(dry)$(watching)$(call same,$($(v)),$(program.$(v))),,$(eval program.$(v) := $$($(v)))$(eval changed := 1))))
 SEED    := $(or $(SEED),1)
 THREADS := $(or $(THREADS),$(shell nproc))
 # made SETTING: files in OUT that would not be what they are with another value of it; of most settings, all that there are
 made.checkpoints := $(wildcard $(addprefix $(OUT)/,*/M*.done */M*.partial ft/*.done ft/*.partial))
 made.rows        := $(wildcard $(addprefix $(OUT)/,rows/*.tsv tables/*.tsv */rows/*.tsv))
 made.walks       := $(wildcard $(addprefix $(OUT)/,similar*/order.tsv farthest*/order.tsv))
-made.vectors     := $(strip $(wildcard $(addprefix $(OUT)/,base.vectors.tsv vectors.tsv vectors/*.tsv ngrams.tsv)) $(made.walks))
+made.vectors     := $(strip $(wildcard $(addprefix $(OUT)/,base.vectors.tsv vectors.tsv vectors/*.tsv \
+	$(if $(filter sbert --method=sbert,$(set.NGRAM_FLAGS)),ngrams.tsv))) $(made.walks))
 made.anything    := $(filter-out $(OUT)/settings.mk,$(wildcard $(OUT)/*))
 made = $(made.$(or $(patsubst %,checkpoints,$(filter STEP_FLAGS CHAIN_FLAGS POLICY LR,$(1))),$(patsubst %,rows,$(filter EVAL_FLAGS,$(1))),\
 	$(patsubst %,vectors,$(filter SBERT EMBED_FLAGS EMBED_TOGETHER BASE_TEXT BASE_VECTORS VECTORS_IN,$(1))),\
@@ -163,7 +165,8 @@ $(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(er
 was trained on: give BASE_TEXT=FILE, a sample of that text, or START=DOMAIN)))
 $(if $(filter given,$(ORDER)),$(if $(GIVEN)$(wildcard $(OUT)/given/order.tsv),,\
 	$(error ORDER=given needs GIVEN=FILE, the names of the domains in sequence)))
-$(if $(GIVEN),$(if $(wildcard $(GIVEN)),,$(error GIVEN=$(GIVEN): there is no such file)))
+given := $(if $(filter given,$(ORDER)),$(GIVEN))
+$(if $(given),$(if $(wildcard $(given))$(watching),,$(error GIVEN=$(GIVEN): there is no such file)))
 train_bytes := $(call bytes,TRAIN_BYTES)
 test_bytes  := $(call bytes,TEST_BYTES)
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
@@ -331,12 +334,13 @@ $(OUT)/ngrams.tsv: $(data)/domains.tsv
 	@$(job) -c $@ 'looking for key n-grams' $(ON_EMBED) $(meter) $(thread) $(KEY_NGRAMS) $(Q) --seed $(SEED) \
 		$(if $(filter sbert --method=sbert,$(NGRAM_FLAGS)),$(addprefix -m ,$(SBERT))) $(NGRAM_FLAGS) $(foreach d,$(domains),$(d)=$(data)/$(d)/train.txt)
 
-# A copy of GIVEN, so that another file makes another order, however old it is.
-given := $(if $(GIVEN),$(run)/given$(shell cmp -s $(GIVEN) $(run)/given || cp $(GIVEN) $(run)/given))
+# Other vectors, or another file GIVEN, make another order, however old they are.
+$(if $(given),$(if $(dry)$(watching),,$(shell cmp -s $(given) $(run)/given || cp $(given) $(run)/given)))
+ordered_by := $(vectors) $(if $(vectors),$(call holding,$(run)/vectors,$(vectors)))
 
 # order NAME KIND SEED-OR-PORTIONS
 define order
-$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(vectors) $(if $(filter given,$(2)),$(given))
+$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(ordered_by) $(if $(filter given,$(2)),$(wildcard $(run)/given))
 	@$$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $$(meter) $(ORDER_DOMAINS) --order $(2) \
 		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))) $(addprefix --start ,$(START)),--seed $(or $(3),$(SEED))) \
 		$(addprefix --vectors ,$(vectors)) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
@@ -447,7 +451,7 @@ $(OUT)/$(1)/rows/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(if $(more.$(1)-
 	$(call done_with,$(1),$(2),$(4),$(5))
 $(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngrams) $(if $(filter $(1)/tables/M$(2).tsv,$(tables_more)),FORCE)
 	$(call there,$(OUT)/$(1),$(2))
-	@$$(job) -c $$@ '$(1) M$(2): tables of tokens' $$(tables_command) -m $(OUT)/$(1)/M$(2) --name M$(2) \
+	@$$(job) $(if $(filter $(2),$(tables_at)),-a) -c $$@ '$(1) M$(2): tables of tokens' $$(tables_command) -m $(OUT)/$(1)/M$(2) --name M$(2) \
 		$$(call tests,$(if $(filter $(2),$(tables_at)),$(domains),$(3)))
 	$$(clean_tables)
 	$(call done_with,$(1),$(2),$(4),$(5))

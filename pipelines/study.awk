@@ -203,10 +203,11 @@ END {
 			all_texts = all_texts " " texts
 			printf "texts.%s.model := %s\ntexts.%s.balanced := %s\n", texts, same[m], texts, is[name, "balanced"]
 		}
-		if (!(m in zero))
+		if (!(m in zero)) {
+			zero[m] = 1
 			zeros = zeros " " m
-		if (!(m in zero) || texts == same[m]) # so that balanced texts, added to the study, change nothing
-			zero[m] = texts
+			printf "zero.%s.texts := %s\n", m, texts
+		}
 		if (!(alone in made_alone)) {
 			made_alone[alone] = 1
 			alones = alones " " alone
@@ -218,8 +219,6 @@ END {
 			name, orders[name], name, is[name, "policy"], name, is[name, "lr"]
 		printf "run.%s.seed := %s\nrun.%s.chain := %s\n", name, is[name, "seed"], name, is[name, "optimizer"] == "kept" ? "--keep-optimizer" : ""
 	}
-	for (m in zero)
-		printf "zero.%s.texts := %s\n", m, zero[m]
 	printf "variants :=%s\ntexts :=%s\nzeros :=%s\nalones :=%s\nbase.seed := %s\n", all, all_texts, zeros, alones, base["seed"]
 	printf "#palimpsest-study 1\tstudy.mk\nrun\tmodel\tmodel_dir\torder" > runs
 	for (i = 3; i <= n_axes; i++)

@@ -132,10 +132,13 @@ texts.do.$(1): $(data)/domains.tsv
 endef
 $(foreach t,$(texts),$(eval $(call texts_rule,$(t))))
 
+# zero_texts MODEL: those that M0 has been measured on, though others may stand before them in the study file by now
+zero_texts = $(or $(filter $(texts),$(notdir $(shell sed -n 's/^set.TOK_IN := //p' $(OUT)/zero/$(1)/settings.mk 2>/dev/null))),$(zero.$(1).texts))
+
 define zero_rule
 .PHONY: zero.do.$(1)
-zero.do.$(1): texts.do.$$(zero.$(1).texts) ngrams
-	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$$(zero.$(1).texts) $$(also) SEED=$(base.seed) ORDER= FT=0 zero
+zero.do.$(1): texts.do.$(call zero_texts,$(1)) ngrams
+	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$(call zero_texts,$(1)) $$(also) SEED=$(base.seed) ORDER= FT=0 zero
 endef
 $(foreach m,$(zeros),$(eval $(call zero_rule,$(m))))
 
@@ -187,9 +190,10 @@ page      = env STUDY_REPORT=$(STUDY_REPORT) sh $(pipelines)/study.sh
 # What is newer than before is known when the runs are done.
 $(matrices) $(along): runs
 	@:
+cut_sizes = @awk -F '\t' -v OFS='\t' -v most=$(call bytes,study.train-bytes) '/^\#/ { print; next } \
+	!c { for (i = 1; i <= NF; i++) if ($$i == "train_bytes") c = i } c && $$c + 0 > most + 0 { $$c = most } { print }' $(data)/domains.tsv > $(1).new && mv $(1).new $(1)
 $(OUT)/.run/domains.tsv: $(data)/domains.tsv
-	@awk -F '\t' -v OFS='\t' -v most=$(call bytes,study.train-bytes) '/^#/ { print; next } \
-		!c { for (i = 1; i <= NF; i++) if ($$i == "train_bytes") c = i } c && $$c + 0 > most + 0 { $$c = most } { print }' $< > $@.new && mv $@.new $@
+	$(call cut_sizes,$@)
 $(OUT)/study/findings.tsv: $(OUT)/runs.tsv $(matrices) $(along) $(sizes)
 	@$(job) $@ 'statistics' $(stats) -o $(@D) $<
 $(OUT)/cost.tsv $(OUT)/disk.tsv: $(OUT)/%.tsv: $(OUT)/study/findings.tsv
@@ -204,7 +208,8 @@ endif
 all: $(OUT)/report.html
 	@echo 'complete: $(OUT)/report.html'
 
-partial: $(sizes)
+partial:
+	$(if $(call bytes,study.train-bytes),$(call cut_sizes,$(sizes)))
 	@$(stats) --partial -o $(OUT)/partial $(OUT)/runs.tsv
 ifneq ($(gnuplot),)
 	@$(page) -o $(OUT)/partial.html -t '$(title)' $(OUT)/runs.tsv $(OUT)/partial $(OUT)/partial.figures

@@ -58,8 +58,9 @@ bytes = $(if $($(1)),$(or $(if $(call is,$($(1)),$(bytes_form)),$(shell numfmt -
 
 # written TEXT: as it stands in a make file that gives it to a variable
 written = $(subst $(hash),\$(hash),$(subst $$,$$$$,$(1)))
-# holding FILE TEXT: FILE, which holds TEXT and is newer than what was made with another
-holding = $(file >$(1).new,$(2))$(1)$(shell cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1))
+# holding FILE TEXT: FILE, which holds TEXT and is newer than what was made with another; `looking`, set where nothing is to be made, leaves it
+dry     := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+holding = $(if $(dry)$(looking),$(wildcard $(1)),$(1)$(file >$(1).new,$(2))$(shell cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1)))
 
 # only_known VARIABLES: ends a make whose command line gives another variable, a mistake that would else go unnoticed. A make within a make
 # has the outer one's.

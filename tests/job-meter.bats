@@ -132,7 +132,8 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 	[ $code -eq 127 ]
 	[[ $(cat err) == *'cannot run nowhere'* ]]
 	[ "$(took exit)" = 127 ]
-	fails 1 'no/took.tsv' -- job-meter -o no/took.tsv true
+	fails 1 'no/took.tsv' -- job-meter -o no/took.tsv touch ran
+	[ ! -e ran ]
 }
 
 @test "the trace of a pipeline has a line for every job, the hash of what came out, and its cost" {

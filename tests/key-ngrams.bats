@@ -37,6 +37,10 @@ of() {
 	# a word behind a backslash, one of one character, numbers, what all domains have
 	"${find[@]}" -n 50 "${texts[@]}" 2>/dev/null | sed 1,2d >many
 	run ! grep -qE 'emph|senate of|	x|476|1999|	shared' many
+	# nor does such a word occur in another domain
+	{ cat history.txt && echo '\model \neural'; } >commands.txt
+	"${find[@]}" -n 3 ml=ml.txt history=commands.txt maths=maths.gz >other
+	diff <(grep '^ml' have) <(grep '^ml' other)
 	# capitals and hyphens do not count
 	[[ $("${find[@]}" -n 20 "${texts[@]}" 2>/dev/null | of maths) == *"élan vital"* ]]
 	# the domains in the sequence given, from the highest score down

@@ -454,6 +454,8 @@ tree() {
 		{"domain":"b","l1":"g\tg","portion":"p","text":"x"}~bad l1 name
 		{"domain":"b","l1":"g","portion":"","text":"x"}~bad portion name
 		{"domain":"domains.tsv","l1":"g","portion":"p","text":"x"}~bad domain name
+		{"domain":".unfinished","l1":"g","portion":"p","text":"x"}~bad domain name
+		{"domain":"#palimpsest-x","l1":"g","portion":"p","text":"x"}~bad domain name
 		["domain"]~no object
 		{}~no member domain
 		7~no object
@@ -471,6 +473,13 @@ tree() {
 	done > in.jsonl
 	m2d2-split -o out in.jsonl
 	cmp <(cat out/a/*.txt | sort) <(printf 'x%d\\ "y"\n' 1 2 3)
+	# what a string cannot hold here, and a number that is none of ours
+	sed -i 's/"a":\[1,/"u":"a\\u0000b","n":[1e400,-0.'"$(printf '%070d' 0)"'],&/' in.jsonl
+	grep -q 'u0000.*1e400' in.jsonl
+	m2d2-split -o out in.jsonl
+	cmp <(cat out/a/*.txt | sort) <(printf 'x%d\\ "y"\n' 1 2 3)
+	sed 's/\[1e400/[1e/' in.jsonl >bad.jsonl
+	fails 3 bad.jsonl 'bad number' -- m2d2-split -o no bad.jsonl
 }
 
 @test "malformed tables" {

@@ -168,6 +168,8 @@ same_as() { tree out | diff "$1.sums" -; }
 	study ORDER=random FT=0 TOKENIZE="$bin/tokenize --no-newline"
 	keep_as whole
 	study ORDER=random FT=0 TOKENIZE="$bin/tokenize --no-newline" zero >log
+	study -n ORDER=random FT=0 STEP=false >log
+	study ORDER=random FT=0 STEP=false status >log
 	study ORDER=random FT=0 >log
 	same_as whole
 	run study ORDER=random FT=0 STEP=false "$here/out/random/M1.done"
@@ -179,8 +181,10 @@ same_as() { tree out | diff "$1.sums" -; }
 	mkdir vectors
 	printf '#palimpsest-vectors 1\n' >vectors/vectors.tsv
 	printf '%s\n' 'domain n v0 v1' '@base 1 1 0' 'wood_a 1 1 0.1' 'tool.b 1 0 1' 'hue-c 1 0.5 0.5' | tr ' ' '\t' >>vectors/vectors.tsv
+	touch -d '1 hour ago' vectors/vectors.tsv
 	study ORDER='random similar' VECTORS_IN="$here/vectors" FT=0 >log
 	[ -s out/matrix/similar/matrix.tsv ]
+	[ "$(awk -F '\t' '$1 == 2 { print $NF }' out/random/order.tsv)" != - ]
 	! grep 'random M.*training' log || false
 	run study ORDER='random similar' VECTORS_IN="$here/other" FT=0
 	[ "$status" -eq 2 ]

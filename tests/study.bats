@@ -84,6 +84,13 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	sed -i '0,/^vary/s/^vary/vary balanced yes\n&/' toy.study
 	study zero.do.small >log
 	! grep -q evaluating log || false
+	# the other way round, too
+	{ sed '/^base/s/$/ balanced=yes/; /^vary/d; /large/d' toy.study && echo 'vary order random:1'; } >balanced.study
+	other() { study STUDY=balanced.study OUT="$here/other" FT=0 "$@"; }
+	other zero.do.small >log
+	sed -i 's/^vary/vary balanced no\n&/' balanced.study
+	other zero.do.small >log
+	! grep -q evaluating log || false
 }
 
 @test "learning-rate policies, the optimiser's state, balanced data" {

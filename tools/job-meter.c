@@ -144,14 +144,15 @@ static int run_command(char **argv)
 		_exit(errno == ENOENT ? 127 : 126);
 	}
 	for (;;) {
-		int sig = sigtimedwait(&set, NULL, &pause);
+		siginfo_t from;
+		int sig = sigtimedwait(&set, &from, &pause);
 		pid_t done = waitpid(pid, &status, WNOHANG);
 
 		if (done == pid)
 			return status;
 		if (done < 0 && errno != EINTR)
 			die("cannot wait for %s:", argv[0]);
-		if (sig > 0 && sig != SIGCHLD)
+		if (sig > 0 && sig != SIGCHLD && from.si_code <= 0) /* a terminal has sent it to the command, too */
 			kill(pid, sig);
 		sample_energy();
 	}
@@ -180,6 +181,7 @@ int main(int argc, char **argv)
 		die_usage("-o is missing");
 	if (first == argc)
 		die_usage("no command given");
+	a = atomic_open(out); /* first: who cannot have the result does not want to wait for it */
 	find_packages();
 	n_gpus = gpu_energy_begin();
 	start = seconds_now();
@@ -196,7 +198,6 @@ int main(int argc, char **argv)
 		energy += packages[i].joules * share;
 	gethostname(host, sizeof host - 1);
 
-	a = atomic_open(out);
 	atomic_printf(a, "#palimpsest-meter 1\n");
 	atomic_printf(a, "start\tend\tcpu_s\tpeak_kib\thost\texit\tenergy_j\n%.3f\t%.3f\t%.3f\t%ld\t%s\t%d\t", start,
 	              seconds_now(), cpu, use.ru_maxrss, tsv_is_clean(host) ? host : "-", code);

@@ -180,15 +180,20 @@ static bool is_plain(const struct word *w, const char *s, size_t n)
 	return !w->number && characters > 1 && intern_find(&stop, s, n) < 0;
 }
 
+static bool has_command(const struct ngram *g)
+{
+	for (int i = 0; i < g->words; i++)
+		if (g->word[i].command)
+			return true;
+	return false;
+}
+
 static bool is_candidate(const struct ngram *g)
 {
 	const char *end = g->key + g->n_key, *first_end = memchr(g->key, ' ', g->n_key), *last = end;
 
-	if (g->words < min_words)
+	if (g->words < min_words || has_command(g))
 		return false;
-	for (int i = 0; i < g->words; i++)
-		if (g->word[i].command)
-			return false;
 	while (last > g->key && last[-1] != ' ')
 		last--;
 	return is_plain(&g->word[0], g->key, (size_t)((first_end ? first_end : end) - g->key)) &&
@@ -234,7 +239,7 @@ static void note_presence(void *arg, const struct ngram *g)
 	struct presence *p = arg;
 	int64_t id = intern_find(&all, g->key, g->n_key);
 
-	if (id >= 0 && p->last[id] != p->domain) {
+	if (id >= 0 && p->last[id] != p->domain && !has_command(g)) {
 		p->last[id] = p->domain;
 		document_frequency[id]++;
 	}

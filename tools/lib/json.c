@@ -32,6 +32,7 @@ struct key {
 
 struct parser {
 	const char *start, *p, *end, *name;
+	bool unread; /* json_check() */
 	int depth;
 	size_t objects, numbers;
 	struct key *key; /* open addressing; n_slots is 0 or a power of 2 */
@@ -161,7 +162,7 @@ static bool next_char(struct parser *s, const char **p, uint32_t *code)
 	}
 	*code = (uint32_t)hex4(s, c + 1);
 	*p = c + 5;
-	if (*code == 0)
+	if (*code == 0 && !s->unread)
 		malformed(s, c, "NUL in a string");
 	if (*code >= 0xd800 && *code <= 0xdfff) {
 		uint32_t low = 0;
@@ -278,6 +279,8 @@ static void check_number(struct parser *s)
 		if (!digits(s))
 			malformed(s, start, "bad number");
 	}
+	if (s->unread)
+		return;
 	n = (size_t)(s->p - start);
 	if (n > MAX_NUMBER)
 		malformed(s, start, "number has too many digits");
@@ -401,21 +404,33 @@ static void mark_inexact(const struct parser *s, cJSON *v, size_t *number, size_
 	}
 }
 
+static void check_text(struct parser *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	s->salt = ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uint64_t)(uintptr_t)s) * 0x9e3779b97f4a7c15;
+	check_value(s);
+	skip_blanks(s);
+	if (s->p != s->end)
+		malformed(s, s->p, "bytes after the value");
+	free(s->key);
+}
+
+void json_check(const char *text, size_t n, const char *name)
+{
+	struct parser s = {.start = text, .p = text, .end = text + n, .name = name, .unread = true};
+
+	check_text(&s);
+}
+
 struct json *json_parse(const char *text, size_t n, const char *name)
 {
 	struct parser s = {.start = text, .p = text, .end = text + n, .name = name};
 	struct json *doc;
 	size_t number = 0, next = 0;
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	s.salt = ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uint64_t)(uintptr_t)&s) * 0x9e3779b97f4a7c15;
-	check_value(&s);
-	skip_blanks(&s);
-	if (s.p != s.end)
-		malformed(&s, s.p, "bytes after the value");
-	free(s.key);
-
+	check_text(&s);
 	doc = xmalloc(sizeof *doc);
 	doc->name = xstrdup(name);
 	doc->root = cJSON_ParseWithLength(text, n);

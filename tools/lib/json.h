@@ -16,6 +16,8 @@ struct json;      /* a whole document */
 typedef struct cJSON json_value; /* a value inside it: borrowed, lives as long as the document */
 
 struct json *json_parse(const char *text, size_t n, const char *name); /* name: for messages, copied */
+/* The same checks of a value that nobody reads, where strings may have NUL, and numbers be of any size. */
+void json_check(const char *text, size_t n, const char *name);
 struct json *json_read(const char *path, size_t max); /* you json_free() both */
 void json_free(struct json *doc);
 const json_value *json_root(const struct json *doc);

@@ -188,7 +188,7 @@ static void nested(struct scanner *s)
 		s->p++;
 	} while (depth);
 	where = xasprintf("%s:%" PRIu64 ": value at byte %zu", s->name, s->number, (size_t)(from - s->start) + 1);
-	json_free(json_parse(from, (size_t)(s->p - from), where));
+	json_check(from, (size_t)(s->p - from), where);
 	free(where);
 }
 
