@@ -89,7 +89,6 @@ run := $(OUT)/.run
 
 # Two makes would take each other's checkpoints away: a second waits for the first, or for what a killed one has left running.
 watching := $(filter status show watch checkpoint,$(MAKECMDGOALS))
-looking  := $(watching)
 ifeq ($(watching)$(MAKE_RESTARTS),)
 $(shell alive() { { read -r p h < $(run)/make && [ $$h = $$(uname -n) ] && [ $$p != $$PPID ] && grep -q make /proc/$$p/comm; } 2>/dev/null; }; \
 	! alive || echo "another make, process $$p, works on $(OUT): waiting for it" >&2; while alive; do sleep 0.2; done)

@@ -56,15 +56,18 @@ bytes_form := [1-9][0-9]*(k|Ki|[MG]i?)?
 bytes = $(if $($(1)),$(or $(if $(call is,$($(1)),$(bytes_form)),$(shell numfmt --from=auto $(subst k,K,$($(1))))),\
 	$(error $(1)=$($(1)): a number of bytes, perhaps with k, M or G)))
 
+# The programs that results come from.
+stages := SPLIT TOKENIZE EMBED ORDER_DOMAINS STEP EVAL KEY_NGRAMS BIGBENCH_EVAL MATRIX
+
 # written TEXT: as it stands in a make file that gives it to a variable
 written = $(subst $(hash),\$(hash),$(subst $$,$$$$,$(1)))
-# holding FILE TEXT: FILE, which holds TEXT and is newer than what was made with another; `looking`, set where nothing is to be made, leaves it
+# holding FILE TEXT: FILE, which holds TEXT and is newer than what was made with another. With -n, or goals that only look
+# (cpt.mk's watching), as it is.
 dry     := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
-holding = $(if $(dry)$(looking),$(wildcard $(1)),$(1)$(file >$(1).new,$(2))$(shell cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1)))
+holding = $(if $(dry)$(watching),$(wildcard $(1)),$(1)$(file >$(1).new,$(2))$(shell cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1)))
 
 # only_known VARIABLES: ends a make whose command line gives another variable, a mistake that would else go unnoticed. A make within a make
 # has the outer one's.
-stages := SPLIT TOKENIZE EMBED ORDER_DOMAINS STEP EVAL KEY_NGRAMS BIGBENCH_EVAL MATRIX
 known_everywhere := BIN PROGRAM_PREFIX $(stages) TRANSFER_REPORT MODEL_PACK MODEL_MERGE JOB_METER STUDY_STATS STUDY_REPORT MODEL_INIT \
 	ON_SPLIT ON_TOKENIZE ON_EMBED ON_ORDER ON_STEP ON_EVAL ON_MATRIX LABEL SHELL gnuplot
 given_here = $(foreach v,$(.VARIABLES),$(if $(filter-out -*,$(v)),$(if $(findstring command line,$(origin $(v))),$(v))))

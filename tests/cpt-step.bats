@@ -429,7 +429,7 @@ near_estimate() {
 	long=("${train[@]}" --steps 60 --save-every 7 --valid "$given/b.tok" --eval-every 10 --keep-best --keep-optimizer)
 	"${long[@]}" -o whole "$given/a.tok"
 	kills=0
-	for delay in 0.02 0.3 0.11 0.05 0.2 0 0.15 0.4; do
+	for delay in 0 0.02 0.05 0.3 0.11 0.2 0.15 0.4; do # the first two before any machine is done
 		"${long[@]}" -o cut "$given/a.tok" >/dev/null 2>&1 &
 		await cut.partial/train.log.jsonl
 		sleep "$delay"

@@ -74,6 +74,7 @@ took() { awk -F '\t' -v want="$1" '/^#/ { next } !n++ { for (i = 1; i <= NF; i++
 	[ "$(nvml CUDA_VISIBLE_DEVICES=GPU-0f -- "$work")" = 2.500 ]
 	[ "$(nvml CUDA_VISIBLE_DEVICES=1,0 -- "$work")" = 12.500 ]
 	# nothing that can be read, for one reason or another
+	[ "$(nvml CUDA_VISIBLE_DEVICES=1,-1,0 -- "$work")" = 10.000 ]
 	[ "$(nvml CUDA_VISIBLE_DEVICES=2 -- "$work")" = - ]
 	[ "$(nvml CUDA_VISIBLE_DEVICES= -- "$work")" = - ]
 	[ "$(nvml FAKE_NVML_INIT=9 -- "$work")" = - ]

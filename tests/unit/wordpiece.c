@@ -284,6 +284,8 @@ static void refuses_what_it_cannot_do(void **state)
 		 "\"vocab\":{\"[UNK]\":0}}," PRE "}");
 	refuses("is not special", "{\"added_tokens\":[{\"content\":\"x\",\"id\":0}],\"model\":{\"type\":\"WordPiece\","
 	                          "\"vocab\":{\"[UNK]\":0}}," PRE "}");
+	refuses("has id 4, but 1 in the vocabulary", "{\"added_tokens\":[{\"content\":\"[MASK]\",\"id\":4,\"special\":true,\"normalized\":false}],"
+	        "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"[MASK]\":1}}," PRE "}");
 	make_dirs("n");
 	put_text("n/vocab.txt", "a\nb\n");
 	DIES(EXIT_INPUT, "holds no [UNK]", tokenizer_load("n"));

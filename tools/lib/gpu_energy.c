@@ -61,12 +61,20 @@ static bool is_meant(const char *entry, unsigned index, struct nvml_device *devi
 	return strncmp(entry, "GPU-", 4) == 0 && nvml.uuid(device, uuid, sizeof uuid) == 0 && strncmp(uuid, entry, strlen(entry)) == 0;
 }
 
-static bool is_visible(const char *list, unsigned index, struct nvml_device *device)
+/* What comes after an entry that is no device does not count, as CUDA has it. n: devices there are */
+static bool ends_list(const char *entry, unsigned n)
+{
+	int64_t i;
+
+	return parse_i64(entry, &i) ? i < 0 || i >= (int64_t)n : strncmp(entry, "GPU-", 4) != 0;
+}
+
+static bool is_visible(const char *list, unsigned index, unsigned n, struct nvml_device *device)
 {
 	char *copy = list ? xstrdup(list) : NULL, *save = NULL;
 	bool visible = !list;
 
-	for (char *s = copy ? strtok_r(copy, ", ", &save) : NULL; s && !visible; s = strtok_r(NULL, ", ", &save))
+	for (char *s = copy ? strtok_r(copy, ", ", &save) : NULL; s && !visible && !ends_list(s, n); s = strtok_r(NULL, ", ", &save))
 		visible = is_meant(s, index, device);
 	free(copy);
 	return visible;
@@ -81,7 +89,7 @@ int gpu_energy_begin(void)
 	for (unsigned i = 0; i < n && n_gpus < MAX_GPUS; i++) {
 		struct nvml_device *device;
 
-		if (nvml.by_index(i, &device) == 0 && is_visible(getenv("CUDA_VISIBLE_DEVICES"), i, device) &&
+		if (nvml.by_index(i, &device) == 0 && is_visible(getenv("CUDA_VISIBLE_DEVICES"), i, n, device) &&
 		    nvml.energy(device, &gpus[n_gpus].first) == 0)
 			gpus[n_gpus++].device = device;
 	}

@@ -16,10 +16,10 @@ struct json;      /* a whole document */
 typedef struct cJSON json_value; /* a value inside it: borrowed, lives as long as the document */
 
 struct json *json_parse(const char *text, size_t n, const char *name); /* name: for messages, copied */
-/* The same checks of a value that nobody reads, where strings may have NUL, and numbers be of any size. */
-void json_check(const char *text, size_t n, const char *name);
 struct json *json_read(const char *path, size_t max); /* you json_free() both */
 void json_free(struct json *doc);
+/* The checks of json_parse() alone, for a value that nobody reads: its strings may have NUL, and its numbers be of any size. */
+void json_check(const char *text, size_t n, const char *name);
 const json_value *json_root(const struct json *doc);
 
 /* Member of an object, or NULL if there is none (or value is no object). O(members). */

@@ -47,11 +47,17 @@ static char *find(const char *dir, const char *name)
 /* WordPiece finds added tokens in text as it is, and none but special ones. */
 static void check_wordpiece(const struct tokenizer *t, const char *path)
 {
-	for (size_t i = 0; i < t->added.n; i++)
-		if (!t->added.token[i].special || t->added.token[i].normalized)
-			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path,
-			          t->added.token[i].content,
-			          t->added.token[i].special ? "looked for in normalized text" : "not special");
+	for (size_t i = 0; i < t->added.n; i++) {
+		const struct added_token *a = &t->added.token[i];
+		int64_t id = t->kind->special(t->model, a->content);
+
+		if (!a->special || a->normalized)
+			die_input("cannot use tokenizer: %s: added token \"%s\" is %s, which is not supported", path, a->content,
+			          a->special ? "looked for in normalized text" : "not special");
+		if (id >= 0 && id != (int64_t)a->id)
+			die_input("cannot use tokenizer: %s: added token \"%s\" has id %lld, but %lld in the vocabulary", path,
+			          a->content, (long long)a->id, (long long)id);
+	}
 }
 
 static void load_json(struct tokenizer *t, const char *path)

@@ -280,6 +280,6 @@ int tsv_is_clean(const char *s)
 
 int is_domain_name(const char *s)
 {
-	return tsv_is_clean(s) && strlen(s) <= 200 && *s != '-' && *s != '@' && *s != '#' && !strchr(s, '/') && strcmp(s, ".") &&
-	       strcmp(s, "..") && strcmp(s, "step") && strcmp(s, "after");
+	return tsv_is_clean(s) && strlen(s) <= 200 && *s != '-' && *s != '@' && strncmp(s, "#palimpsest-", 12) && !strchr(s, '/') &&
+	       strcmp(s, ".") && strcmp(s, "..") && strcmp(s, "step") && strcmp(s, "after");
 }

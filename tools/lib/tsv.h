@@ -53,7 +53,7 @@ void tsv_begin(FILE *out, const char *kind);
 int tsv_is_clean(const char *s);
 /*
  * 1 if s is a domain name: clean, no '/', not "." or "..", not "step" or "after" (columns beside the domains' in
- * matrix.tsv), not starting with '-', '@' or '#', at most 200 bytes.
+ * matrix.tsv), not starting with '-', '@' or "#palimpsest-", at most 200 bytes.
  */
 int is_domain_name(const char *s);
 
