@@ -334,12 +334,12 @@ $(OUT)/ngrams.tsv: $(data)/domains.tsv
 		$(if $(filter sbert --method=sbert,$(NGRAM_FLAGS)),$(addprefix -m ,$(SBERT))) $(NGRAM_FLAGS) $(foreach d,$(domains),$(d)=$(data)/$(d)/train.txt)
 
 # Other vectors, or another file GIVEN, make another order, however old they are.
-$(if $(given),$(if $(dry)$(watching),,$(shell cmp -s $(given) $(run)/given || cp $(given) $(run)/given)))
 ordered_by := $(vectors) $(if $(vectors),$(call holding,$(run)/vectors,$(vectors)))
+given_now  := $(if $(given),$(call holding,$(run)/given,$(file <$(given))))
 
 # order NAME KIND SEED-OR-PORTIONS
 define order
-$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(ordered_by) $(if $(filter given,$(2)),$(wildcard $(run)/given))
+$(OUT)/$(1)/order.tsv: $(data)/domains.tsv $(ordered_by) $(if $(filter given,$(2)),$(given_now))
 	@$$(job) -c $$@ '$(1): ordering the domains' $(ON_ORDER) $$(meter) $(ORDER_DOMAINS) --order $(2) \
 		$(if $(filter similar farthest,$(2)),$(addprefix --portions ,$(or $(3),$(PORTIONS))) $(addprefix --start ,$(START)),--seed $(or $(3),$(SEED))) \
 		$(addprefix --vectors ,$(vectors)) $(if $(filter given,$(2)),--given $(GIVEN)) $(data)/domains.tsv
@@ -419,9 +419,9 @@ extended   = $(if $(more.$(1)-M$(2)),[ "$$$$(cat $(call note,$(1)-M$(2)) 2>/dev/
 	is_short,$(OUT)/$(1)/tables/M$(2).tsv) &&)
 sampled    = $(if $(call sample_of,$(1)),--reference $(reference) --until $(call sample_of,$(1)))
 # is_short TABLES, of the shell: they are not of all domains. tables_more: those of which all are wanted by now, ORDER/tables/MK.tsv
-is_short   = [ "$$$$(grep -vc '^\#' $(1))" -le $(words $(domains)) ]
+is_short   = awk '!/^\#/ { n++ } END { exit n > $(words $(domains)) }' $(1)
 tables_more := $(foreach o,$(orders),$(foreach k,$(filter-out $(words $(domains)),$(tables_at)),$(if $(wildcard $(OUT)/$(o)/tables/M$(k).tsv),$(if \
-	$(shell $(subst $$$$,$$,$(call is_short,$(OUT)/$(o)/tables/M$(k).tsv)) && echo 1),$(o)/tables/M$(k).tsv))))
+	$(shell $(call is_short,$(OUT)/$(o)/tables/M$(k).tsv) && echo 1),$(o)/tables/M$(k).tsv))))
 # tables_of ORDER K: whose rows are those of some domains
 tables_of  = $(if $(TABLES),$(OUT)/$(1)/tables/M$(2).tsv)
 # what a row in ORDER says already, and of the first step's those that began alike

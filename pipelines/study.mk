@@ -132,13 +132,14 @@ texts.do.$(1): $(data)/domains.tsv
 endef
 $(foreach t,$(texts),$(eval $(call texts_rule,$(t))))
 
-# zero_texts MODEL: those that M0 has been measured on, though others may stand before them in the study file by now
-zero_texts = $(or $(filter $(texts),$(notdir $(shell sed -n 's/^set.TOK_IN := //p' $(OUT)/zero/$(1)/settings.mk 2>/dev/null))),$(zero.$(1).texts))
+# M0 stays on the texts that it has been measured on, though others may stand before them in the study file by now.
+$(foreach m,$(zeros),$(eval zero.$(m).texts := $(or $(filter $(texts),\
+	$(notdir $(shell sed -n 's/^set.TOK_IN := //p' $(OUT)/zero/$(m)/settings.mk 2>/dev/null))),$(zero.$(m).texts))))
 
 define zero_rule
 .PHONY: zero.do.$(1)
-zero.do.$(1): texts.do.$(call zero_texts,$(1)) ngrams
-	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$(call zero_texts,$(1)) $$(also) SEED=$(base.seed) ORDER= FT=0 zero
+zero.do.$(1): texts.do.$$(zero.$(1).texts) ngrams
+	$$(call cpt,zero,$(1)) MODEL=$$(model.$(1)) TOK_IN=$(OUT)/texts/$$(zero.$(1).texts) $$(also) SEED=$(base.seed) ORDER= FT=0 zero
 endef
 $(foreach m,$(zeros),$(eval $(call zero_rule,$(m))))
 

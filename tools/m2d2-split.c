@@ -213,7 +213,7 @@ static void show_progress(const struct reader *r)
 /* The table lies beside the domains' folders. */
 static bool is_domain_folder(const char *name)
 {
-	return is_domain_name(name) && strcmp(name, "domains.tsv") && strcmp(name, ".unfinished");
+	return is_domain_name(name) && strcmp(name, "domains.tsv") && strcmp(name, DIR_MARK);
 }
 
 /* A labelled document; name and number: where it stands. */

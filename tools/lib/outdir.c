@@ -17,8 +17,6 @@
 #include "checked.h"
 #include "die.h"
 
-#define MARK ".unfinished" /* in a staging folder from its making until its commit: what is beside it is ours */
-
 /* Path of a directory to be replaced, without slashes at its end and with links resolved; you free() it. */
 static char *dir_target(const char *path)
 {
@@ -74,7 +72,7 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	while ((errno = 0, e = readdir(dir))) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		if (what != WALK_SYNC && !strcmp(e->d_name, MARK))
+		if (what != WALK_SYNC && !strcmp(e->d_name, DIR_MARK))
 			continue;
 		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW)) {
 			if (errno == ENOENT)
@@ -100,8 +98,8 @@ static void walk(int parent, const char *name, const char *top, enum walk what)
 	}
 	if (errno)
 		die("cannot read folder %s:", top);
-	if (what == WALK_REMOVE && unlinkat(fd, MARK, 0) && errno != ENOENT) /* last: if we are killed, the rest is still known as ours */
-		die("cannot remove %s/%s:", top, MARK);
+	if (what == WALK_REMOVE && unlinkat(fd, DIR_MARK, 0) && errno != ENOENT) /* last: if we are killed, the rest is still known as ours */
+		die("cannot remove %s/%s:", top, DIR_MARK);
 	if (what == WALK_SYNC && !sync_fd(fd))
 		die("cannot write folder %s:", top);
 	closedir(dir);
@@ -186,8 +184,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 {
 	(void)st, (void)type;
 	if (where->level == 0)
-		unlinkat(staging_lock, MARK, 0);
-	return where->level == 1 && !strcmp(path + where->base, MARK) ? 0 : remove(path);
+		unlinkat(staging_lock, DIR_MARK, 0);
+	return where->level == 1 && !strcmp(path + where->base, DIR_MARK) ? 0 : remove(path);
 }
 
 /* Is the folder of that name the one that we have locked? Someone may have removed that, and another run begun one. */
@@ -235,7 +233,7 @@ static int lock_dir(const char *staging, const char *path)
 
 static bool put_mark(void)
 {
-	int fd = openat(staging_lock, MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	int fd = openat(staging_lock, DIR_MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 
 	return fd >= 0 && close(fd) == 0;
 }
@@ -246,7 +244,7 @@ static bool put_mark(void)
  */
 static void check_ours(const char *staging)
 {
-	if (faccessat(staging_lock, MARK, F_OK, 0) == 0)
+	if (faccessat(staging_lock, DIR_MARK, F_OK, 0) == 0)
 		return;
 	dir_check_replaceable(staging, staging_known);
 	if (!put_mark())
@@ -303,8 +301,8 @@ void dir_commit(const char *path, const char *staging)
 	walk(AT_FDCWD, staging, staging, WALK_SYNC);
 	dir_check_replaceable(path, staging_known); /* again: the work may have taken days */
 	dir_remove(old); /* left by a killed process that had our number */
-	if (unlinkat(staging_lock, MARK, 0) && errno != ENOENT)
-		die("cannot remove %s/%s:", staging, MARK);
+	if (unlinkat(staging_lock, DIR_MARK, 0) && errno != ENOENT)
+		die("cannot remove %s/%s:", staging, DIR_MARK);
 	if (!sync_fd(staging_lock))
 		die("cannot write folder %s:", staging);
 	if (renameat2(AT_FDCWD, staging, AT_FDCWD, target, RENAME_EXCHANGE) == 0) {

@@ -5,6 +5,8 @@
 #ifndef PALIMPSEST_OUTDIR_H
 #define PALIMPSEST_OUTDIR_H
 
+#define DIR_MARK ".unfinished" /* in a staging folder from its making until its commit: what is beside it is ours; nothing in a result is called so */
+
 /*
  * Ends the tool (exit 1) if PATH is there and is neither an empty folder nor an earlier result, since it would be replaced whole.
  * known: what a result holds, NULL at the end: patterns of names in PATH, those of folders with a slash at their end. The first is

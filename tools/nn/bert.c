@@ -294,7 +294,6 @@ static th_tensor *transform(const struct nn_model *m, th_tensor *h)
 
 const struct nn_family nn_bert = {
 	.masked = true,
-	.prefix = "bert.",
 	.bare = (const char *const[]){"cls.predictions.bias", "cls.predictions.transform.dense.weight",
 	                              "cls.predictions.transform.dense.bias", "cls.predictions.transform.LayerNorm.weight",
 	                              "cls.predictions.transform.LayerNorm.bias", "cls.predictions.decoder.weight",
@@ -308,7 +307,6 @@ const struct nn_family nn_bert = {
 
 const struct nn_family nn_roberta = {
 	.masked = true,
-	.prefix = "roberta.",
 	.bare = (const char *const[]){"lm_head.bias", "lm_head.dense.weight", "lm_head.dense.bias", "lm_head.layer_norm.weight",
 	                              "lm_head.layer_norm.bias", "lm_head.decoder.weight", "lm_head.decoder.bias", NULL},
 	.ignored = (const char *const[]){UNUSED, NULL},
@@ -320,7 +318,6 @@ const struct nn_family nn_roberta = {
 
 /* Heads are not read. */
 static const struct nn_family encoder = {
-	.prefix = "bert.",
 	.ignored = (const char *const[]){UNUSED, "cls.*", "classifier.*", "qa_outputs.*", NULL},
 	.load = load_encoder,
 	.hidden = hidden,

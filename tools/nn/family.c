@@ -62,7 +62,7 @@ struct nn_model *nn_model_load_by(const struct nn_family *family, const struct m
 	m->device = device;
 	m->compute = compute;
 	m->train = train;
-	m->params = nn_params_open(dir, family->prefix, device);
+	m->params = nn_params_open(dir, model_prefix(config), device);
 	m->params->dtype = weights;
 	m->call = xcalloc((size_t)config->n_layer, sizeof *m->call);
 	family->load(m);
@@ -102,7 +102,7 @@ void nn_model_free(struct nn_model *m)
 
 void nn_model_save(const struct nn_model *m, const char *path, enum st_dtype dtype)
 {
-	nn_params_save(m->params, path, dtype, m->family->prefix, m->family->bare);
+	nn_params_save(m->params, path, dtype, model_prefix(&m->config), m->family->bare);
 }
 
 static th_tensor *empty_like(const th_tensor *t, th_dtype dtype, th_device device)

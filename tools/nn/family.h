@@ -29,8 +29,7 @@ struct nn_cache; /* kv_cache.h */
 
 struct nn_family {
 	bool masked;                      /* predicts masked tokens from both sides; else each token from those before it */
-	const char *prefix;               /* of tensors in a checkpoint with a head: "transformer." */
-	const char *const *bare;          /* tensors that have no prefix even there; NULL ends */
+	const char *const *bare;          /* tensors that have no model_prefix() even in a checkpoint with a head; NULL ends */
 	const char *const *ignored;       /* tensors that may lie in a checkpoint unused; NULL ends */
 	/* Asks for the parameters that m->config speaks of, fills m->net and m->head. */
 	void (*load)(struct nn_model *m);

@@ -202,7 +202,6 @@ static th_tensor *hidden_after(const struct nn_model *m, th_tensor *id, struct n
 }
 
 const struct nn_family nn_gpt2 = {
-	.prefix = "transformer.",
 	.bare = (const char *const[]){"lm_head.weight", NULL},
 	/* Masks that old checkpoints hold. */
 	.ignored = (const char *const[]){"h.*.attn.bias", "h.*.attn.masked_bias", NULL},

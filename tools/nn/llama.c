@@ -215,7 +215,6 @@ static th_tensor *hidden_after(const struct nn_model *m, th_tensor *id, struct n
 }
 
 const struct nn_family nn_llama = {
-	.prefix = "model.",
 	.bare = (const char *const[]){"lm_head.weight", NULL},
 	/* Frequencies that old checkpoints hold. */
 	.ignored = (const char *const[]){"layers.*.self_attn.rotary_emb.inv_freq", "rotary_emb.inv_freq", NULL},
