@@ -5,6 +5,7 @@
 #include "fused_parts.h"
 
 #include <ATen/Context.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/log_softmax.h>
@@ -73,6 +74,22 @@ static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scal
 	}
 }
 
+/*
+ * A device's fast products of 16-bit numbers want rows of whole 16 bytes, and GPT-2's vocabulary is odd: there the head gets classes of
+ * weight 0, whose logits nobody looks at, as nanoGPT's has. For few rows the copy would cost more than it saves. On the cpu this is so for
+ * float16, which has no kernels either.
+ */
+static Tensor with_spare_classes(const Tensor &w, int64_t rows)
+{
+	const int64_t spare = (64 - w.size(0) % 64) % 64;
+
+	if (!spare || rows < 512 || has_kernels(w) || w.element_size() != 2)
+		return w;
+	std::vector<int64_t> pad(static_cast<size_t>(2 * w.dim()), 0);
+	pad.back() = spare;
+	return at::constant_pad_nd(w, pad);
+}
+
 static void check_linear_loss(const Tensor &h, const Tensor &w, const Tensor &b, const Tensor &target)
 {
 	TORCH_CHECK(h.dim() == 2 && w.dim() == 2 && h.size(1) == w.size(1), "cross entropy: shapes do not fit: h ",
@@ -90,27 +107,28 @@ static Tensor loss_rows(const Tensor &h)
 }
 
 struct LinearCrossEntropy : Function<LinearCrossEntropy> {
-	static Tensor forward(AutogradContext *ctx, const Tensor &h_, const Tensor &w, const std::optional<Tensor> &b_,
+	static Tensor forward(AutogradContext *ctx, const Tensor &h_, const Tensor &w_, const std::optional<Tensor> &b_,
 			      const Tensor &target_, double scale, bool gradient)
 	{
-		const Tensor b = b_.value_or(Tensor());
+		const int64_t N = h_.size(0), V = w_.size(0), rows = chunk_rows(N, V * h_.element_size(), gradient);
+		const Tensor w = with_spare_classes(w_, N), b = b_ ? with_spare_classes(*b_, N) : Tensor();
 		const Tensor target = target_.contiguous();
 		const Tensor h = h_.contiguous().masked_fill(target.lt(0).unsqueeze(1), 0); /* 0 times what is ignored may be NaN */
-		const int64_t N = h.size(0), V = w.size(0), rows = chunk_rows(N, V * h.element_size(), gradient);
-		const bool need_h = gradient && h_.requires_grad(), need_w = gradient && w.requires_grad();
-		const bool need_b = gradient && b.defined() && b.requires_grad();
+		const bool need_h = gradient && h_.requires_grad(), need_w = gradient && w_.requires_grad();
+		const bool need_b = gradient && b_ && b_->requires_grad();
 		const at::ScalarType wide = sum_type(h);
 		Tensor loss = loss_rows(h), dh, dw, db;
 
 		if (need_h)
 			dh = at::empty_like(h);
 		if (need_b)
-			db = at::zeros({V}, h.options().dtype(wide));
+			db = at::zeros({w.size(0)}, h.options().dtype(wide));
 		for (int64_t r = 0; r < N; r += rows) {
 			const int64_t n = std::min(rows, N - r);
 			const Tensor hc = h.narrow(0, r, n);
-			Tensor logits = multiply(hc, w, b), part = loss.narrow(0, r, n);
-			cross_entropy_rows(logits, target.narrow(0, r, n), scale, need_h || need_w || need_b, part);
+			const Tensor logits = multiply(hc, w, b);
+			Tensor own = logits.narrow(1, 0, V), part = loss.narrow(0, r, n);
+			cross_entropy_rows(own, target.narrow(0, r, n), scale, need_h || need_w || need_b, part);
 			if (need_h) {
 				Tensor rows_h = dh.narrow(0, r, n);
 				multiply_into(logits, w.t(), rows_h);
@@ -126,8 +144,8 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 		}
 		if (N == 0 && need_w)
 			dw = at::zeros_like(w);
-		ctx->save_for_backward(
-		    {dh, need_w ? dw.to(w.scalar_type()) : dw, need_b ? db.to(b.scalar_type()) : db});
+		ctx->save_for_backward({dh, need_w ? dw.narrow(0, 0, V).to(w.scalar_type()) : dw,
+		                        need_b ? db.narrow(0, 0, V).to(b.scalar_type()) : db});
 		return loss.sum().mul(scale).to(wide);
 	}
 
@@ -187,12 +205,13 @@ static void nll_by_parts(const Tensor &h, const Tensor &w, const Tensor &b, cons
 		out[i] = want[i] < 0 ? 0 : lse[static_cast<size_t>(i)] - out[i];
 }
 
-Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, const Tensor &target_)
+Tensor fused_linear_nll(const Tensor &h_, const Tensor &w_, const Tensor &b_, const Tensor &target_)
 {
 	at::NoGradGuard guard;
-	check_linear_loss(h_, w, b, target_);
+	check_linear_loss(h_, w_, b_, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
-	const int64_t N = h.size(0);
+	const int64_t N = h.size(0), V = w_.size(0);
+	const Tensor w = with_spare_classes(w_, N), b = b_.defined() ? with_spare_classes(b_, N) : b_;
 	Tensor loss = loss_rows(h);
 
 	if (has_kernels(h) && N > 0) {
@@ -202,31 +221,31 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w, const Tensor &b, cons
 		                      : nll_by_parts<at::BFloat16>)(h, w, b, target, loss);
 		return loss.to(sum_type(h));
 	}
-	const int64_t rows = chunk_rows(N, w.size(0) * h.element_size(), false);
+	const int64_t rows = chunk_rows(N, V * h.element_size(), false);
 	for (int64_t r = 0; r < N; r += rows) {
 		const int64_t n = std::min(rows, N - r);
-		Tensor logits = multiply(h.narrow(0, r, n), w, b), part = loss.narrow(0, r, n);
+		Tensor logits = multiply(h.narrow(0, r, n), w, b).narrow(1, 0, V), part = loss.narrow(0, r, n);
 		cross_entropy_rows(logits, target.narrow(0, r, n), 0, false, part);
 	}
 	return loss.to(sum_type(h));
 }
 
 /* A row whose target's logit is NaN counts none as greater. */
-Tensor fused_linear_rank(const Tensor &h_, const Tensor &w, const Tensor &b, const Tensor &target_)
+Tensor fused_linear_rank(const Tensor &h_, const Tensor &w_, const Tensor &b_, const Tensor &target_)
 {
 	at::NoGradGuard guard;
-	check_linear_loss(h_, w, b, target_);
+	check_linear_loss(h_, w_, b_, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
-	const int64_t N = h.size(0), rows = chunk_rows(N, w.size(0) * h.element_size(), false);
+	const int64_t N = h.size(0), V = w_.size(0), rows = chunk_rows(N, V * h.element_size(), false);
+	const Tensor w = with_spare_classes(w_, N), b = b_.defined() ? with_spare_classes(b_, N) : b_;
 	Tensor rank = at::zeros({N}, target.options());
 
 	if (N > 0 && target.is_cpu()) /* a device has an assertion of its own, and to ask it would be to wait */
-		TORCH_CHECK(target.max().item<int64_t>() < w.size(0), "rank: target ", target.max().item<int64_t>(),
-			    " is not below ", w.size(0));
+		TORCH_CHECK(target.max().item<int64_t>() < V, "rank: target ", target.max().item<int64_t>(), " is not below ", V);
 	for (int64_t r = 0; r < N; r += rows) {
 		const int64_t n = std::min(rows, N - r);
 		const Tensor want = target.narrow(0, r, n);
-		const Tensor logits = multiply(h.narrow(0, r, n), w, b);
+		const Tensor logits = multiply(h.narrow(0, r, n), w, b).narrow(1, 0, V);
 		const Tensor own = logits.gather(1, want.clamp_min(0).unsqueeze(1));
 		rank.narrow(0, r, n).copy_(logits.gt(own).sum(1).mul_(want.ge(0)));
 	}

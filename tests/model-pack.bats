@@ -116,6 +116,10 @@ setup() {
 	fails 2 '-o is missing' -- model-pack m0
 	fails 1 'nowhere' -- model-pack -o x nowhere
 	[ ! -e x ]
+	cp -r m1 half
+	touch half/.unfinished
+	fails 1 'cannot pack half: it is unfinished' -- model-pack -o x half
+	[ ! -e x ]
 	model-pack -o p m0
 	cp -r m0 m2 && mkdir m2/1_Pooling && touch m2/1_Pooling/config.json
 	fails 1 'cannot pack m2: it holds 1_Pooling' -- model-pack -o x m2

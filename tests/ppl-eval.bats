@@ -544,6 +544,20 @@ other_model() {
 	[ ! -e rows ]
 }
 
+@test "ppl-eval: a perplexity beyond what a double holds is no result" {
+	need_refs safetensors
+	cp -r "$given/m0" m
+	"$python" - m/model.safetensors <<-'EOF'
+		import sys
+		from safetensors.numpy import load_file, save_file
+		w = load_file(sys.argv[1])
+		w[next(name for name in w if name.endswith("ln_f.weight"))] *= 1e6
+		save_file(w, sys.argv[1])
+	EOF
+	fails 1 "b" "perplexity is infinite" -- ppl-eval -q -m m -o rows b="$given/b.tok"
+	[ ! -e rows ]
+}
+
 @test "ppl-eval: a full disk" {
 	run --separate-stderr bash -c '"$@" >/dev/full' - "${eval[@]}" b="$given/b.tok"
 	[ "$status" -eq 1 ]

@@ -344,6 +344,15 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	[ "$(value explain value '$c["predictor"] == "size" && $c["correlation"] == "partial"')" = - ]
 	near "$(value sequence base_similarity '$c["step"] == 1')" "$(awk 'BEGIN { printf "%.17g", 1 / sqrt(2) }')"
 	[ "$(value sequence bytes '$c["step"] == 1')" -eq $((1000 - 10 * ${straight%% *})) ]
+	# given twice, or less than nothing
+	for bad in '$p' '$s/\t[0-9]*$/\t-1/'; do
+		sed "$bad" domains.tsv >bad.tsv
+		fails 3 bad.tsv -- study-stats -o other --domains bad.tsv runs.tsv
+	done
+	for bad in '$p' '/@base/p'; do
+		sed "$bad" vectors.tsv >bad.tsv
+		fails 3 bad.tsv 'stands twice' -- study-stats -o other --vectors bad.tsv runs.tsv
+	done
 	# balanced domains are all of one size, whatever the corpus has of them
 	sed -i 's/\tno\t/\tyes\t/' runs.tsv
 	study-stats -o out --domains domains.tsv --vectors vectors.tsv runs.tsv >/dev/null

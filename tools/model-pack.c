@@ -48,6 +48,8 @@ static int list_files(const char *dir, char ***names)
 
 		if (stat(path, &st))
 			die("cannot read %s:", path);
+		if (!strcmp(e->d_name, DIR_MARK))
+			die("cannot pack %s: it is unfinished, for it holds %s", dir, e->d_name);
 		if (S_ISREG(st.st_mode)) {
 			GROW(*names, n, cap);
 			(*names)[n++] = xstrdup(e->d_name);

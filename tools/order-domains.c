@@ -60,7 +60,9 @@ static int find(const struct domain *sorted, int n, const char *name)
 /* In the order of the table. */
 static void read_domains(const char *path)
 {
-	struct tsv *t = tsv_read(path, "domains");
+	static struct tsv *t; /* its strings are the domains' */
+
+	t = tsv_read(path, "domains");
 	int name = tsv_column(t, "domain"), l1 = tsv_column(t, "l1"), portion = tsv_column(t, "portion");
 	int bytes = !strcmp(how, "size") ? tsv_column(t, "train_bytes") : -1;
 	struct domain *sorted;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -110,6 +111,30 @@ static void device_is_written_in_place(void **state)
 	assert_true(S_ISCHR(st.st_mode));
 }
 
+static void between_two_lines(const void *path)
+{
+	struct atomic *a;
+
+	assert_int_equal(write(STDOUT_FILENO, "head\n", 5), 5);
+	assert_int_equal(write(STDERR_FILENO, "head\n", 5), 5);
+	a = atomic_open(path);
+	atomic_write(a, "body\n", 5);
+	atomic_commit(a);
+	assert_int_equal(write(STDOUT_FILENO, "tail\n", 5), 5);
+	assert_int_equal(write(STDERR_FILENO, "tail\n", 5), 5);
+}
+
+/* Both are led to files. */
+static void descriptor_is_written_in_place(void **state)
+{
+	(void)state;
+	assert_string_equal(end_of(between_two_lines, "/dev/stdout").out, "head\nbody\ntail\n");
+	assert_string_equal(end_of(between_two_lines, "/dev/fd/1").out, "head\nbody\ntail\n");
+	assert_string_equal(end_of(between_two_lines, "/proc/self/fd/2").err, "head\nbody\ntail\n");
+	assert_string_equal(end_of(between_two_lines, "/dev/stderr").err, "head\nbody\ntail\n");
+	assert_dies(open_it, "/dev/fd/1000000", 1, "cannot write /dev/fd/1000000: Bad file descriptor");
+}
+
 static void leave(const void *arg)
 {
 	static struct atomic *a; /* static: abandoned on purpose, and no leak */
@@ -193,6 +218,38 @@ static void stale_name_is_taken_over(void **state)
 	assert_file("stale", "x", 1);
 }
 
+/* As another machine's or container's process of our number has it. */
+static void open_another_runs(const void *path)
+{
+	char name[60];
+	FILE *f;
+
+	snprintf(name, sizeof name, "%s.tmp.%ld", (const char *)path, (long)getpid());
+	f = fopen(name, "w");
+	assert_int_equal(flock(fileno(f), LOCK_EX), 0);
+	atomic_open(path);
+}
+
+static void commit_what_was_taken(const void *path)
+{
+	struct atomic *a = atomic_open(path);
+	char name[60];
+
+	snprintf(name, sizeof name, "%s.tmp.%ld", (const char *)path, (long)getpid());
+	assert_int_equal(unlink(name), 0);
+	put_file(name, "of another", 10);
+	atomic_commit(a);
+}
+
+static void two_of_one_number(void **state)
+{
+	(void)state;
+	assert_dies(open_another_runs, "two", 1, "cannot write two: another run is writing it, in two.tmp.");
+	assert_dies(commit_what_was_taken, "two", 1, "is gone, or another run's");
+	assert_int_equal(files("two"), 0);
+	assert_int_equal(files("two.tmp.*"), 2); /* nor is the other's file removed */
+}
+
 static void write_much(const void *path)
 {
 	struct atomic *a = atomic_open(path);
@@ -274,8 +331,10 @@ int main(void)
 		cmocka_unit_test(mode_follows_umask),
 		cmocka_unit_test(link_is_followed),
 		cmocka_unit_test(device_is_written_in_place),
+		cmocka_unit_test(descriptor_is_written_in_place),
 		cmocka_unit_test(nothing_stays),
 		cmocka_unit_test(stale_name_is_taken_over),
+		cmocka_unit_test(two_of_one_number),
 		cmocka_unit_test(failures),
 	};
 

@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "atomic.h"
 #include "death.h"
 #include "progress.h"
+#include "spool.h"
 
 static const char *output, *how;
 static int64_t batch;
@@ -261,12 +263,29 @@ static void write_to_closed_stdout(const void *arg)
 	close_stdout();
 }
 
+/* An input gets shorter while it is in use. */
+static void cut_what_is_mapped(const void *arg)
+{
+	const char *map;
+
+	(void)arg;
+	parse_words("");
+	put_file("mapped", "text", 4);
+	assert_int_equal(truncate("mapped", 1 << 20), 0);
+	map = map_file("mapped", 1 << 20);
+	atomic_write(atomic_open("result"), "x", 1);
+	assert_int_equal(truncate("mapped", 0), 0);
+	_exit(map[1 << 19]);
+}
+
 static void surroundings(void **state)
 {
 	(void)state;
 	assert_int_equal(end_of(ignore_pipe, NULL).code, 128 + SIGPIPE);
 	assert_int_equal(end_of(write_too_much, NULL).code, 128 + SIGXFSZ);
 	assert_dies(write_to_closed_stdout, NULL, 1, "cannot write stdout: Bad file descriptor");
+	assert_dies(cut_what_is_mapped, NULL, 1, "probe: an input was cut");
+	assert_int_equal(files("result*"), 0);
 }
 
 int main(void)
@@ -283,5 +302,5 @@ int main(void)
 		cmocka_unit_test_setup(surroundings, fresh),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, in_scratch, out_of_scratch);
 }

@@ -42,11 +42,16 @@ static void test_correlations(void **state)
 static void test_nothing_to_tell(void **state)
 {
 	static const double same[] = {1, 1, 1, 1, 1}, x[] = {1, 2, 3, 4, 5}, y[] = {2, 1, 4, 3, 5};
+	static const double tenth[] = {.1, .1, .1, .1, .1, .1, .1, .1, .1, .1}, ten[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 	const double *z[] = {x, y};
 
 	(void)state;
 	assert_true(isnan(stat_spearman(same, x, 5)));
 	assert_true(isnan(stat_kendall(x, same, 5)));
+	for (int n = 2; n <= 10; n++) { /* whatever rounding does to the mean */
+		assert_true(isnan(stat_pearson(tenth, ten, n)));
+		assert_true(isnan(stat_spearman(ten, tenth, n)));
+	}
 	assert_true(isnan(stat_pearson(x, y, 1)));
 	assert_true(isnan(stat_partial(x, y, z, 1, 5)));    /* x explains x */
 	assert_true(isnan(stat_partial(x, y, z + 1, 1, 3))); /* too few */

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +37,7 @@ struct atomic {
 	size_t waiting; /* written since the disk was last told to begin */
 };
 
-static void remove_all(void)
+void atomic_remove_all(void)
 {
 	pid_t self = getpid();
 
@@ -49,7 +50,7 @@ static void remove_all(void)
 
 static void on_signal(int sig)
 {
-	remove_all();
+	atomic_remove_all();
 	raise(sig); /* SA_RESETHAND: the default action, as soon as this handler returns */
 }
 
@@ -67,7 +68,7 @@ static void install_handlers(void)
 	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
 		if (!sigaction(sigs[i], NULL, &old) && old.sa_handler == SIG_DFL)
 			sigaction(sigs[i], &action, NULL);
-	atexit(remove_all);
+	atexit(atomic_remove_all);
 }
 
 static struct slot *free_slot(void)
@@ -114,19 +115,58 @@ static bool is_under_way(const char *tmp)
 	return false;
 }
 
+/* Opened anew, a file that stdout was led to would be written from its beginning, or replaced. */
+static int named_descriptor(const char *path)
+{
+	static const char *const folder[] = {"/dev/fd/", "/proc/self/fd/"};
+
+	for (int i = 0; i < 2; i++) {
+		size_t n = strlen(folder[i]);
+		if (!strncmp(path, folder[i], n) && path[n] && strlen(path) < n + 9 && !path[n + strspn(path + n, "0123456789")])
+			return atoi(path + n);
+	}
+	return !strcmp(path, "/dev/stdout") ? STDOUT_FILENO : !strcmp(path, "/dev/stderr") ? STDERR_FILENO : -1;
+}
+
+/*
+ * Locked, for another machine or container on the same folder may have a process of our number: its file is told by the lock from one that
+ * a killed process left.
+ */
+static int open_temporary(const char *tmp, const char *path)
+{
+	const int flags = O_WRONLY | O_CLOEXEC;
+	int fd = open(tmp, flags | O_CREAT | O_EXCL, 0666);
+
+	if (fd < 0 && errno == EEXIST) {
+		if (is_under_way(tmp))
+			die_usage("%s: is named for two outputs", path);
+		fd = open(tmp, flags | O_NOFOLLOW);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+			die("cannot write %s: another run is writing it, in %s", path, tmp);
+		if (fd >= 0)
+			close(fd);
+		unlink(tmp);
+		fd = open(tmp, flags | O_CREAT | O_EXCL, 0666);
+	}
+	if (fd < 0)
+		die("cannot write %s:", path);
+	flock(fd, LOCK_EX | LOCK_NB); /* where the file system cannot, nothing is known of others */
+	return fd;
+}
+
 struct atomic *atomic_open(const char *path)
 {
 	struct atomic *a = xcalloc(1, sizeof *a);
+	int fd = named_descriptor(path);
 	struct stat st;
-	int fd;
 
 	a->path = xstrdup(!strcmp(path, "-") ? "stdout" : path);
 	if (!strcmp(path, "-")) {
 		a->file = stdout;
 		return a;
 	}
-	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-		fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 || (!stat(path, &st) && !S_ISREG(st.st_mode))) {
+		fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : open(path, O_WRONLY | O_CLOEXEC);
 		if (fd < 0)
 			die("cannot write %s:", path);
 	} else {
@@ -137,15 +177,7 @@ struct atomic *atomic_open(const char *path)
 			errno = ENAMETOOLONG;
 			die("cannot write %s:", path);
 		}
-		fd = open(a->slot->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd < 0 && errno == EEXIST) { /* left by a killed process that had our number */
-			if (is_under_way(a->slot->tmp))
-				die_usage("%s: is named for two outputs", path);
-			unlink(a->slot->tmp);
-			fd = open(a->slot->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		}
-		if (fd < 0)
-			die("cannot write %s:", path);
+		fd = open_temporary(a->slot->tmp, path);
 		a->slot->owner = getpid();
 	}
 	a->file = fdopen(fd, "w");
@@ -235,9 +267,15 @@ static void forget(struct atomic *a)
 
 void atomic_commit(struct atomic *a)
 {
+	struct stat ours, there;
+
 	errno = 0;
 	if (fflush(a->file) || ferror(a->file))
 		write_failed(a->path);
+	if (a->target && (fstat(fileno(a->file), &ours) || lstat(a->slot->tmp, &there) || ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)) {
+		a->slot->owner = 0;
+		die("cannot write %s: %s is gone, or another run's", a->path, a->slot->tmp);
+	}
 	if (a->file != stdout) {
 		if (a->target && !sync_fd(fileno(a->file)))
 			write_failed(a->path);

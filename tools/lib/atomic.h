@@ -16,7 +16,10 @@
 
 struct atomic;
 
-/* path "-" is stdout, for which commit only flushes and checks. The file of another output that is not yet committed: exit 2. */
+/*
+ * path "-" is stdout, for which commit only flushes and checks. The file of another output that is not yet committed: exit 2. Names of
+ * descriptors (/dev/stdout, /dev/fd/N), devices and pipes are written in place.
+ */
 struct atomic *atomic_open(const char *path);
 FILE *atomic_file(struct atomic *a);            /* borrowed: write here, do not close */
 const char *atomic_name(const struct atomic *a); /* for messages */
@@ -27,6 +30,8 @@ void atomic_abort(struct atomic *a);  /* removes the temporary file and frees a 
 
 /* At the very end of every tool that writes on stdout: flushes and dies if that fails. */
 void close_stdout(void);
+
+void atomic_remove_all(void); /* whatever is not committed, for a signal handler */
 
 /* What atomic_commit() is made of, for outdir.c. */
 char *follow_links(const char *path); /* the file that a link names, there or not, or else path itself; you free() it */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "atomic.h"
@@ -285,6 +286,20 @@ static void on_file_size(int sig)
 	(void)sig;
 }
 
+/* A mapped input was cut, or its disk failed. */
+static _Noreturn void on_bus_error(int sig)
+{
+	static const char why[] = ": an input was cut, or cannot be read any more, while it was in use\n";
+	const struct iovec line[] = {{(char *)tool_name, strlen(tool_name)}, {(char *)why, sizeof why - 1}};
+
+	(void)sig;
+	if (writev(STDERR_FILENO, line, 2) < 0) {
+		/* there is no other way to say so */
+	}
+	atomic_remove_all();
+	_exit(EXIT_FAILED);
+}
+
 int parse_options(int argc, char **argv, const struct tool *tool)
 {
 	int n_options = 0, n_operands = 0, n_entries = 0, i;
@@ -295,6 +310,7 @@ int parse_options(int argc, char **argv, const struct tool *tool)
 	signal(SIGPIPE, SIG_DFL);
 	if (signal(SIGXFSZ, on_file_size) == SIG_IGN)
 		signal(SIGXFSZ, SIG_IGN);
+	signal(SIGBUS, on_bus_error);
 	tool_name = tool->name;
 	current = tool;
 	while (tool->options[n_entries].type)

@@ -11,6 +11,7 @@
 #include "checked.h"
 #include "die.h"
 #include "hash.h"
+#include "outdir.h"
 #include "reader.h"
 #include "safetensors.h"
 #include "spool.h"
@@ -338,7 +339,7 @@ static void read_packed_file(struct reader *r, const char *dir, const char *from
 		die_input("%s: not a name of a file before byte %llu", reader_name(r), (unsigned long long)reader_offset(r));
 	get(r, name, n);
 	name[n] = '\0';
-	if (strlen(name) != n || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+	if (strlen(name) != n || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, DIR_MARK))
 		die_input("%s: not a name of a file before byte %llu", reader_name(r), (unsigned long long)reader_offset(r));
 	get(r, head, 10);
 	size = get_le(head, 4) | (uint64_t)get_le(head + 4, 4) << 32;

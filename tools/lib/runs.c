@@ -152,8 +152,13 @@ static void read_sizes(struct runs *s, const char *path)
 	for (int i = 0; i < t->n_rows; i++) {
 		int d = find_domain(s, tsv_string(t, i, c_domain));
 
-		if (d >= 0)
-			s->size[d] = (double)tsv_int(t, i, c_bytes);
+		if (d < 0)
+			continue;
+		if (!isnan(s->size[d]))
+			tsv_die(t, i, "%s stands twice", s->domain[d]);
+		s->size[d] = (double)tsv_int(t, i, c_bytes);
+		if (s->size[d] < 0)
+			tsv_die(t, i, "train_bytes is below 0");
 	}
 	tsv_free(t);
 }
@@ -164,8 +169,11 @@ static void read_similarities(struct runs *s, const char *path)
 	int c_domain = tsv_column(t, "domain"), c_first = tsv_column(t, "v0"), base = -1;
 
 	for (int i = 0; i < t->n_rows; i++)
-		if (!strcmp(tsv_string(t, i, c_domain), "@base"))
+		if (!strcmp(tsv_string(t, i, c_domain), "@base")) {
+			if (base >= 0)
+				tsv_die(t, i, "@base stands twice");
 			base = i;
+		}
 	for (int i = 0; i < t->n_rows && base >= 0; i++) {
 		int d = find_domain(s, tsv_string(t, i, c_domain));
 		double xy = 0, xx = 0, yy = 0;
@@ -177,6 +185,8 @@ static void read_similarities(struct runs *s, const char *path)
 			xx += x * x;
 			yy += y * y;
 		}
+		if (d >= 0 && !isnan(s->similarity[d]))
+			tsv_die(t, i, "%s stands twice", s->domain[d]);
 		if (d >= 0 && xx > 0 && yy > 0)
 			s->similarity[d] = xy / sqrt(xx) / sqrt(yy);
 	}

@@ -48,10 +48,21 @@ void stat_ranks(const double *x, int n, double *rank)
 	free(index);
 }
 
+/* Rounding gives what is constant a variance. */
+static bool varies(const double *x, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (x[i] != x[0])
+			return true;
+	return false;
+}
+
 double stat_pearson(const double *x, const double *y, int n)
 {
 	double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
 
+	if (!varies(x, n) || !varies(y, n))
+		return NAN;
 	for (int i = 0; i < n; i++) {
 		mx += x[i] / n;
 		my += y[i] / n;
@@ -61,7 +72,7 @@ double stat_pearson(const double *x, const double *y, int n)
 		yy += (y[i] - my) * (y[i] - my);
 		xy += (x[i] - mx) * (y[i] - my);
 	}
-	return n >= 2 && xx > 0 && yy > 0 ? xy / sqrt(xx) / sqrt(yy) : NAN;
+	return xx > 0 && yy > 0 ? xy / sqrt(xx) / sqrt(yy) : NAN;
 }
 
 double stat_spearman(const double *x, const double *y, int n)

@@ -157,5 +157,7 @@ struct result text_evaluate(const struct nn_model *m, const struct text *t, int6
 		/* An estimate below 0 nats is of too few windows, however alike they are. */
 	} while (t->reference && x.before < t->all &&
 	         (r.nll < 0 || r.ppl < 1 || !sample_enough(r.error, x.before, r.nll / r.targets - known, t->until)));
+	if (isinf(r.ppl))
+		die("%s: perplexity is infinite", t->name);
 	return r;
 }

@@ -320,14 +320,25 @@ static void capture_pass(struct loop *l, double scale, const struct nn_dropout *
 	struct training *t = l->t;
 	int64_t n = t->opt->micro_batch, T = t->opt->context;
 
-	l->pass.id = th_zeros(TH_I64, t->model->device, 2, (int64_t[]){n, T});
-	l->pass.target = th_zeros(TH_I64, t->model->device, 1, (int64_t[]){n * T});
+	if (!l->pass.id) {
+		l->pass.id = th_zeros(TH_I64, t->model->device, 2, (int64_t[]){n, T});
+		l->pass.target = th_zeros(TH_I64, t->model->device, 1, (int64_t[]){n * T});
+	}
 	l->pass.scale = scale;
 	l->pass.dropout = *dropout;
 	nn_sums_start(t->model);
 	nn_error_note(" (--graph off does without captured graphs)");
 	l->pass.graph = th_graph_record(t->model->device, pass_body, l);
 	nn_error_note("");
+}
+
+/* Gives back what a pass of the graph takes, which passes outside of it cannot use. The next whole batch captures again. */
+static void drop_graph(struct loop *l)
+{
+	if (l->pass.graph)
+		th_device_sync(l->t->model->device); /* which may be at it */
+	th_graph_free(l->pass.graph);
+	l->pass.graph = NULL;
 }
 
 bool train_can_graph(const struct nn_model *m, const struct train_options *opt)
@@ -409,7 +420,9 @@ static bool step(struct loop *l)
 	dropout.domain = hash_number(t->corpus->hash);
 	dropout.step = (uint64_t)t->step;
 	dropout.micro_step = 0;
-	if (opt->graph && n == opt->batch && !l->pass.graph)
+	if (opt->graph && n < opt->batch)
+		drop_graph(l);
+	else if (opt->graph && !l->pass.graph)
 		capture_pass(l, scale, &dropout);
 	if (opt->graph)
 		nn_sums_start(t->model);
@@ -547,7 +560,7 @@ void train(struct training *t)
 	t->seconds = now() - l.started;
 	if (opt->keep_best && t->best_step != t->step)
 		take_best(t);
-	th_graph_free(l.pass.graph);
+	drop_graph(&l);
 	shuffle_free(&l.shuffle);
 	free(l.log_path);
 	free(l.id);
