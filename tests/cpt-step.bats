@@ -78,6 +78,11 @@ blocks() {
 	"${train[@]}" --batch 64 --steps 1 -o m4 "$given/b.tok"
 	"${train[@]}" --batch 64 --steps 1 --dropout 0 -o m5 "$given/b.tok"
 	run ! cmp -s m4/model.safetensors m5/model.safetensors
+	# and drops others in each step: a text of one block
+	words 1 10 | tokenize -q -t "$given/m0" -o one.tok
+	"${train[@]}" --lr 0 --batch 1 --steps 3 -o m6 one.tok
+	[ "$(blocks m6)" -eq 1 ]
+	[ "$(losses m6 | sort -u | wc -l)" -eq 3 ]
 }
 
 @test "cpt-step: one pass by default; the last batch is smaller; more passes come in another order" {
@@ -126,6 +131,8 @@ blocks() {
 @test "cpt-step: schedules" {
 	rates() { jq -r .lr m/train.log.jsonl | xargs -n1 printf '%.5f '; }
 	"${train[@]}" --schedule constant --warmup 2 --steps 5 -o m "$given/a.tok"
+	[ "$(rates)" = "0.00000 0.00050 0.00100 0.00100 0.00100 " ]
+	"${train[@]}" --schedule constant --warmup 0.3 --steps 5 -o m "$given/a.tok" # 1.5, rounded up
 	[ "$(rates)" = "0.00000 0.00050 0.00100 0.00100 0.00100 " ]
 	"${train[@]}" --schedule cosine --warmup 0.2 --steps 5 -o m "$given/a.tok"
 	[ "$(rates)" = "0.00000 0.00100 0.00085 0.00050 0.00015 " ]
@@ -443,6 +450,16 @@ near_estimate() {
 	[ "$(ls)" = "$(printf 'cut\nwhole')" ]
 }
 
+@test "cpt-step: what the log has beyond the saved state does not stand in it twice" {
+	"${train[@]}" --steps 300 -o whole "$given/a.tok"
+	"${train[@]}" --steps 300 --save-every 50 -o m "$given/a.tok" 2>/dev/null &
+	until grep -qs '"step": 60,' m.partial/train.log.jsonl || ! kill -0 $!; do sleep 0.01; done
+	kill -KILL $!
+	wait $! || true
+	"${train[@]}" --steps 300 -o m "$given/a.tok"
+	diff -r whole m
+}
+
 @test "cpt-step: a saved state is gone on with, and says so" {
 	"${train[@]}" --steps 40 -o whole "$given/a.tok"
 	cpt-step "${quick[@]:1}" -m "$given/m0" --steps 40 --save-every 1 -o m "$given/a.tok" &
@@ -473,6 +490,14 @@ near_estimate() {
 	[ ! -e m.partial ]
 }
 
+@test "cpt-step: what waits for it sees that it was a signal" {
+	bash -c '"$@"; :' - "${train[@]}" --steps 300 -o m "$given/a.tok" 2>err &
+	await m.partial/train.log.jsonl
+	kill -TERM "$(ps -o pid= --ppid $! | tr -d ' ')"
+	wait $!
+	grep -q Terminated err
+}
+
 @test "cpt-step: TERM in a validation leaves it, and it is done later" {
 	words 777 60000 | tokenize -q -t "$given/m0" -o long.tok
 	valid=("${train[@]}" --micro-batch 1 --steps 2 --valid long.tok --eval-every 1 --keep-best)
@@ -493,6 +518,22 @@ near_estimate() {
 	diff -r whole m
 }
 
+@test "cpt-step: the best validation before a signal is still the best after it" {
+	# a rate that destroys the model: the first validation is the best
+	worse=("${train[@]}" --lr 1 --clip 0 --schedule constant --dropout 0 --steps 300 --valid "$given/b.tok" --eval-every 2 --keep-best)
+	"${worse[@]}" -o whole "$given/a.tok" >summary
+	[ "$(jq .chain[-1].best_step whole/palimpsest.json)" -le 10 ]
+	"${worse[@]}" -o m "$given/a.tok" 2>/dev/null &
+	until grep -qs '"step": 20, "valid_loss"' m.partial/train.log.jsonl || ! kill -0 $!; do sleep 0.01; done
+	kill -TERM $!
+	code=0
+	wait $! || code=$?
+	[ "$code" -eq 143 ]
+	"${worse[@]}" -o m "$given/a.tok" >again
+	[ "$(jq .valid_loss again)" = "$(jq .valid_loss summary)" ]
+	diff -r whole m
+}
+
 @test "cpt-step: a state of another run is not gone on with" {
 	for other in "--lr 2e-3" "--seed 9" "--steps 50"; do
 		rm -rf m m.partial fresh
@@ -508,6 +549,28 @@ near_estimate() {
 		"${train[@]}" --steps 20 $other -o fresh "$given/a.tok"
 		diff -r m fresh
 	done
+}
+
+@test "cpt-step: nor one of a run with another validation text, or with other moments to begin with" {
+	other() { # STOPPED... -- AGAIN...: options of a run that is stopped, and of one under the same name
+		local stopped=()
+		while [ "$1" != -- ]; do stopped+=("$1") && shift; done
+		shift
+		rm -rf m m.partial
+		cpt-step "${quick[@]}" "${stopped[@]}" --steps 300 -o m "$given/a.tok" 2>/dev/null &
+		await m.partial/train.log.jsonl
+		kill -TERM $!
+		wait $! || true
+		run --separate-stderr cpt-step "${quick[@]}" "$@" --steps 300 -o m "$given/a.tok"
+		[ "$status" -eq 0 ]
+		[ "$stderr" = "cpt-step: m.partial/state.safetensors: is of a run with other options or inputs: starting over" ]
+	}
+	words 777 400 | tokenize -q -t "$given/m0" -o c.tok
+	other -m "$given/m0" --valid "$given/b.tok" -- -m "$given/m0" --valid c.tok
+	"${train[@]}" --steps 1 --keep-optimizer -o m1 "$given/a.tok"
+	cp -r m1 m2
+	poke m2/optimizer.safetensors $(($(stat -c %s m2/optimizer.safetensors) - 4)) '\0\0\200\076' # 0.25
+	other -m m1 --keep-optimizer -- -m m2 --keep-optimizer
 }
 
 @test "cpt-step: ends with nothing more to do if only the renaming was missing" {
@@ -664,6 +727,9 @@ broken() {
 	fails 3 "unknown tensor" "h.1." -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
 	rm -r m && broken '.tie_word_embeddings = false'
 	fails 3 "lm_head.weight is missing" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
+	rm -r m && model-init -q -c <(jq '.tie_word_embeddings = false' "$given/small.json") -o m
+	jq '.tie_word_embeddings = true' m/config.json >tied && mv tied m/config.json
+	fails 3 "lm_head.weight: the configuration ties it to wte.weight, but they differ" -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
 	rm -r m && broken '.model_type = "bert"'
 	fails 3 -- cpt-step "${quick[@]}" -m m -o n "$given/a.tok"
 	rm -r m && broken . && head -c 5000 "$given/m0/model.safetensors" >m/model.safetensors

@@ -34,6 +34,8 @@ sequence() {
 @test "similar: the nearest to @base, then always the nearest, wiki before s2orc" {
 	# angles: 20 (from 0), 50 (30 away; -25 is 45 away), 90 (40), -25 | from -25: -60, -80, 100, 130
 	[ "$(sequence --vectors vectors.tsv domains.tsv)" = "A__y A__x B__y B__x math.AG math.NT cs.CL cs.AI" ]
+	{ head -n 2 domains.tsv && tail -n +3 domains.tsv | sort -r; } > d.tsv # s2orc stands first
+	[ "$(sequence --vectors vectors.tsv d.tsv)" = "A__y A__x B__y B__x math.AG math.NT cs.CL cs.AI" ]
 }
 
 @test "similar: form and cosines of the output" {

@@ -101,6 +101,8 @@ same_as() { tree out | diff "$1.sums" -; }
 	run study ORDER='random random:9' FT=1
 	[ "$status" -eq 0 ]
 	[ -s out/matrix/random-9/matrix.tsv ]
+	head -n 1 out/random-9/order.tsv | grep -q -- '--order random --seed 9	'
+	head -n 1 out/random/order.tsv | grep -q -- '--order random --seed 1	'
 	[ "$before" = "$(stat -c %y out/random/M3.done)" ]
 }
 
@@ -148,6 +150,42 @@ same_as() { tree out | diff "$1.sums" -; }
 	given wood_a hue-c tool.b >log
 	cmp out/matrix/given/matrix.tsv changed/matrix/given/matrix.tsv
 	cmp out/given/M3/model.safetensors changed/given/M3/model.safetensors
+}
+
+@test "another test text: every row that holds it is measured anew, and nothing is trained" {
+	study ORDER=random >log
+	echo 'One more line.' >>out/data/wood_a/test.txt
+	study ORDER=random >log
+	run ! grep training log
+	[ "$(grep -c 'random M.: evaluating' log)" -eq 3 ]
+	[ "$(grep 'FT: evaluating' log | sed 's/.* on //')" = wood_a ]
+	grep -q 'M0: evaluating' log
+}
+
+@test "another model: all is trained and measured anew, also where tokens come from elsewhere" {
+	study ORDER=random OUT="$here/texts" texts >log
+	study ORDER=random TOK_IN="$here/texts" >log
+	model-init -q -c toy/config.json -t toy/tokenizer -o toy/m0 --seed 2
+	study ORDER=random TOK_IN="$here/texts" >log
+	[ "$(grep -c 'random M.: training' log)" -eq 3 ]
+	[ "$(grep -c 'FT: training' log)" -eq 3 ]
+	[ "$(grep -c 'evaluating' log)" -eq 7 ]
+}
+
+@test "CHAIN_FLAGS are for sequences alone, SEED is for all training" {
+	study ORDER=random SEED=3 CHAIN_FLAGS=--keep-optimizer "$here/out/random/M1.done" "$here/out/ft/wood_a.done"
+	for m in random/M1 ft/wood_a; do jq -e '.chain[-1].made | contains(" --seed 3 ")' out/$m/palimpsest.json; done
+	[ -e out/random/M1/optimizer.safetensors ]
+	[ ! -e out/ft/wood_a/optimizer.safetensors ]
+}
+
+@test "KEEP=delta in another sequence: packs are of the checkpoints that are there now" {
+	given() { printf '%s\n' "$@" >given && study ORDER=given GIVEN=given FT=0 KEEP=delta; }
+	given wood_a tool.b hue-c >log
+	rm out/given/M1.done
+	given wood_a hue-c tool.b >log
+	study ORDER=given GIVEN=given FT=0 KEEP=delta checkpoint M=given/M2 TO="$here/again"
+	[ "$(sha256sum <again/model.safetensors | cut -c -64)" = "$(cut -c -64 <out/given/M2.done)" ]
 }
 
 @test "another sequence from a file that is older than what the first made" {
@@ -246,6 +284,7 @@ same_as() { tree out | diff "$1.sums" -; }
 @test "EMBED_TOGETHER: domains by groups, the same vectors, and a group again when a text of it is new" {
 	cat >embed <<-'END'
 		#!/bin/sh
+		echo "$*" >>asked
 		printf '#palimpsest-vectors 1\ndomain\tn\tv0\tv1\n'
 		for arg in "$@"; do
 			case $arg in
@@ -254,10 +293,11 @@ same_as() { tree out | diff "$1.sums" -; }
 		done
 	END
 	chmod +x embed
-	vectors() { study vectors ORDER=random FT=0 EMBED="$here/embed" SBERT=toy "$@"; }
+	vectors() { study vectors ORDER=random FT=0 EMBED="$here/embed" SBERT=toy SEED=3 EMBED_FLAGS='-n 9' "$@"; }
 	domains() { grep -v '^#\|^domain' "$1" | cut -f 1 | tr '\n' ' '; }
 	vectors
 	[ "$(find out/vectors -type f | wc -l)" -eq 3 ]
+	[ "$(grep -c -- '-m .*/toy --seed 3 -n 9 ' asked)" -eq 3 ]
 	grep -v '^#\|^domain' out/vectors.tsv >alone
 	rm -rf out
 	vectors EMBED_TOGETHER=2
@@ -269,6 +309,12 @@ same_as() { tree out | diff "$1.sums" -; }
 	run vectors
 	[[ $output == *"embedding $first $second"* && $output != *"embedding $third"* ]]
 	[ "$(find out/vectors -type f | wc -l)" -eq 2 ]
+}
+
+@test "key-ngrams has the seed, and Sentence-BERT where its method asks for it" {
+	printf '#!/bin/sh\necho "$*" >>asked\nprintf "#palimpsest-ngrams 1\\n"\n' >key && chmod +x key
+	study ngrams ORDER= FT=0 KEY_NGRAMS="$here/key" SBERT=toy SEED=3 NGRAM_FLAGS='--method sbert'
+	grep -q -- "--seed 3 -m $here/toy --method sbert " asked
 }
 
 @test "-j2 makes the same files as -j1" {
@@ -342,6 +388,9 @@ same_as() { tree out | diff "$1.sums" -; }
 		study ORDER=random KEEP=delta checkpoint M=random/M$k TO="$here/again-$k"
 		diff -r "all/random/M$k" "again-$k"
 	done
+	run study ORDER=random KEEP=delta checkpoint M=random/M1 TO="$here/again-1"
+	[ "$status" -eq 2 ]
+	[[ $output == *"/again-1 is there"* ]]
 	run study ORDER=random KEEP=delta
 	[ "${#lines[@]}" -eq 1 ]
 	rm out/random/M1.pack
@@ -361,6 +410,12 @@ same_as() { tree out | diff "$1.sums" -; }
 	study ORDER=random FT=0 KEEP=none
 	[ "$(find out -name '*.safetensors')" = "" ]
 	cmp all/random/rows/M3.tsv out/random/rows/M3.tsv
+}
+
+@test "KEEP=last when all is there already: FT's checkpoints go, too" {
+	study ORDER=random >log
+	study ORDER=random KEEP=last >log
+	[ "$(cd out && find . -name model.safetensors)" = ./random/M3/model.safetensors ]
 }
 
 @test "KEEP is another halfway: what has lost the one before it stays whole" {
@@ -717,6 +772,31 @@ fake_ssh() {
 	RUN=$out/.run sh "$root/pipelines/job.sh" -c "$out/tables/M0.tsv" label echo x
 	RUN=$out/.run sh "$root/pipelines/job.sh" -c "$out/random/order.tsv" label echo x
 	[ "$(cut -f 1 "$out/.run/trace.tsv" | tr '\n' ' ')" = 'evaluate evaluate-tokens order ' ]
+	# what failed or was stopped leaves a line, and nothing else
+	run env RUN="$out/.run" sh "$root/pipelines/job.sh" -c "$out/rows/M1.tsv" label sh -c 'echo part; exit 3'
+	[ "$status" -eq 3 ]
+	RUN=$out/.run sh "$root/pipelines/job.sh" -c "$out/rows/M2.tsv" label sh -c 'echo part; touch begun; exec sleep 30' &
+	while [ ! -e begun ]; do sleep 0.05; done
+	kill -TERM $!
+	wait $! || :
+	[ "$(tail -n 2 "$out/.run/trace.tsv" | cut -f 9 | tr '\n' ' ')" = '3 143 ' ]
+	[ "$(ls "$out/rows")" = M0.tsv ]
+}
+
+@test "what a study took and what lies there: by stage and kind, failed jobs, too" {
+	mkdir -p study/.run study/runs/a/.run study/runs/a/rows
+	head='#palimpsest-trace 1\tjob.sh\nstage\tstart\tend\tcpu_s\tpeak_kib\thost\tcommand_exit\tenergy_j\texit\tsha256\ttarget\n'
+	# shellcheck disable=SC2059
+	printf "$head" | tee study/.run/trace.tsv >study/runs/a/.run/trace.tsv
+	printf '%s\n' 'train 100 1900 3600 2048 h 0 7200 0 x m' 'train 5000 6800 3600 4096 h 0 - 1 - m' | tr ' ' '\t' >>study/.run/trace.tsv
+	echo 'evaluate 50 950 900 1024 h 0 3600 0 x r' | tr ' ' '\t' >>study/runs/a/.run/trace.tsv
+	diff <(sh "$root/pipelines/cost.sh" study | tail -n +3 | sort) - <<-'END'
+		all	3	1	1.2500	2.2500	4	missing
+		evaluate	1	0	0.2500	0.2500	1	1.00
+		train	2	1	1.0000	2.0000	4	missing
+	END
+	head -c 1000000 /dev/zero | tee study/runs/a/rows/M0.tsv >study/runs/a/rows/M1.tsv
+	[ "$(sh "$root/pipelines/disk.sh" study | tail -n +3)" = $'rows\t2\t2.00\nall\t2\t2.00' ]
 }
 
 @test "setup.sh: says nothing and is quick when all is there; refuses an unknown role" {

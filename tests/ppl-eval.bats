@@ -91,6 +91,20 @@ count() {
 	} END { exit bad || NR < 100 }' both
 }
 
+@test "ppl-eval: lm-eval begins with the tokenizer's token, and with the model's where that has none" {
+	first() { # TOKENIZER_CONFIG CONFIG: nll
+		rm -rf m && cp -r "$given/m0" m
+		echo "$1" >m/tokenizer_config.json
+		jq "$2" "$given/m0/config.json" >m/config.json
+		ppl-eval -q --threads 1 -m m --protocol lm-eval c="$given/c.tok" | column nll
+	}
+	[ "$(first '{}' .)" = "$(first '{}' '.bos_token_id = 9')" ]
+	none='{"bos_token": null, "eos_token": null}'
+	[ "$(first "$none" .)" = "$(first '{}' .)" ]
+	[ "$(first "$none" '.bos_token_id = 9')" != "$(first "$none" .)" ]
+	[ "$(first "$none" '.bos_token_id = null')" = "$(first "$none" .)" ] # that of the end
+}
+
 @test "ppl-eval: strided windows score every token but the first once" {
 	tokens=$(count a.tok)
 	for p in strided:2 strided:7 strided:32; do

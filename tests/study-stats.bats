@@ -138,6 +138,26 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	grep -q 'similarity-to-base' out/explain.md
 	study-stats -o again runs.tsv | cmp - text
 	diff -r out again
+	# between two steps in a straight line: of 0.5 there are 0.3 after two, 0.2 after three
+	matrix a "$straight" 0.5 0.1 0
+	study-stats -o out runs.tsv >/dev/null
+	near "$(value half-life median 1)" 2.5
+	# one cell is a point, however it is resampled
+	[ "$(value distance lo '$c["distance"] == 9')" = - ]
+	# on domains of the other portion alone
+	awk -F '\t' -v OFS='\t' '/^M[1-5]\t/ && substr($3, 2) + 0 > 5 { $8 *= exp(-0.2) } 1' CONVFMT=%.17g in/rows.tsv >in/other.tsv
+	transfer-matrix --order in/order.tsv -o m/a in/other.tsv >/dev/null
+	study-stats -o out runs.tsv >/dev/null
+	near "$(group small/similar FWD-other value)" 0.2
+	[ "$(group small/similar FWD-other domains)" = 5 ]
+}
+
+@test "how far back: the far half of 30 steps, however many domains there are" {
+	matrix a "$(seq -s ' ' 40)" 0.5 0.02 0
+	runs 'small/similar small 100 similar 16 no - m/a'
+	study-stats -o out --draws 100 runs.tsv >/dev/null
+	near "$(value findings value '$c["finding"] == "backward-reach"')" \
+		"$(awk 'BEGIN { for (d = 15; d <= 30; d++) { n += 40 - d; s += (40 - d) * (0.5 - 0.02 * d) } printf "%.17g", -s / n }')"
 }
 
 @test "seeds are one group, and its interval goes over them" {
@@ -204,6 +224,9 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	# what a difference is: small batch less large
 	near "$(value differences value '$c["setting"] == "batch" && $c["measure"] == "CPT-ZS"')" 0.2
 	grep -q '^confirmed: ' text
+	# of one portion alone: 0.3 - 0.05 x 14.5 and 0.5 - 0.01 x 4.5
+	near "$(value findings value '$c["finding"] == "swap-degrades"')" 0.88
+	[ "$(value findings domains '$c["finding"] == "forward-other-portion"')" = 10 ]
 	rm -r out m
 	all '0.5 0.12 -0.1' '0.1 0.2 0.1' '0.6 0.13 -0.1' '0.7 0.3 -0.1' '0.7 0.12 -0.1' '0.7 0.03 -0.1'
 	for f in lc-beats-zs random-better-lc backward-reach no-forward forward-other-portion small-learns-most small-forgets-most batch-cpt \
@@ -227,6 +250,14 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	runs 'small/similar small 100 similar 16 no - m/few'
 	study-stats -o out runs.tsv >/dev/null
 	[ "$(value findings why '$c["finding"] == "lc-beats-zs"')" = 'too few domains: 3 of 8' ]
+}
+
+@test "what one model confirms and another refutes is mixed" {
+	matrix a "$straight" 0.5 0.01 0
+	matrix b "$straight" 0.1 0.2 0
+	runs 'small/similar small 100 similar 16 no - m/a' 'large/similar large 200 similar 16 no - m/b'
+	study-stats -o out --draws 100 runs.tsv >/dev/null
+	[ "$(verdict lc-beats-zs)" = mixed ]
 }
 
 @test "the first domain has none before it, and a partial correlation no point where a predictor is not known" {
@@ -320,10 +351,12 @@ straight='1 2 3 4 5 6 7 8 9 10'
 	study-stats -o out runs.tsv >/dev/null
 	[ "$(group x/similar LC-ZS parameters)" -eq 5 ]
 	[ "$(awk -F '\t' '$1 == "roberta-keeps" { print $3 }' out/findings.tsv)" = x/similar ]
+	near "$(value findings value '$c["finding"] == "roberta-keeps"')" 0.225
 	sed -i 's/parameters/family/; s/\t5\t/\tllama\t/' runs.tsv
 	study-stats -o out runs.tsv >/dev/null
 	[ "$(group x/similar LC-ZS parameters)" -eq $all ]
 	[ "$(awk -F '\t' '$1 == "llama-loses" { print $3 }' out/findings.tsv)" = x/similar ]
+	[ "$(verdict llama-loses)" = refuted ] # it is better at the end
 }
 
 @test "sizes and similarities are taken from domains.tsv and vectors.tsv" {
@@ -441,6 +474,7 @@ along_straight() {
 	near "$(score arithmetic 5 lo)" "$(awk 'BEGIN { p = 31 / 102; printf "%.17g", -20 - 1.959963984540054 * 50 * sqrt(2 * (p * (1 - p) + 0.25) / 102) }')"
 	near "$(score physics 5 stderr)" "$(awk 'BEGIN { p = 13.5 / 52; printf "%.17g", 100 / 0.75 * sqrt(p * (1 - p) / 52) }')"
 	[ "$(score few_shot_nlg 5 metric)" = bleu ]
+	[ "$(score arithmetic 5 metric)" = normalized_aggregate_score ]
 	[ "$(score few_shot_nlg 5 stderr)" = - ]
 	sed 's/exact_str_match/macro_f1/' m/a/bigbench.tsv >f1.tsv && mv f1.tsv m/a/bigbench.tsv # from 0 to 1, but no share of right answers
 	study-stats -o out runs.tsv >/dev/null
@@ -656,6 +690,7 @@ along_straight() {
 @test "two batch sizes are the same within 1 %, and the fewer of two groups of random orders decide" {
 	matrix a "$straight" 0.5 0 0
 	matrix near "$straight" 0.495 0 0
+	matrix off "$straight" 0.485 0 0
 	matrix more "$straight" 0.6 0 0
 	matrix less "$straight" 0.4 0 0
 	batches() { # SMALL LARGE: matrices of the runs with each batch size; verdict and why
@@ -668,6 +703,7 @@ along_straight() {
 		echo "$(verdict batch-random): $(value findings why '$c["finding"] == "batch-random"')"
 	}
 	[ "$(batches 'a a a' 'near near near')" = 'confirmed: -' ]
+	[ "$(batches 'a a a' 'off off off')" = 'refuted: -' ]
 	[ "$(batches 'a a a' 'more more more')" = 'refuted: -' ]
 	[ "$(batches 'a a a' 'less less less')" = 'refuted: -' ]
 	[ "$(batches 'a a a' 'less a more')" = 'cannot say: the interval is wider than 1 %' ]

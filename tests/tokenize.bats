@@ -177,6 +177,10 @@ small_roberta() {
 		tokenize -t $dir -d $dir.tok | cmp - text
 	done
 	cmp roberta.tok pair.tok
+	# once for a line of several chunks, too
+	yes 'the river' | head -n 60000 | tr '\n' ' ' | tokenize -t roberta --add-special --ids | tr ' ' '\n' >got
+	[ "$(grep -cx 0 got)" -eq 1 ]
+	[ "$(grep -cx 2 got)" -eq 1 ]
 	echo '{"tokenizer_class": "RobertaTokenizer", "mask_token": {"content": "<mask>", "lstrip": true}}' >pair/tokenizer_config.json
 	tokenize -t pair --add-special -o again.tok text
 	cmp roberta.tok again.tok
@@ -255,6 +259,19 @@ small_kind() {
 		[ "$(printf %s "$line" | tokenize -t first --parse-special | tokenize -t first -d --parse-special; echo .)" = "$line." ]
 	done
 	printf 'a\nb\n' | tokenize -t first --eos | tokenize -t first -d | cmp - <(printf 'a\nb\n')
+}
+
+@test "added tokens take blanks before or behind them, none twice, and may stand in no word" {
+	added() { jq -n --arg content "$2" --argjson id "$1" "{id: \$id, content: \$content, special: false, normalized: false, lstrip: false, rstrip: false, single_word: false} + $3"; }
+	mkdir added
+	jq --argjson l "$(added 1024 '<l>' '{lstrip: true}')" --argjson r "$(added 1025 '<r>' '{rstrip: true}')" --argjson w "$(added 1026 word '{single_word: true}')" \
+		'.added_tokens += [$l, $r, $w]' "$root/tests/gpt2-1024/tokenizer.json" >added/tokenizer.json
+	ids() { printf '%s' "$1" | tokenize -t added --ids; }
+	[ "$(ids 'a <l> b')" = "$(ids a) 1024 $(ids ' b')" ]
+	[ "$(ids 'a <r> b')" = "$(ids 'a ') 1025 $(ids b)" ]
+	[ "$(ids 'a<r>  <l>b')" = "$(ids a) 1025 1024 $(ids b)" ]
+	[ "$(ids 'a word.')" = "$(ids 'a ') 1026 $(ids .)" ]
+	for text in words sword; do run ! grep -w 1026 <(ids $text); done
 }
 
 @test "--add-special and --eos: what ends with the same id ends with it once" {

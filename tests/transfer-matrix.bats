@@ -113,6 +113,11 @@ bats_require_minimum_version 1.5.0
 	[ "$(tail -n +3 out/distance.tsv | cut -f 1 | tr '\n' ' ')" = "-2 -1 0 1 2 " ]
 	[ "$(tail -n +3 out/checkpoints.tsv | wc -l)" -eq 3 ]
 	[ "$(tail -n +3 out/l1.tsv | wc -l)" -eq 9 ]
+	# backward and forward, each within the portion and across
+	[ "$(awk -F'\t' '$1 == 2 || $1 == 3 { print $10, $12, $16, $18 }' out/checkpoints.tsv | tr '\n' ',')" = "1 0 0 1,0 2 0 0," ]
+	[ "$(awk -F'\t' '$2 == "fiction" && $4 == "press" { print $6, $8 }' out/l1.tsv)" = "1 0" ]
+	awk -F'\t' '$1 == "all" { e = $12 - (log(150 / 100) + log(80 / 60)) / 3; exit !(e < 1e-12 && e > -1e-12) }' out/summary.tsv
+	[ "$(awk -F'\t' '$1 == 2 { print $4, $7 }' out/cells.tsv | tr '\n' ' ')" = "news 1 lore 0 romance -1 " ]
 	awk -F'\t' '$1 == 2 && $4 == "news" { e = $9 - log(200 / 120); exit !(e < 1e-12 && e > -1e-12) }' out/cells.tsv
 }
 
@@ -161,6 +166,12 @@ bats_require_minimum_version 1.5.0
 	[ ! -e out.partial ]
 	touch out/matrix.tsv
 	fails 1 'such as thesis.txt: left alone' -- transfer-matrix --order order.tsv -o out rows.tsv
+}
+
+@test "FT on another domain than its own is read and not used" {
+	row FT:news lore 999 >>rows.tsv
+	transfer-matrix --order order.tsv -o out rows.tsv
+	[ "$(awk -F'\t' '$2 == "lore" { print $7 }' out/per-domain.tsv)" = 64 ]
 }
 
 @test "a cell that was not measured is -, and the measures count" {
@@ -228,6 +239,8 @@ bats_require_minimum_version 1.5.0
 		rows=(bad.tsv)
 		refused 3 bad.tsv:18
 	done
+	awk -F'\t' -v OFS='\t' 'NR > 2 { $7 = 0 } { print }' rows.tsv >bad.tsv
+	refused 3 bad.tsv:3 "targets must be positive"
 	cp rows.tsv bad.tsv
 	printf 'M0\thash-M0\tnews\tdisjoint\tdata-news\t-1\t1000\t4000\t1\t200\t1\t0\n' >>bad.tsv
 	refused 3 bad.tsv:18

@@ -168,6 +168,8 @@ need_gnuplot() {
 	refused 3 broken/matrix.tsv transfer-report -o page.html broken
 	sed 's/	domain_2	/	domain_x	/' similar/matrix.tsv >broken/matrix.tsv
 	refused 3 domain_x transfer-report -o page.html broken
+	awk -F '\t' -v OFS='\t' 'NR == 4 { $3 = 0.5 } { print }' similar/matrix.tsv >broken/matrix.tsv
+	refused 3 "domain_1: a perplexity below 1" transfer-report -o page.html broken
 	cp similar/matrix.tsv broken
 	sed '/^protocol/d' similar/about.tsv >broken/about.tsv
 	refused 3 broken/about.tsv transfer-report -o page.html broken

@@ -161,6 +161,26 @@ static void test_choices(void **state)
 	}
 }
 
+/* Per character, of which a letter with an accent is one; where there are several targets the package gives their sum alone. */
+static void test_likelihoods(void **state)
+{
+	const char *target[] = {"na\xc3\xafve idea", "b"};
+	double log_prob[] = {-6, -9};
+	struct bb_example e = {.target = target, .n_targets = 1};
+	struct bb_task t = {.n_examples = 1};
+	struct bb_reply r = {.example = &e, .target = log_prob};
+	struct bb_result x[BB_MAX_RESULTS];
+
+	(void)state;
+	assert_int_equal(bb_score(&t, "log_likelihood", &r, 1, x), 3);
+	near(x[0].score, -6);
+	near(x[1].score, -3);
+	near(x[2].score, -0.6);
+	e.n_targets = 2;
+	assert_int_equal(bb_score(&t, "log_likelihood", &r, 1, x), 1);
+	near(x[0].score, log(exp(-6) + exp(-9)));
+}
+
 /* The match and, for every beginning of the text after which it is called final, the same match. */
 static void test_regexes(void **state)
 {
@@ -354,7 +374,7 @@ int main(void)
 		cmocka_unit_test(test_texts),       cmocka_unit_test(test_numbers),        cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_regexes),     cmocka_unit_test(test_regex_refusals), cmocka_unit_test(test_regex_time),
 		cmocka_unit_test(test_random),      cmocka_unit_test(test_stop_string),    cmocka_unit_test(test_repair),
-		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_likelihoods),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -14,7 +14,7 @@
 #include "metrics.h"
 
 static const char *const names[] = {"a", "b", "c"};
-static const double losses[4][3] = {{5, 4, 3}, {4, 3.5, 3.2}, {4.4, 3, 3.1}, {4.6, 3.3, 2}};
+static double losses[4][3] = {{5, 4, 3}, {4, 3.5, 3.2}, {4.4, 3, 3.1}, {4.6, 3.3, 2}};
 static const double ft[3] = {4.1, 3.2, 2.2};
 
 /* One cell can be left out: -1 for none. */
@@ -203,6 +203,35 @@ static void by_distance_step_and_l1(void **state)
 	matrix_free(m);
 }
 
+/* Gains over zero-shot on a after steps 2 and 3, on b after step 3. */
+static void ends(double a2, double a3, double b3, int reach, int saturation)
+{
+	double kept[4][3];
+	struct metrics *s;
+	struct matrix *m;
+
+	memcpy(kept, losses, sizeof kept);
+	losses[2][0] = losses[0][0] - a2;
+	losses[3][0] = losses[0][0] - a3;
+	losses[3][1] = losses[0][1] - b3;
+	m = make(-1, -1, true, true);
+	s = metrics_of(m);
+	is(s, "BWD.reach", -1, reach, 3, 3);
+	is(s, "BWD.saturation", -1, saturation, 3, 3);
+	metrics_free(s);
+	matrix_free(m);
+	memcpy(losses, kept, sizeof kept);
+}
+
+static void reach_and_saturation(void **state)
+{
+	(void)state;
+	ends(-0.2, 0.4, 0.1, 0, 3); /* harm at distance 1 ends it, whatever is at 2 */
+	ends(0.2, -0.1, 0.6, 1, 3);
+	ends(0.282, 0.4, 0.2, 2, 3); /* 94 % of what is reached with step 3 */
+	ends(0.288, 0.4, 0.2, 2, 2);
+}
+
 static void names_of_models(void **state)
 {
 	const char *domain = NULL;
@@ -238,7 +267,8 @@ int main(void)
 		cmocka_unit_test(over_all_domains),        cmocka_unit_test(by_portion),
 		cmocka_unit_test(one_portion_has_no_scope_of_its_own),
 		cmocka_unit_test(missing_cells_are_counted), cmocka_unit_test(by_distance_step_and_l1),
-		cmocka_unit_test(names_of_models),         cmocka_unit_test(reals_read_back),
+		cmocka_unit_test(reach_and_saturation),    cmocka_unit_test(names_of_models),
+		cmocka_unit_test(reals_read_back),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

@@ -62,15 +62,17 @@ static void below_is_in_range_and_even(void **state)
 		assert_in_range(seen[i], 9600, 10400); /* 4 standard deviations */
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(rng_below(&r, 1), 0);
-	/* A bound that makes a biased generator show: values below a third would come twice as often. */
+	/* A bound that makes a biased generator show: every third value would come twice as often (of one by remainders, the lowest third). */
 	uint64_t big = 3ull << 62;
-	int low = 0;
+	int low = 0, third = 0;
 	for (int i = 0; i < 30000; i++) {
 		uint64_t x = rng_below(&r, big);
 		assert_true(x < big);
 		low += x < big / 3;
+		third += x % 3 == 0;
 	}
 	assert_in_range(low, 9600, 10400);
+	assert_in_range(third, 9600, 10400);
 }
 
 static void reals_and_normals(void **state)

@@ -146,12 +146,29 @@ static void test_bootstrap_of_groups(void **state)
 	assert_true(isnan(a.lo) && isnan(a.hi));
 }
 
+static double if_first_is_first(const struct draw *d, void *arg)
+{
+	(void)arg;
+	return d->domain[0] == 0 ? 1 : NAN;
+}
+
+/* An interval is of the resamples that have a value: more than half of them. */
+static void test_too_few_have_a_value(void **state)
+{
+	struct interval a = stat_bootstrap(if_first_is_first, NULL, (const int[]){1, 0}, 4, 500, 1);
+
+	(void)state;
+	close_to(a.value, 1);
+	assert_true(isnan(a.lo) && isnan(a.hi));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_correlations), cmocka_unit_test(test_nothing_to_tell),
 		cmocka_unit_test(test_quantiles),    cmocka_unit_test(test_half_lives),
 		cmocka_unit_test(test_bootstrap),    cmocka_unit_test(test_bootstrap_of_groups),
+		cmocka_unit_test(test_too_few_have_a_value),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
