@@ -49,7 +49,7 @@ END {
 	if (failed)
 		exit failed
 	if (n != total)
-		fail(n " of " total " domains")
+		fail(n " of " total " domains: an order must have all")
 	printf "chain.%s :=%s\n", order, all
 	for (k = 1; k <= n; k++) {
 		note(steps "/" k, chain[k])

@@ -18,14 +18,14 @@
 #   BASE_TEXT     a sample of the text that MODEL was trained on: `similar` begins at the domain nearest to it; or
 #   BASE_VECTORS  a file with its vector, named @base; or
 #   START         the domain where `similar` and `farthest` begin
-#   PORTIONS      the sequence of portions for similar and farthest
+#   PORTIONS      the sequence of portions for similar and farthest: all that the domains of DATA have
 #   TRAIN_BYTES   no more training text than this for a domain (200k, 5M); TEST_BYTES likewise; from the file's head
 #   STEP_FLAGS    for cpt-step, such as '--lr 5e-5 --epochs 1'; EVAL_FLAGS for ppl-eval
 #   CHAIN_FLAGS   more for cpt-step along a sequence, not for FT, such as --keep-optimizer
 #   POLICY        learning rate of each new domain: fresh (default: the schedule of STEP_FLAGS anew), continued (one straight
 #                 line from LR to 0 over the whole sequence, every domain an equal part of it) or rewarmed (up from LR/10 to
 #                 LR in a tenth of the steps, down to LR/10 along half a cosine: Gupta et al., arXiv 2308.04014)
-#   LR            peak learning rate for the latter two
+#   LR            peak learning rate for the latter two; for fresh, STEP_FLAGS='--lr R'
 #   SEED          of everything random (default 1)
 #   THREADS       of a tool that computes (default: processors of this machine); the last bits depend on it.
 #                 With -j N take as many threads less.
@@ -158,6 +158,7 @@ $(if $(BASE_TEXT),$(if $(BASE_VECTORS),$(error BASE_TEXT and BASE_VECTORS: give 
 ifeq ($(wildcard $(MODEL)/config.json),)
 $(error MODEL=$(MODEL): no config.json there)
 endif
+$(if $(own_orders),,$(foreach o,$(ORDER),$(if $(filter $(order_kinds),$(firstword $(subst :, ,$(o)))),,$(error ORDER=$(o): none of $(order_kinds)))))
 walks := $(call walks_of,$(ORDER))
 $(if $(SBERT)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) needs domain vectors: give SBERT=DIR)))
 $(if $(BASE_TEXT)$(BASE_VECTORS)$(START)$(VECTORS_IN),,$(foreach o,$(walks),$(error ORDER=$(o) begins at the domain nearest to what MODEL \
@@ -171,6 +172,8 @@ test_bytes  := $(call bytes,TEST_BYTES)
 $(if $(filter fresh continued rewarmed,$(or $(POLICY),fresh)),,$(error POLICY=$(POLICY): fresh, continued or rewarmed))
 $(if $(EMBED_TOGETHER),$(if $(call is,$(EMBED_TOGETHER),[1-9][0-9]{0$(comma)5}),,$(error EMBED_TOGETHER=$(EMBED_TOGETHER): a number from 1 on)))
 $(if $(LR),$(if $(call positive,$(LR)),,$(error LR=$(LR): a learning rate)))
+$(if $(filter continued rewarmed,$(POLICY))$(filter $(LR),$(STEP_FLAGS)),,$(if $(LR),$(error LR=$(LR) is for POLICY=continued or rewarmed: \
+give STEP_FLAGS='--lr $(LR)')))
 $(if $(filter continued rewarmed,$(POLICY)),$(if $(LR),,$(error POLICY=$(POLICY) needs LR, the peak learning rate)))
 $(if $(filter 0 1,$(FT)),,$(error FT=$(FT): 0 or 1))
 $(if $(filter all last none bf16 delta,$(KEEP)),,$(error KEEP=$(KEEP): all, last, none, bf16 or delta))
@@ -184,10 +187,14 @@ $(foreach v,TABLES_AT BIGBENCH_AT,$(if $(call is,$($(v)),[0-9]{1$(comma)6}),,$(e
 # A folder of BIG-bench is a task's, or has one folder for each task.
 bigbench_tasks := $(foreach b,$(BIGBENCH),$(or $(filter %.json,$(b)),$(wildcard $(b)/task.json),$(sort $(wildcard $(b)/*/task.json)),\
 	$(error BIGBENCH=$(b): no task.json there)))
+# and of a group's folder the tasks in it
+bigbench_files := $(bigbench_tasks) $(foreach t,$(bigbench_tasks),$(wildcard $(dir $(t))*/task.json))
 
 # Names go through make, the shell and perhaps ssh's second shell unquoted, so some characters cannot be in them.
 $(foreach v,$(paths),$(if $(call unsafe,$($(v))),$(error $(v)=$($(v)): cannot work with '$(call unsafe,$($(v)))' in a name)))
 $(foreach v,$(filter-out CORPUS BIGBENCH,$(paths)),$(if $(word 2,$($(v))),$(error $(v)=$($(v)): cannot work with blanks in a name)))
+$(if $(watching),,$(if $(DATA),$(if $(wildcard $(DATA)/domains.tsv),,$(error DATA=$(DATA): no domains.tsv there)))$(foreach v,CORPUS BASE_TEXT \
+	BASE_VECTORS SBERT,$(foreach f,$($(v)),$(if $(wildcard $(f)),,$(error $(v)=$(f): there is no such file)))))
 
 define newline
 
@@ -371,7 +378,7 @@ checkpoint   = $(if $(filter 0,$(2)),$(MODEL),$(OUT)/$(1)/M$(2))
 minus        = $(words $(wordlist 2,$(1),$(steps)))
 # there FOLDER [K]: FOLDER, or FOLDER/MK; if it has been retired, which steps are to be made again
 there        = @k='$(2)' again=; while [ ! -d $(1)$$$${k:+/M$$$$k} ] && [ "$$$$k" != 0 ]; do again="$(1)$$$${k:+/M$$$$k}.done$$$${again:+ $$$$again}"; \
-	k=$$$$(($$$${k:-1} - 1)); done; [ -z "$$$$again" ] || { echo "$(1)$(if $(2),/M$(2)) is needed again but was not kept: to train it again, rm $$$$again" >&2; exit 1; }
+	k=$$$$(($$$${k:-1} - 1)); done; [ -z "$$$$again" ] || { echo "$(1)$(if $(2),/M$(2)) is needed again but was not kept: to train it again, rm $$$$again (make -k names all)" >&2; exit 1; }
 
 ngrams           = $(if $(filter ranks,$(TABLES)),$(or $(NGRAMS),$(OUT)/ngrams.tsv))
 counts           = $(if $(filter classes,$(TABLES)),$(tok_in)/counts.tok)
@@ -387,13 +394,14 @@ $(m0_in)/rows/M0.tsv: $(model) $(test_tok) $(if $(SAMPLE),$(if $(wildcard $(m0_i
 		| $(if $(TABLES),$(m0_in)/tables/M0.tsv)
 	@$(job) -c $@ 'M0: evaluating' $(eval_command) -m $(MODEL) --name M0 \
 		$(if $(SAMPLE),--per-window $(m0_in)/rows/M0.windows.tsv,$(if $(TABLES),--known $(m0_in)/tables/M0.tsv)) $(call tests,$(domains))
+	$(if $(SAMPLE),@rm -f $(m0_in)/rows/M0.windows.tsv.tmp.*)
 # which comes with it, and before it
 $(m0_in)/rows/M0.windows.tsv: $(m0_in)/rows/M0.tsv
 	@:
 $(m0_in)/tables/M0.tsv: $(model) $(test_tok) $(counts) $(ngrams)
 	@$(job) -c $@ 'M0: tables of tokens' $(tables_command) -m $(MODEL) --name M0 $(call tests,$(domains))
 	$(clean_tables)
-$(m0_in)/bigbench/M0.tsv: $(model) $(bigbench_tasks)
+$(m0_in)/bigbench/M0.tsv: $(model) $(bigbench_files)
 	@$(job) -c $@ 'M0: BIG-bench' $(bigbench_command) -m $(MODEL) --name M0 $(bigbench_tasks)
 endif
 FORCE:
@@ -454,7 +462,7 @@ $(OUT)/$(1)/tables/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(test_tok) $(counts) $(ngr
 		$$(call tests,$(if $(filter $(2),$(tables_at)),$(domains),$(3)))
 	$$(clean_tables)
 	$(call done_with,$(1),$(2),$(4),$(5))
-$(OUT)/$(1)/bigbench/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(bigbench_tasks)
+$(OUT)/$(1)/bigbench/M$(2).tsv: $(OUT)/$(1)/M$(2).done $(bigbench_files)
 	$(call there,$(OUT)/$(1),$(2))
 	@$$(job) -c $$@ '$(1) M$(2): BIG-bench' $$(bigbench_command) -m $(OUT)/$(1)/M$(2) --name M$(2) $(bigbench_tasks)
 	$(call done_with,$(1),$(2),$(4),$(5))

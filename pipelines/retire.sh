@@ -20,6 +20,7 @@ if command -v flock >/dev/null; then # training and evaluation may end at the sa
 fi
 rm -rf "$dir.retired"
 [ -d "$dir" ] || exit 0
+rm -f "$dir.pack.tmp."* ${next:+"$next.pack.tmp."*} # of a model-pack that was killed
 # shellcheck disable=SC3013 # -nt is in POSIX since 2024, and was in these shells before
 made_of() { [ -e "$2" ] && [ ! "$1.done" -nt "$2" ]; } # DIR FILE
 case $keep in

@@ -1,6 +1,6 @@
 # study.awk: a study file (palimpsest-study(5)) -> make variables for study.mk, and the table of runs in the file `runs`.
-#	awk -v runs=RUNS.tsv -v folder=DIR -v bytes=PATTERN -f study.awk STUDY
-# Paths are taken from DIR; PATTERN is what numbers of bytes look like.
+#	awk -v runs=RUNS.tsv -v folder=DIR -v bytes=PATTERN -v kinds=ORDERS -f study.awk STUDY
+# Paths are taken from DIR; PATTERN is what numbers of bytes look like; ORDERS are all kinds of orders that there are, or empty if it is not known.
 function fail(message) {
 	print FILENAME ":" FNR ": " message > "/dev/stderr"
 	exit failed = 3
@@ -22,13 +22,17 @@ function clean(s, what) {
 		fail(what ": letters, digits and . _ + , : - alone: " s)
 }
 # A value of an axis, as it is written everywhere.
-function value(axis, v) {
+function value(axis, v,   kind) {
 	if (!(axis in base))
 		fail("no axis '" axis "': there are" axes_text)
 	clean(v, axis)
 	if (axis == "model" ? !(v in model) : axis == "balanced" ? v !~ /^(no|yes)$/ : axis == "policy" ? v !~ /^(fresh|continued|rewarmed)$/ : \
 	    axis == "optimizer" ? v !~ /^(fresh|kept)$/ : axis == "order" ? v !~ /^[a-z]+(:[^:]+)?$/ : v + 0 <= 0 || v !~ /^[0-9.]+([eE]-?[0-9]+)?$/)
 		fail("not a value of '" axis "': " v)
+	kind = v
+	sub(/:.*/, "", kind)
+	if (axis == "order" && kinds != "" && index(" " kinds " ", " " kind " ") == 0)
+		fail("no such order: " v ": there are " kinds)
 	if (axis == "order" && v == "random")
 		fail("give it a seed: random:1")
 	return v
@@ -78,6 +82,15 @@ function add(setting,   i, n, part, at, v, differs, run, name, kind) {
 		if (run[axis[i]] != base[axis[i]])
 			differs = differs (differs == "" ? "" : ",") axis[i]
 	table = table "\t" (differs == "" ? "-" : differs) "\truns/" name "/matrix/" v "\truns/" name "/tables/" v "\n"
+}
+# Is it a masked language model?
+function is_masked(m,   command, line, masked) {
+	command = "cat '" model[m] "/config.json' 2>/dev/null"
+	while ((command | getline line) > 0)
+		if (line ~ /"model_type"[ \t]*:[ \t]*"(ro)?bert[a]?"/)
+			masked = 1
+	close(command)
+	return masked
 }
 # Models with the same tokenizer share tokens.
 function tokenizer(m,   command, sum) {
@@ -178,6 +191,10 @@ END {
 	for (i = 1; i <= n_variants; i++)
 		if (!("given" in setting) && " " orders[variant[i]] " " ~ / given /)
 			fail("order given needs 'given FILE'")
+	for (i = 1; i <= n_variants; i++)
+		one[is_masked(is[variant[i], "model"]) + 0] = is[variant[i], "model"]
+	if (0 in one && 1 in one)
+		fail("models " one[0] " and " one[1] ": perplexity of a masked language model cannot be compared with another's: a study each")
 	for (name in word)
 		printf "study.%s := %s\n", name, setting[name]
 	n = split(models, list, " ")

@@ -29,6 +29,10 @@ STUDY_STATS   ?= $(call program,study-stats)
 STUDY_REPORT  ?= $(call program,study-report)
 MODEL_INIT    ?= $(call program,model-init)
 
+# Orders of order-domains; another program has its own.
+order_kinds := similar random given size reverse farthest interleave
+own_orders   = $(filter-out $(call program,order-domains),$(ORDER_DOMAINS))
+
 # The first two lines of a trace, palimpsest-study(5).
 tab := $(shell printf '\t')
 define trace_head

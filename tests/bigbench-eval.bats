@@ -192,6 +192,10 @@ expect() {
 	task r 'del(.metrics)'
 	fails 3 "r/task.json" "metrics" -- bigbench-eval -q -m "$base" -o t r/task.json
 	[ ! -e t ]
+	for metric in rouge1 normalized_aggregate_score; do
+		task r ".metrics += [\"$metric\"]"
+		fails 3 "r/task.json" "metrics" -- bigbench-eval -q -m "$base" -o t r/task.json
+	done
 	fails 3 "name" "another task" -- bigbench-eval -q -m "$base" "$tasks/soft/task.json" "$tasks/soft/task.json"
 	fails 1 "no.json" -- bigbench-eval -q -m "$base" no.json
 }

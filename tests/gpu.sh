@@ -24,10 +24,12 @@ near() {
 losses() { jq -r 'select(.loss) | .loss' "$1/train.log.jsonl" | tr '\n' ' '; }
 ppl() { awk -F '\t' '!/^#/ && ++n > 1 { printf "%s ", $10 }' "$1"; }
 
-make -s all "$BUILD/tests/tensor" "$BUILD/tests/train"
+make -s -j"$(nproc)" all "$BUILD/tests/tensor" "$BUILD/tests/train"
 [ "$DEVICE" = cpu ] || nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || fail "no GPU"
 tests/run.sh unit/tensor unit/train | tee "$dir/unit"
-[ "$DEVICE" = cpu ] || grep -q ' 0 skipped$' "$dir/unit" || fail "the unit tests did not see the GPU"
+if [ "$DEVICE" != cpu ] && grep -E '^skipped: (gpu_|replaying)' "$dir/unit"; then
+	fail "the unit tests did not see the GPU, or the shim was built without captured graphs"
+fi
 
 cd "$dir"
 # gpt2 LAYERS WIDTH POSITIONS VOCABULARY
@@ -37,11 +39,15 @@ gpt2() {
 }
 gpt2 2 64 64 1024 >small.json
 model-init -q -c small.json -t "$root/tests/gpt2-1024" -o m0
-awk 'BEGIN { x = 7; for (i = 0; i < 30000; i++) { x = (x * 16807) % 2147483647
-	printf "%s%s", substr("the of river stone and light old song in water bridge under night", 1 + x % 60, 1 + x % 5), i % 10 ? " " : "\n" } }' |
-	tokenize -q -t m0 -o a.tok
+# text PIECES: of words
+text() {
+	awk -v n="$1" 'BEGIN { x = 7; for (i = 0; i < n; i++) { x = (x * 16807) % 2147483647
+		printf "%s%s", substr("the of river stone and light old song in water bridge under night", 1 + x % 60, 1 + x % 5), i % 10 ? " " : "\n" } }'
+}
+text 30000 | tokenize -q -t m0 -o a.tok
 
-train() { cpt-step -q -m m0 --batch 8 --micro-batch 4 --context 64 --lr 1e-3 "$@" a.tok >/dev/null; }
+common=(-q -m m0 --batch 8 --micro-batch 4 --context 64 --lr 1e-3)
+train() { cpt-step "${common[@]}" "$@" a.tok >/dev/null; }
 on=(--device "$DEVICE")
 for precision in f32 bf16; do
 	tolerance=$([ $precision = f32 ] && echo 2e-3 || echo 5e-2)
@@ -55,10 +61,35 @@ for precision in f32 bf16; do
 	done
 	near "$(ppl cpu.rows)" "$(ppl "$DEVICE.rows")" 1 "$precision: perplexity as on the processor"
 done
+# What is done in another way on a device than on the processor, in ten steps each
+for more in '--recompute' '--offload-optimizer' '--weights bf16 --optimizer-dtype bf16' '--recompute --dropout 0.1 --graph off'; do
+	steps=(--precision bf16 --dropout 0 --steps 10)
+	# shellcheck disable=SC2086 # words
+	train "${steps[@]}" $more --device cpu -o more-cpu
+	# shellcheck disable=SC2086
+	train "${steps[@]}" $more "${on[@]}" -o more
+	near "$(losses more-cpu)" "$(losses more)" "$([[ $more == *0.1* ]] && echo 0.5 || echo 5e-2)" "$more: losses as on the processor"
+	rm -r more-cpu more
+done
+# A Llama with fewer key heads, and text that goes on token by token
+jq -n '{model_type: "llama", architectures: ["LlamaForCausalLM"], num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2,
+	hidden_size: 64, intermediate_size: 128, max_position_embeddings: 64, vocab_size: 1024, rms_norm_eps: 1e-5, hidden_act: "silu",
+	bos_token_id: 1023, eos_token_id: 1023}' >llama.json
+model-init -q -c llama.json -t "$root/tests/gpt2-1024" -o l0
+jq -n '{name: "t", description: "t", keywords: [], metrics: ["exact_str_match"], preferred_score: "exact_str_match",
+	examples: [range(8) | {input: "the river \(.)", target: "stone"}]}' >task.json
+for d in cpu "$DEVICE"; do
+	cpt-step -q -m l0 --batch 8 --context 64 --lr 1e-3 --precision bf16 --dropout 0 --steps 10 --device "$d" -o "llama-$d" a.tok >/dev/null
+	bigbench-eval -q -m m0 --max-length 20 --device "$d" -o "$d.bigbench" task.json
+done
+near "$(losses llama-cpu)" "$(losses "llama-$DEVICE")" 5e-2 "Llama: losses as on the processor"
+cut -f 1-6 cpu.bigbench | grep -v '^#' >cpu.scores
+cut -f 1-6 "$DEVICE.bigbench" | grep -v '^#' | cmp - cpu.scores || fail "bigbench-eval: other scores than on the processor"
+echo "ok bigbench-eval: the scores of the processor"
 for graph in auto off; do
 	args=(--precision bf16 --dropout 0.1 --steps 300 --save-every 7 "${on[@]}" --graph "$graph" --valid a.tok --eval-every 100)
 	train "${args[@]}" -o "whole-$graph"
-	train "${args[@]}" -o "parts-$graph" &
+	cpt-step "${common[@]}" "${args[@]}" -o "parts-$graph" a.tok >/dev/null & # not train(), whose shell would be what is killed
 	while kill -0 $! 2>/dev/null && [ ! -e "parts-$graph.partial/state.safetensors" ]; do sleep 0.05; done
 	kill $! 2>/dev/null || fail "too fast to be interrupted"
 	wait $! || :
@@ -72,13 +103,17 @@ for graph in auto off; do
 	echo "ok --graph $graph: what is not finite ends it, and no model is written"
 done
 
-echo "timing: $LAYERS layers of $WIDTH, 16 x 1024 tokens a step, bf16, dropout 0.1"
+echo "timing: $LAYERS layers of $WIDTH, 16 x 1024 tokens a step, bf16, dropout 0.1; by the difference of $STEPS and $((3 * STEPS)) steps"
 gpt2 "$LAYERS" "$WIDTH" 1024 50257 >big.json
 model-init -q -c big.json -t "$root/tests/gpt2-1024" -o big
+text 30300 | tokenize -q -t m0 -o b.tok # 64 blocks of 1024, so no batch is smaller, which would be computed without a graph
 for micro in 4 16; do
 	for graph in off auto; do
-		cpt-step -q -m big --batch 16 --micro-batch $micro --context 1024 --precision bf16 --dropout 0.1 --steps "$STEPS" "${on[@]}" --graph $graph \
-			-o "big-$micro-$graph" a.tok | jq -r --arg what "micro-batch $micro, --graph $graph" '"\($what): \(.tokens_per_second | floor) tokens/s"'
-		rm -r "big-$micro-$graph"
+		for n in "$STEPS" $((3 * STEPS)); do
+			cpt-step -q -m big --batch 16 --micro-batch $micro --context 1024 --precision bf16 --dropout 0.1 --steps "$n" "${on[@]}" --graph $graph \
+				-o "big-$micro-$graph" b.tok | jq .seconds
+			rm -r "big-$micro-$graph"
+		done | awk -v n="$((2 * STEPS))" -v what="micro-batch $micro, --graph $graph" 'NR == 1 { first = $1; next } {
+			printf "%s: %d tokens/s\n", what, n * 16 * 1024 / ($1 - first) }'
 	done
 done

@@ -131,6 +131,14 @@ same_as() { tree out | diff "$1.sums" -; }
 	[ "$status" -eq 2 ]
 	study ORDER=random FT=0 TRAIN_BYTES=1k BIGBENCH_FLAGS='--max-examples 4 --max-length 4' zero
 	[ -s out/bigbench/M0.tsv ]
+	# a group's tasks stand in its folder
+	cp -r "$root/tests/data/bigbench/sums" .
+	group() { study OUT="$here/grouped" ORDER=random FT=0 TRAIN_BYTES=1k BIGBENCH=sums BIGBENCH_FLAGS='--max-examples 6 --max-length 4' zero; }
+	group
+	group >again
+	run ! grep -q BIG-bench again
+	touch sums/add/task.json
+	group | grep -q 'M0: BIG-bench'
 	unset MAKELEVEL MAKEFLAGS # which are those of `make test`
 	run study STEPFLAGS='--batch 5'
 	[ "$status" -eq 2 ]
@@ -334,7 +342,7 @@ same_as() { tree out | diff "$1.sums" -; }
 	for ((start = 1; start <= 60; start++)); do
 		setsid "$BASH" -c "$(declare -f study); root='$root' here='$here' bin='$bin'; study -j2" >log 3>&- &
 		leader=$!
-		while pause=$((took * (RANDOM % 9 + 1) / 50)) && sleep "$(printf '%d.%03d' $((pause / 1000)) $((pause % 1000)))" && kill -0 $leader 2>/dev/null; do
+		while pause=$((took * (RANDOM % 9 + 1) / 100)) && sleep "$(printf '%d.%03d' $((pause / 1000)) $((pause % 1000)))" && kill -0 $leader 2>/dev/null; do
 			mapfile -t processes < <(ps -o pid= --sid $leader)
 			[ ${#processes[@]} -gt 0 ] || continue
 			one=${processes[RANDOM % ${#processes[@]}]}
@@ -653,6 +661,8 @@ fake_ssh() {
 	refused 'TEST_BYTES=some: a number of bytes' OUT=out MODEL=toy/m0 DATA=toy ORDER=random TEST_BYTES=some
 	refused 'TEST_BYTES=300ki: a number of bytes' OUT=out MODEL=toy/m0 DATA=toy ORDER=random TEST_BYTES=300ki
 	refused 'LR=x: a learning rate' OUT=out MODEL=toy/m0 DATA=toy ORDER=random POLICY=rewarmed LR=x
+	refused 'LR=1e-2 is for POLICY=continued or rewarmed' OUT=out MODEL=toy/m0 DATA=toy ORDER=random LR=1e-2
+	refused 'ORDER=simliar:a,b: none of similar random' OUT=out MODEL=toy/m0 DATA=toy ORDER='random simliar:a,b'
 	refused 'FT=2' OUT=out MODEL=toy/m0 DATA=toy ORDER=random FT=2
 	refused 'EMBED_TOGETHER=0: a number from 1 on' OUT=out MODEL=toy/m0 DATA=toy ORDER=random EMBED_TOGETHER=0
 	refused 'CELLS=some: all, past or ends' OUT=out MODEL=toy/m0 DATA=toy ORDER=random CELLS=some
@@ -664,7 +674,9 @@ fake_ssh() {
 	refused "TABLES_AT=some: a number" OUT=out MODEL=toy/m0 DATA=toy ORDER=random TABLES_AT=some
 	refused "no task.json there" OUT=out MODEL=toy/m0 DATA=toy ORDER=random BIGBENCH=toy
 	refused 'give M=ORDER/M<step> and TO=DIR' OUT=out MODEL=toy/m0 DATA=toy ORDER=random checkpoint M=random/last TO=last
-	refused "No rule to make target" OUT=out MODEL=toy/m0 DATA=toy ORDER=random
+	refused '/toy: no domains.tsv there' OUT=out MODEL=toy/m0 DATA=toy ORDER=random
+	refused '/none: there is no such file' OUT=other MODEL=toy/m0 CORPUS=none ORDER=random
+	refused '/none: there is no such file' OUT=other MODEL=toy/m0 CORPUS=toy/corpus.jsonl ORDER=random SBERT=none
 }
 
 @test "a path with blanks is refused at once" {

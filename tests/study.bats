@@ -178,11 +178,15 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 		run make --no-print-directory -f "$root/pipelines/study.mk" BIN="$bin" STUDY=bad.study OUT=bad
 		[ "$status" -eq 2 ] && [[ $output == *"study.mk:"*": *** bad.study:"*"$words"* ]] && [ "${#lines[@]}" -eq 1 ] && [ ! -e bad/data ] || { echo "$output"; return 1; }
 	}
+	mkdir masked
+	echo '{"model_type": "roberta"}' >masked/config.json
 	refused '3: no such word: colour' 'colour red'
 	refused "3: no axis 'colour'" 'vary colour red'
 	refused '3: not a value of '"'batch': many" 'vary batch many'
 	refused 'not a value of '"'model': large" 'vary model large'
 	refused "give it a seed" 'vary order random'
+	refused '3: no such order: simliar:2' 'vary order simliar:2'
+	refused 'models small and masked: perplexity of a masked language model' "model masked $here/masked" 'vary model small masked'
 	refused "nothing behind 'title'" 'title'
 	refused "no values of 'batch'" 'vary batch x order similar'
 	refused "model 'small' stands twice" 'model small toy/m1'

@@ -21,7 +21,6 @@
 #include "nn/kv_cache.h"
 #include "nn/runtime.h"
 
-#define AGGREGATE "normalized_aggregate_score"
 #define MAX_SHOTS 1000
 
 static const char *model_dir, *model_name, *output = "-", *samples_path, *shots_text = "0", *precision = "f32", *device_name = "auto";
@@ -369,7 +368,7 @@ static void put_task(const struct table *table, const struct bb_task *t, int64_t
 		put_row(table, &row);
 		if (!r->computed) {
 			progress_clear();
-			warn("%s: %s is not computed: it %s", t->name, r->name, r->why);
+			warn("%s: %s is not computed: %s", t->name, r->name, r->why);
 		}
 		if (!row.preferred)
 			continue;
@@ -378,7 +377,7 @@ static void put_task(const struct table *table, const struct bb_task *t, int64_t
 		out->normalized = row.normalized;
 		out->error = row.error / (row.high - row.low) * 100;
 	}
-	row.metric = AGGREGATE;
+	row.metric = BB_AGGREGATE;
 	row.preferred = false;
 	row.low = 0;
 	row.high = 100;
@@ -388,9 +387,9 @@ static void put_task(const struct table *table, const struct bb_task *t, int64_t
 	if (!out->computed) {
 		progress_clear();
 		if (found)
-			warn("%s: " AGGREGATE " is not computed: %s has no score, or no scale", t->name, t->preferred);
+			warn("%s: " BB_AGGREGATE " is not computed: %s has no score, or no scale", t->name, t->preferred);
 		else
-			warn("%s: " AGGREGATE " is not computed: none of the metrics is %s", t->name, t->preferred);
+			warn("%s: " BB_AGGREGATE " is not computed: none of the metrics is %s", t->name, t->preferred);
 	}
 }
 
@@ -463,7 +462,7 @@ static void put_group(const struct table *table, const struct bb_suite *s, const
 			row.normalized = (row.score - row.low) / (row.high - row.low) * 100;
 			put_row(table, &row);
 		}
-	row.metric = AGGREGATE;
+	row.metric = BB_AGGREGATE;
 	row.preferred = !all_grade;
 	row.low = 0;
 	row.high = 100;
@@ -472,7 +471,7 @@ static void put_group(const struct table *table, const struct bb_suite *s, const
 	put_row(table, &row);
 	if (isnan(sum)) {
 		progress_clear();
-		warn("%s: " AGGREGATE " is not computed: nor is that of each of its tasks", g->name);
+		warn("%s: " BB_AGGREGATE " is not computed: nor is that of each of its tasks", g->name);
 	}
 }
 

@@ -18,7 +18,7 @@ static int64_t threads; /* 0: as many as there are processors */
 
 static const struct option options[] = {
 	{'t', "tokenizer", OPT_STRING, &dir, "TOKENIZER_DIR",
-	 "tokenizer.json, vocab.json with merges.txt, or vocab.txt", .unrecorded = true},
+	 "tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe, or vocab.txt", .unrecorded = true},
 	{'o', "output", OPT_STRING, &out, "OUT.tok", "write to this file; - is stdout", .unrecorded = true},
 	{0, "eos", OPT_FLAG, &eos, NULL, "<|endoftext|> after each line"},
 	{0, "add-special", OPT_FLAG, &add_special, NULL, "the tokenizer's own tokens round each line: <s>, [CLS] ..."},

@@ -239,9 +239,17 @@ static void test_regex_time(void **state)
 	size_t at;
 	struct pyregex *r = pyregex_compile("(?:a*)*(?:a|a)*(?:a*a*)*b", &why, &at);
 
+	static char pattern[1000001];
+
 	(void)state;
 	memset(subject, 'a', sizeof subject);
 	assert_false(pyregex_find(r, subject, sizeof subject).found);
+	pyregex_free(r);
+	memset(pattern, 'a', 1000000); /* too large, not too deep for the stack */
+	assert_null(pyregex_compile(pattern, &why, &at));
+	r = pyregex_compile("(?:(?:(?:(?:(?:){1000}){1000}){1000}){1000}){1000}a", &why, &at);
+	assert_non_null(r);
+	assert_true(pyregex_find(r, subject, 1).found);
 	pyregex_free(r);
 }
 

@@ -303,6 +303,8 @@ static void read_metrics(const struct source *s, struct bb_task *t)
 		const char *name = json_string(s->doc, v, "metrics");
 		if (!tsv_is_clean(name))
 			wrong(s, "metrics", "a name that cannot stand in a table");
+		if (bb_is_result(name))
+			wrong(s, "metrics", "no metric, but what one of them results in");
 		add_metric(t, name);
 	}
 	if (has_metric(t, "multiple_choice_grade")) {

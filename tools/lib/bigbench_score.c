@@ -345,6 +345,14 @@ enum bb_kind bb_kind_of(const char *metric)
 	return BB_UNKNOWN;
 }
 
+bool bb_is_result(const char *metric)
+{
+	for (size_t i = 0; i < N_METRICS; i++)
+		if (metrics[i].result && strcmp(metrics[i].result, metric) == 0)
+			return true;
+	return strcmp(metric, BB_AGGREGATE) == 0;
+}
+
 static void mean_of(const struct bb_task *t, per_example *f, const struct bb_reply *r, size_t n, struct bb_result *out)
 {
 	double sum = 0, squares = 0, *x = xcalloc(n, sizeof *x);
@@ -387,7 +395,7 @@ static void compute(const struct metric *m, const struct bb_task *t, const struc
 
 	*out = (struct bb_result){m->result ? m->result : m->name, true, NULL, 0, (double)NAN};
 	if (m->kind == BB_MODEL)
-		out->why = "needs a model of its own";
+		out->why = "it needs a model of its own";
 	else if (strcmp(m->name, "numeric_match_with_0_1_relative_error") == 0 && several_targets(r, n))
 		out->why = "an example has several targets";
 	else if (m->f)
@@ -401,7 +409,7 @@ static void compute(const struct metric *m, const struct bb_task *t, const struc
 		out->score = strcmp(m->name, "expected_calibration_error") == 0 ? error : brier;
 	}
 	if (!out->why && !isfinite(out->score))
-		out->why = "is not finite";
+		out->why = "it is not finite";
 	out->computed = !out->why;
 }
 
@@ -418,7 +426,7 @@ int bb_score(const struct bb_task *t, const char *metric, const struct bb_reply 
 	}
 	if (found)
 		return found;
-	result[0] = (struct bb_result){metric, false, "is not known", 0, (double)NAN};
+	result[0] = (struct bb_result){metric, false, "it is not known", 0, (double)NAN};
 	return 1;
 }
 

@@ -17,6 +17,9 @@ enum bb_kind {
 
 enum bb_kind bb_kind_of(const char *metric);
 
+#define BB_AGGREGATE "normalized_aggregate_score"
+bool bb_is_result(const char *metric); /* no metric of a task, but a name that results have: rouge1 of rouge, BB_AGGREGATE */
+
 /* What a model said to one prompt. */
 struct bb_reply {
 	const struct bb_example *example;

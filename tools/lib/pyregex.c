@@ -405,8 +405,10 @@ static void generate_repeat(struct parser *s, const struct node *n)
 {
 	int loop;
 
-	for (int i = 0; i < n->min && !s->why; i++)
+	for (int i = 0, before = -1; i < n->min && !s->why && s->r->n != before; i++) { /* what is empty once is so a thousand times */
+		before = s->r->n;
 		generate(s, n->a);
+	}
 	if (n->max < 0) {
 		loop = emit(s, (struct inst){.op = OP_SPLIT});
 		generate(s, n->a);
@@ -468,7 +470,7 @@ struct pyregex *pyregex_compile(const char *pattern, const char **why, size_t *a
 		r->ignore_case = true;
 		s.p += 4;
 	}
-	struct node *tree = alternatives(&s);
+	struct node *tree = strlen(pattern) > MAX_PROGRAM ? fail(&s, "too large a pattern") : alternatives(&s);
 	if (tree && *s.p == ')')
 		fail(&s, "a ) too many");
 	if (tree && !s.why) {

@@ -48,6 +48,12 @@ void stat_ranks(const double *x, int n, double *rank)
 	free(index);
 }
 
+/* ... in size, as rounding may make it. */
+static double no_more_than_1(double r)
+{
+	return r > 1 ? 1 : r < -1 ? -1 : r;
+}
+
 /* Rounding gives what is constant a variance. */
 static bool varies(const double *x, int n)
 {
@@ -72,7 +78,7 @@ double stat_pearson(const double *x, const double *y, int n)
 		yy += (y[i] - my) * (y[i] - my);
 		xy += (x[i] - mx) * (y[i] - my);
 	}
-	return xx > 0 && yy > 0 ? xy / sqrt(xx) / sqrt(yy) : NAN;
+	return xx > 0 && yy > 0 ? no_more_than_1(xy / sqrt(xx) / sqrt(yy)) : NAN;
 }
 
 double stat_spearman(const double *x, const double *y, int n)
@@ -98,7 +104,7 @@ double stat_kendall(const double *x, const double *y, int n)
 			not_x += a != 0;
 			not_y += b != 0;
 		}
-	return not_x > 0 && not_y > 0 ? agree / sqrt(not_x) / sqrt(not_y) : NAN;
+	return not_x > 0 && not_y > 0 ? no_more_than_1(agree / sqrt(not_x) / sqrt(not_y)) : NAN;
 }
 
 /* Takes the part of v that the orthogonal columns q[0..m) explain away from it, twice for the rounding's sake. */

@@ -311,7 +311,7 @@ struct tokenizer *tokenizer_load(const char *dir)
 	if (stat(dir, &st) != 0)
 		die("cannot open tokenizer directory %s:", dir);
 	if (!load(t, dir))
-		die("cannot use tokenizer: %s: holds no tokenizer.json, no vocab.json with merges.txt and no vocab.txt", dir);
+		die("cannot use tokenizer: %s: holds no tokenizer.json, no vocab.json with merges.txt, no encoder.json with vocab.bpe and no vocab.txt", dir);
 	fingerprint(t);
 	return t;
 }

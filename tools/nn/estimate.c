@@ -102,6 +102,8 @@ static void estimate_memory(struct estimate *e, const struct model_config *c, co
 	e->activations = kept + 4 * N * x * C;
 	double row = x * (double)c->vocab_size, rows = (double)LOGITS_BUDGET / row, scored = N * (is_masked(c) ? MASKED : 1);
 	e->logits = row * (rows >= scored ? scored : rows < 1 ? 1 : rows);
+	if (opt->device.cuda) /* beside them their logarithms in f32, made of a copy in f32 */
+		e->logits *= opt->compute == TH_F32 ? 2 : 5;
 
 	/*
 	 * Not all of this is there at one time, but what the backward pass frees lies in pieces among what it has made,
