@@ -50,8 +50,10 @@ $(shell mkdir -p $(OUT)/.run)
 ifeq ($(wildcard $(OUT)/.run/trace.tsv),)
 $(file >$(OUT)/.run/trace.tsv,$(trace_head))
 endif
+# Another program's orders are its own, that of an earlier call, too.
+kinds := $(if $(own_orders)$(shell grep -ls '^ *program.ORDER_DOMAINS' $(OUT)/runs/*/settings.mk),,$(order_kinds))
 # At once, not by a rule: what is wrong below would else keep an older one, of a study file that has been mended since.
-wrong := $(shell { awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -v bytes='$(bytes_form)' -v kinds='$(if $(own_orders),,$(order_kinds))' -f $(pipelines)/study.awk $(STUDY) \
+wrong := $(shell { awk -v runs=$(OUT)/runs.tsv.new -v folder=$(abspath $(dir $(STUDY))) -v bytes='$(bytes_form)' -v kinds='$(kinds)' -f $(pipelines)/study.awk $(STUDY) \
 	> $(OUT)/study.d.mk.new && for f in $(OUT)/runs.tsv $(OUT)/study.d.mk; do cmp -s $$f.new $$f && rm $$f.new || mv $$f.new $$f; done; } 2>&1)
 $(if $(filter-out 0,$(.SHELLSTATUS)),$(error $(wrong)))
 include $(OUT)/study.d.mk

@@ -186,6 +186,9 @@ rates() { jq -r .lr "out/runs/$1/M$2.log.jsonl"; }
 	refused 'not a value of '"'model': large" 'vary model large'
 	refused "give it a seed" 'vary order random'
 	refused '3: no such order: simliar:2' 'vary order simliar:2'
+	# another program may have such
+	printf '%s\n' 'corpus toy/corpus.jsonl' 'model small toy/m0' 'vary order simliar:2' >own.study
+	make --no-print-directory -f "$root/pipelines/study.mk" BIN="$bin" STUDY=own.study OUT=own ORDER_DOMAINS='sh mine' plan
 	refused 'models small and masked: perplexity of a masked language model' "model masked $here/masked" 'vary model small masked'
 	refused "nothing behind 'title'" 'title'
 	refused "no values of 'batch'" 'vary batch x order similar'
