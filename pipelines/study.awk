@@ -87,7 +87,7 @@ function add(setting,   i, n, part, at, v, differs, run, name, kind) {
 function is_masked(m,   command, line, masked) {
 	command = "cat '" model[m] "/config.json' 2>/dev/null"
 	while ((command | getline line) > 0)
-		if (line ~ /"model_type"[ \t]*:[ \t]*"(ro)?bert[a]?"/)
+		if (line ~ /"model_type"[ \t]*:[ \t]*"(bert|roberta)"/)
 			masked = 1
 	close(command)
 	return masked

@@ -81,12 +81,10 @@ static void cross_entropy_rows(Tensor &logits, const Tensor &target, double scal
  */
 static Tensor with_spare_classes(const Tensor &w, int64_t rows)
 {
-	const int64_t spare = (64 - w.size(0) % 64) % 64;
-
-	if (!spare || rows < 512 || has_kernels(w) || w.element_size() != 2)
+	if (!w.defined() || rows < 512 || has_kernels(w) || w.element_size() != 2 || w.size(0) % 64 == 0)
 		return w;
 	std::vector<int64_t> pad(static_cast<size_t>(2 * w.dim()), 0);
-	pad.back() = spare;
+	pad.back() = 64 - w.size(0) % 64;
 	return at::constant_pad_nd(w, pad);
 }
 
@@ -111,7 +109,7 @@ struct LinearCrossEntropy : Function<LinearCrossEntropy> {
 			      const Tensor &target_, double scale, bool gradient)
 	{
 		const int64_t N = h_.size(0), V = w_.size(0), rows = chunk_rows(N, V * h_.element_size(), gradient);
-		const Tensor w = with_spare_classes(w_, N), b = b_ ? with_spare_classes(*b_, N) : Tensor();
+		const Tensor w = with_spare_classes(w_, N), b = with_spare_classes(b_.value_or(Tensor()), N);
 		const Tensor target = target_.contiguous();
 		const Tensor h = h_.contiguous().masked_fill(target.lt(0).unsqueeze(1), 0); /* 0 times what is ignored may be NaN */
 		const bool need_h = gradient && h_.requires_grad(), need_w = gradient && w_.requires_grad();
@@ -211,7 +209,7 @@ Tensor fused_linear_nll(const Tensor &h_, const Tensor &w_, const Tensor &b_, co
 	check_linear_loss(h_, w_, b_, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
 	const int64_t N = h.size(0), V = w_.size(0);
-	const Tensor w = with_spare_classes(w_, N), b = b_.defined() ? with_spare_classes(b_, N) : b_;
+	const Tensor w = with_spare_classes(w_, N), b = with_spare_classes(b_, N);
 	Tensor loss = loss_rows(h);
 
 	if (has_kernels(h) && N > 0) {
@@ -237,7 +235,7 @@ Tensor fused_linear_rank(const Tensor &h_, const Tensor &w_, const Tensor &b_, c
 	check_linear_loss(h_, w_, b_, target_);
 	const Tensor h = h_.contiguous(), target = target_.contiguous();
 	const int64_t N = h.size(0), V = w_.size(0), rows = chunk_rows(N, V * h.element_size(), false);
-	const Tensor w = with_spare_classes(w_, N), b = b_.defined() ? with_spare_classes(b_, N) : b_;
+	const Tensor w = with_spare_classes(w_, N), b = with_spare_classes(b_, N);
 	Tensor rank = at::zeros({N}, target.options());
 
 	if (N > 0 && target.is_cpu()) /* a device has an assertion of its own, and to ask it would be to wait */

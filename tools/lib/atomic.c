@@ -235,6 +235,13 @@ int atomic_printf(struct atomic *a, const char *fmt, ...)
 	return n;
 }
 
+bool is_at(int fd, const char *path)
+{
+	struct stat st, now;
+
+	return !fstat(fd, &st) && !lstat(path, &now) && st.st_dev == now.st_dev && st.st_ino == now.st_ino;
+}
+
 bool sync_fd(int fd)
 {
 	return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
@@ -267,12 +274,10 @@ static void forget(struct atomic *a)
 
 void atomic_commit(struct atomic *a)
 {
-	struct stat ours, there;
-
 	errno = 0;
 	if (fflush(a->file) || ferror(a->file))
 		write_failed(a->path);
-	if (a->target && (fstat(fileno(a->file), &ours) || lstat(a->slot->tmp, &there) || ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)) {
+	if (a->target && !is_at(fileno(a->file), a->slot->tmp)) {
 		a->slot->owner = 0;
 		die("cannot write %s: %s is gone, or another run's", a->path, a->slot->tmp);
 	}

@@ -35,6 +35,7 @@ void atomic_remove_all(void); /* whatever is not committed, for a signal handler
 
 /* What atomic_commit() is made of, for outdir.c. */
 char *follow_links(const char *path); /* the file that a link names, there or not, or else path itself; you free() it */
+bool is_at(int fd, const char *path); /* does path still name what we have open? Someone may have removed that, and another run begun one */
 bool sync_fd(int fd);                 /* fsync(); a file system that cannot is no error */
 void sync_parent(const char *path);   /* the folder that path stands in, after a rename; it may end the tool */
 

@@ -188,14 +188,6 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return where->level == 1 && !strcmp(path + where->base, DIR_MARK) ? 0 : remove(path);
 }
 
-/* Is the folder of that name the one that we have locked? Someone may have removed that, and another run begun one. */
-static bool is_at(int fd, const char *path)
-{
-	struct stat st, now;
-
-	return !fstat(fd, &st) && !lstat(path, &now) && st.st_dev == now.st_dev && st.st_ino == now.st_ino;
-}
-
 static void remove_temporary_dir(void)
 {
 	if (temporary_dir && is_at(staging_lock, temporary_dir))
